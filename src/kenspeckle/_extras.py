@@ -1,0 +1,45 @@
+"""The one place that imports optional libraries; a missing one is one sentence."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from types import ModuleType
+
+from kenspeckle.errors import MissingExtra
+
+EXTRA_OF = {
+    "cv2": "geometry",
+    "faiss": "ann",
+    "huggingface_hub": "hub",
+    "pillow_heif": "heic",
+    "tokenizers": "hub",
+    "torch": "torch",
+    "transformers": "torch",
+}
+"""Importable module → the extra that brings it."""
+
+
+def need(module: str, purpose: str) -> ModuleType:
+    """Import an optional module, or say which extra to install.
+
+    `purpose` completes the sentence "… is needed for <purpose>".
+    Raises MissingExtra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        root = module.partition(".")[0]
+        if error.name is not None and error.name.partition(".")[0] != root:
+            raise
+        extra = EXTRA_OF[root]
+        raise MissingExtra(
+            purpose,
+            f"the extra '{extra}' is not installed",
+            do=f'Install it with: pip install "kenspeckle[{extra}]"',
+        ) from error
+
+
+def has(module: str) -> bool:
+    """Whether an optional module can be imported, without importing it."""
+    return find_spec(module) is not None

@@ -1,0 +1,1 @@
+"""Outside lists to items: folders, tables, naming rules."""

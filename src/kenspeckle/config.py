@@ -1,0 +1,248 @@
+"""Settings: one frozen object with a section per room, and where each value came from.
+
+Order, later wins: defaults < `kenspeckle.toml` (working folder, else the user's configuration
+folder) < `.env` (working folder) < environment < arguments. Within one level a `KENSPECKLE_*` name
+wins over the older names that users of other systems have set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kenspeckle.errors import SettingError
+
+FILE = "kenspeckle.toml"
+
+
+def _setting(default: Any, doc: str, *old: str, secret: bool = False) -> Any:
+    """One row of the table: default, meaning, older environment names."""
+    return field(default=default, metadata={"doc": doc, "old": old, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """Limits on pictures that come from outside."""
+
+    max_bytes: int = _setting(32 * 1024 * 1024, "largest picture file, bytes")
+    max_pixels: int = _setting(50_000_000, "largest picture, pixels, read before decoding")
+    max_frames: int = _setting(1000, "most frames of an animated picture; the first one is used")
+    fetch_timeout: float = _setting(20.0, "seconds one address may take altogether")
+    fetch_private: bool = _setting(False, "fetch from private and loopback addresses too")
+    fetch_allow: tuple[str, ...] = _setting((), "host names to fetch from; empty allows all")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which model makes the vectors, and where models are kept."""
+
+    name: str = _setting("default", "model: a name of `kenspeckle models list`, or a path")
+    head: str = _setting("", "projection head: safetensors, or a checkpoint", "CLIP_PROJ")
+    home: str = _setting("", "folder of pulled models; empty: the user's cache folder")
+    offline: bool = _setting(False, "never fetch a model", "HF_HUB_OFFLINE")
+    device: str = _setting("cpu", "cpu, or an ONNX Runtime provider", "IMAGE_EMBED_DEVICE")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """How references become an index."""
+
+    path: str = _setting("", "index file; empty: gallery.ken, else card_index.npz", "CARD_INDEX")
+    refs: str = _setting("", "folder of reference pictures", "REFS_DIR")
+    naming: str = _setting("auto", "cards, plain, or auto")
+    views: int = _setting(0, "camera views enrolled beside each reference")
+    calibrate: bool = _setting(True, "fit the rule for unknowns after indexing")
+    callers: int = _setting(0, "pictures worked on at once; 0: one a core")
+    thumbnail: int = _setting(96, "longest side of the stored thumbnail, pixels; 0: none")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifySettings:
+    """How a photo is asked about."""
+
+    regions: str = _setting("whole", "whole, center, windows, quad, or auto")
+    fpir: float = _setting(0.01, "false-positive rate that the calibration aims at")
+    top: int = _setting(5, "candidates listed with each answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, a section per room."""
+
+    image: ImageSettings = field(default_factory=ImageSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    identify: IdentifySettings = field(default_factory=IdentifySettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value in force: its dotted name, where it came from, and what it means."""
+
+    name: str
+    value: Any
+    origin: str
+    doc: str
+    environment: tuple[str, ...]
+
+
+def _fields() -> Iterator[tuple[str, str, dataclasses.Field[Any]]]:
+    for section in dataclasses.fields(Settings):
+        kind = section.default_factory
+        assert isinstance(kind, type)
+        for entry in dataclasses.fields(kind):
+            yield section.name, entry.name, entry
+
+
+def environment_names(section: str, entry: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """Environment names of a setting, the strongest first."""
+    return (f"KENSPECKLE_{section}_{entry.name}".upper(), *entry.metadata["old"])
+
+
+def _convert(name: str, value: Any, like: Any) -> Any:
+    """Turn text or TOML data into the type of the default; SettingError names the setting."""
+    kind = type(like)
+    try:
+        if kind is bool:
+            if isinstance(value, bool):
+                return value
+            words = {"1": True, "true": True, "yes": True, "on": True}
+            words |= {"0": False, "false": False, "no": False, "off": False, "": False}
+            return words[str(value).strip().lower()]
+        if kind is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(str(part).strip() for part in parts if str(part).strip())
+        if kind in (int, float) and isinstance(value, bool):
+            raise ValueError
+        converted = kind(value)
+    except (ValueError, KeyError, TypeError) as error:
+        expected = {bool: "yes or no", int: "a whole number", float: "a number", tuple: "a list"}
+        raise SettingError(name, repr(value), expected=expected.get(kind, "text")) from error
+    return converted
+
+
+CHECKS: dict[str, tuple[Any, str]] = {
+    "image.max_bytes": (lambda v: v > 0, "above 0"),
+    "image.max_pixels": (lambda v: v > 0, "above 0"),
+    "image.max_frames": (lambda v: v > 0, "above 0"),
+    "image.fetch_timeout": (lambda v: v > 0, "above 0"),
+    "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
+    "index.views": (lambda v: 0 <= v <= 32, "0 to 32"),
+    "index.callers": (lambda v: 0 <= v <= 256, "0 to 256"),
+    "index.thumbnail": (lambda v: 0 <= v <= 512, "0 to 512"),
+    "identify.regions": (
+        lambda v: v in ("whole", "center", "windows", "quad", "auto"),
+        "whole, center, windows, quad or auto",
+    ),
+    "identify.fpir": (lambda v: 0 < v < 1, "between 0 and 1, both excluded"),
+    "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
+}
+
+
+def check(name: str, value: Any) -> None:
+    """Refuse a value that the setting `name` cannot have. Raises SettingError."""
+    allowed, expected = CHECKS.get(name, (lambda _: True, ""))
+    if not allowed(value):
+        raise SettingError(name, repr(value), expected=expected)
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """`NAME=value` lines; comments, blank lines and `export ` are passed over."""
+    values = {}
+    for raw in path.read_text(encoding="utf-8").splitlines():
+        line = raw.strip().removeprefix("export ").strip()
+        name, found, value = line.partition("=")
+        if found and not line.startswith("#"):
+            value = value.strip()
+            if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            values[name.strip()] = value
+    return values
+
+
+def user_folder(kind: str) -> Path:
+    """The user's folder for `config` or `cache`, by the customs of the platform."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+        return Path(base) / "kenspeckle" / kind
+    if sys.platform == "darwin":
+        library = {"config": "Application Support", "cache": "Caches"}[kind]
+        return Path.home() / "Library" / library / "kenspeckle"
+    variable, fallback = {
+        "config": ("XDG_CONFIG_HOME", ".config"),
+        "cache": ("XDG_CACHE_HOME", ".cache"),
+    }[kind]
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "kenspeckle"
+
+
+def _read_toml(folder: Path) -> tuple[dict[str, Any], str]:
+    for path in (folder / FILE, user_folder("config") / FILE):
+        if path.is_file():
+            try:
+                return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise SettingError(str(path), f"not TOML ({error})") from error
+    return {}, ""
+
+
+def _check_toml(data: Mapping[str, Any], path: str) -> None:
+    known = {(section, name) for section, name, _ in _fields()}
+    for section, values in data.items():
+        if not isinstance(values, dict):
+            raise SettingError(path, f"'{section}' outside a section", expected="[section] tables")
+        for name in values:
+            if (section, name) not in known:
+                near = ", ".join(sorted(n for s, n in known if s == section)) or ", ".join(
+                    sorted({s for s, _ in known})
+                )
+                raise SettingError(path, f"unknown setting {section}.{name}", expected=near)
+
+
+def load(
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> tuple[Settings, tuple[Setting, ...]]:
+    """Settings in force, and for each one where it came from.
+
+    `arguments` maps dotted names (`identify.fpir`) to values; None means not given. `environ` and
+    `folder` default to the process's environment and working folder. Raises SettingError.
+    """
+    environ = os.environ if environ is None else environ
+    folder = Path.cwd() if folder is None else folder
+    toml, toml_path = _read_toml(folder)
+    _check_toml(toml, toml_path)
+    env_path = folder / ".env"
+    levels = [(str(env_path), _read_env_file(env_path) if env_path.is_file() else {})]
+    levels.append(("environment", dict(environ)))
+    given = {name: value for name, value in (arguments or {}).items() if value is not None}
+
+    rows, sections = [], {}
+    for section, key, entry in _fields():
+        name = f"{section}.{key}"
+        value, origin = entry.default, "default"
+        if key in toml.get(section, {}):
+            value, origin = toml[section][key], toml_path
+        names = environment_names(section, entry)
+        for level, values in levels:
+            found = next((n for n in names if n in values), None)
+            if found is not None:
+                value, origin = values[found], f"{level} ({found})"
+        if name in given:
+            value, origin = given.pop(name), "argument"
+        value = _convert(name, value, entry.default)
+        check(name, value)
+        rows.append(Setting(name, value, origin, entry.metadata["doc"], names))
+        sections.setdefault(section, {})[key] = value
+    if given:
+        raise SettingError("settings", f"unknown {', '.join(sorted(given))}")
+    kinds = {f.name: f.default_factory for f in dataclasses.fields(Settings)}
+    parts = {section: kinds[section](**values) for section, values in sections.items()}  # type: ignore[operator, misc]
+    return Settings(**parts), tuple(rows)

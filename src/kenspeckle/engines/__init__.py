@@ -1,0 +1,1 @@
+"""Every model: where it is and how it runs."""

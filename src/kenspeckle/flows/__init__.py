@@ -1,0 +1,1 @@
+"""The verbs: each flow on one screen."""

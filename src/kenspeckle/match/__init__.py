@@ -1,0 +1,1 @@
+"""Vectors to a decision. Pure: trials in, rule out."""

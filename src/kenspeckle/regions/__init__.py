@@ -1,0 +1,1 @@
+"""Pixels to regions: the parts of a picture that are asked about."""
