@@ -42,7 +42,9 @@ class ImageSettings:
 class ModelSettings:
     """Which model makes the vectors, and where models are kept."""
 
-    name: str = _setting("default", "model: a name of `kenspeckle models list`, or a path")
+    name: str = _setting(
+        "", "model: a name of `kenspeckle models list`, or a path; empty: the gallery's own"
+    )
     head: str = _setting("", "projection head: safetensors, or a checkpoint", "CLIP_PROJ")
     home: str = _setting("", "folder of pulled models; empty: the user's cache folder")
     offline: bool = _setting(False, "never fetch a model", "HF_HUB_OFFLINE")

@@ -191,7 +191,8 @@ class Reference:
     `path` identifies it inside a gallery: relative to the references folder with `/`, or an
     address. `filename` is its last part. `view` names the camera view it was made by, empty for
     the picture itself; a view is never counted as a reference. `size` and `mtime_ns` are those of
-    the file when it was embedded.
+    the file when it was embedded. `origin` is empty for what the references folder or table lists
+    and `added` for what was added by hand, which a later sync with the folder leaves alone.
     """
 
     key: str
@@ -202,6 +203,7 @@ class Reference:
     size: int = -1
     mtime_ns: int = -1
     view: str = ""
+    origin: str = ""
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
 
     @property
