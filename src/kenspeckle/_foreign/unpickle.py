@@ -1,4 +1,4 @@
-"""One restricted unpickler: only the names a caller lists may appear, everything else is refused."""
+"""One restricted unpickler: only the names a caller lists may appear; all else is refused."""
 
 from __future__ import annotations
 

@@ -1,0 +1,55 @@
+"""What the rest of the house may ask of whatever makes vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from kenspeckle.errors import ModelError
+from kenspeckle.types import Fingerprint, Float32
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from kenspeckle.vectors.pipeline import StageTimes
+
+
+class Embedder(Protocol):
+    """Pictures to unit vectors of one space. All calls may come from many threads at once."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes the vectors; known without loading the model where the table knows it."""
+
+    @property
+    def space_id(self) -> str:
+        """Short for the fingerprint."""
+
+    @property
+    def width(self) -> int:
+        """Columns D of a vector."""
+
+    @property
+    def cohort(self) -> Float32 | None:
+        """Unit rows `(C, D)` of unrelated pictures, or None when the model has none."""
+
+    def vector(self, image: Image, times: StageTimes | None = None) -> Float32:
+        """The unit vector `(D,)` of one picture in mode RGB."""
+
+    def vectors(self, images: Sequence[Image], times: StageTimes | None = None) -> Float32:
+        """Unit rows `(N, D)`, in the order of the pictures."""
+
+    def close(self) -> None:
+        """Give the memory of the model back."""
+
+
+def unit_rows(rows: Float32, thing: str) -> Float32:
+    """Rows `(N, D)` scaled to length 1. Raises ModelError for rows that have no direction."""
+    rows = np.asarray(rows, np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise ModelError(thing, "vectors that are zero or not finite", expected="features")
+    unit: Float32 = (rows / lengths[:, None]).astype(np.float32)
+    return unit

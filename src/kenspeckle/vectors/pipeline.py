@@ -1,0 +1,107 @@
+"""Pictures through one worker a core, results in order, memory bounded, every stage timed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from kenspeckle import _threads
+from kenspeckle.errors import KenspeckleError
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+class StageTimes:
+    """Seconds and counts per stage, added up over all callers. Safe to share between threads.
+
+    >>> times = StageTimes()
+    >>> with times.stage("decode"):
+    ...     pass
+    >>> times.counts
+    {'decode': 1}
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside under this name; an error counts too."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float, count: int = 1) -> None:
+        """Add time that was measured elsewhere."""
+        with self._lock:
+            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds per stage, summed over callers, in order of first use."""
+        with self._lock:
+            return dict(self._seconds)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each stage ran."""
+        with self._lock:
+            return dict(self._counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[S, R]):
+    """What became of one source: a value, or the error that stopped it."""
+
+    source: S
+    value: R | None
+    error: KenspeckleError | None = None
+
+
+def _one(source: S, work: Callable[[S], R], stop: threading.Event) -> Done[S, R]:
+    if stop.is_set():
+        return Done(source, None, KenspeckleError(str(source), "not done: stopped before it"))
+    try:
+        return Done(source, work(source))
+    except KenspeckleError as error:
+        return Done(source, None, error)
+    except Exception as cause:  # a picture fails alone, whatever it fails of
+        unexpected = KenspeckleError(str(source), f"{type(cause).__name__}: {cause}")
+        unexpected.__cause__ = cause
+        return Done(source, None, unexpected)
+
+
+def pooled(sources: Iterable[S], work: Callable[[S], R], callers: int = 0) -> Iterator[Done[S, R]]:
+    """Do `work` on every source by `callers` threads (0: one a core); yield results in order.
+
+    At most `2 × callers` sources are in flight or wait to be taken, so memory does not grow with
+    their number; sources are read as they are needed. An error of one source is its result, and the
+    others go on. Closing the iterator, or an interrupt, finishes the work in hand and starts
+    no more.
+    """
+    count = _threads.callers(callers)
+    window: deque[Future[Done[S, R]]] = deque()
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(count, thread_name_prefix="kenspeckle")
+    try:
+        for source in sources:
+            window.append(pool.submit(_one, source, work, stop))
+            if len(window) >= 2 * count:
+                yield window.popleft().result()
+        while window:
+            yield window.popleft().result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
