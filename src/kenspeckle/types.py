@@ -275,6 +275,9 @@ class Calibration:
     promises
         What the threshold keeps, for which strangers, on how many trials. Empty means that the
         trials supported no rate at all.
+    variant_margin
+        By how much the best print of an item must lead its next print to be certain, as a cosine;
+        None when the trials could not tell.
     """
 
     score: Literal["cosine", "margin", "cohort", "margin+cohort"]
@@ -293,6 +296,7 @@ class Calibration:
     named_right: float
     method: Literal["quick", "full"] = "quick"
     notes: tuple[str, ...] = ()
+    variant_margin: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -1,0 +1,193 @@
+"""From ranked items to an answer with its reasons. Pure: hits and a rule in, a decision out.
+
+The item is decided first, by the best region. Which print of it is seen (the variant) is decided
+apart and never takes the item away. A gallery without calibration still names the nearest item:
+that is what its user can act on; the first reason then says that nothing is promised about
+strangers, and the confidence is absent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from kenspeckle.match.aggregate import Floats, Leaders, leaders, score, usual_score
+from kenspeckle.store.base import Hits
+from kenspeckle.types import Calibration, Candidate, Decision, Item, Reference, Region
+
+
+class Lookup(Protocol):
+    """What a decision asks of a store."""
+
+    def get(self, ids: Sequence[int]) -> list[Reference]:
+        """The references with these numbers."""
+        ...
+
+    def item(self, number: int) -> Item:
+        """The item with this number."""
+        ...
+
+
+def decide(
+    regions: Sequence[Region],
+    found: Hits,
+    near: Floats | None,
+    lookup: Lookup,
+    calibration: Calibration | None,
+    *,
+    top: int = 5,
+    stale: str = "",
+) -> Decision:
+    """The answer for one picture from the hits of its regions, one row a region.
+
+    `near` `(Q,)` is the cohort level of each region, None for a model without a cohort. `stale`
+    says why the calibration no longer fits the gallery, empty when it does.
+    """
+    ranked = leaders(found)
+    if not len(ranked.items) or bool((ranked.items < 0).all()):
+        return _empty(regions[0], calibration)
+    several = not bool(np.isnan(ranked.second).all())
+    kind = calibration.score if calibration else usual_score(near is not None, 2 if several else 1)
+    values = score(kind, ranked.best, ranked.second, near)
+    best = int(np.where(np.isnan(values), -np.inf, values).argmax())
+    candidates, ids = _candidates(found, best, lookup, top)
+    value = float(values[best])
+    known = calibration is None or value > calibration.threshold
+    variant, certain, variant_reason = _variant(found, best, ids[0], lookup, calibration)
+    winner = candidates[0]
+    reasons = _verdict(value, kind, calibration, known)
+    reasons += _about(ranked, best, candidates, regions, near)
+    if known and variant_reason:
+        reasons.append(variant_reason)
+    if calibration and stale:
+        reasons.append(f"the calibration is out of date: {stale}")
+    second = float(ranked.second[best])
+    return Decision(
+        known=known,
+        key=winner.key if known else "",
+        label=winner.label if known else "",
+        variant=variant if known else "",
+        variant_certain=known and certain,
+        score=value,
+        threshold=calibration.threshold if calibration else None,
+        similarity=float(ranked.best[best]),
+        margin=None if math.isnan(second) else float(ranked.best[best]) - second,
+        confidence=confidence(value, calibration),
+        region=regions[best],
+        candidates=candidates,
+        reasons=tuple(reasons),
+    )
+
+
+def confidence(value: float, calibration: Calibration | None) -> float | None:
+    """The fitted chance that the name is right; None without a fit (a slope of 0 says there was
+    none)."""
+    if calibration is None or calibration.slope == 0:
+        return None
+    exponent = calibration.slope * value + calibration.intercept
+    return 1 / (1 + math.exp(-max(min(exponent, 700.0), -700.0)))
+
+
+def _empty(region: Region, calibration: Calibration | None) -> Decision:
+    threshold = calibration.threshold if calibration else None
+    reasons = ("the gallery is empty",)
+    return Decision(
+        False, "", "", "", False, -1.0, threshold, -1.0, None, None, region, (), reasons
+    )
+
+
+def _candidates(
+    found: Hits, row: int, lookup: Lookup, top: int
+) -> tuple[tuple[Candidate, ...], list[int]]:
+    """The `top` items of one region, each by its best reference, and those references' numbers."""
+    items, first = np.unique(found.items[row], return_index=True)
+    places = sorted(int(place) for item, place in zip(items, first, strict=True) if item >= 0)[:top]
+    ids = [int(found.ids[row, place]) for place in places]
+    rows = zip(lookup.get(ids), ids, places, strict=True)
+    return tuple(
+        Candidate(
+            key=reference.key,
+            label=reference.label,
+            similarity=float(found.scores[row, place]),
+            reference=reference,
+            reference_id=number,
+        )
+        for reference, number, place in rows
+    ), ids
+
+
+def _variant(
+    found: Hits, row: int, winner: int, lookup: Lookup, calibration: Calibration | None
+) -> tuple[str, bool, str]:
+    """The print of the winning item, whether it is certain, and a reason where it is not.
+
+    Certain is an item with one print, or one whose best print leads the best other by at least
+    the margin that the calibration found to tell its prints apart. Hits that do not reach down to
+    another print bound its cosine from above by the last hit.
+    """
+    place = int(np.flatnonzero(found.ids[row] == winner)[0])
+    number = int(found.items[row, place])
+    own = np.flatnonzero(found.items[row] == number)
+    references = lookup.get([int(found.ids[row, i]) for i in own])
+    variant = references[0].variant
+    variants = lookup.item(number).variants
+    if len(variants) <= 1:
+        return variant, True, ""
+    scores = found.scores[row]
+    other = next(
+        (i for i, r in zip(own, references, strict=True) if r.variant != variant), len(scores) - 1
+    )
+    lead = float(scores[own[0]] - scores[other])
+    margin = calibration.variant_margin if calibration else None
+    if margin is not None and lead >= margin:
+        return variant, True, ""
+    asked = "no margin between prints is calibrated" if margin is None else f"asked {margin:.3f}"
+    text = f"print uncertain: {_quoted(variant)} leads the next by {lead:.3f}, {asked}"
+    return variant, False, text
+
+
+def _quoted(variant: str) -> str:
+    return f"“{variant}”" if variant else "the plain one"
+
+
+def _verdict(value: float, kind: str, calibration: Calibration | None, known: bool) -> list[str]:
+    """The rule that decided."""
+    if calibration is None:
+        return ["not calibrated: nearest item, no promise about strangers"]
+    side = "above" if known else "not above"
+    text = f"{kind} {value:.3f} {side} threshold {calibration.threshold:.3f}"
+    promises = [
+        f"FPIR {p.fpir:.2%} for strangers {_strangers(p.strangers)} ({p.trials:,} trials)"
+        for p in calibration.promises
+    ]
+    return [f"{text}; fitted for {' and '.join(promises)}" if promises else text]
+
+
+def _strangers(kind: str) -> str:
+    return {"given": "as given", "general": "in general"}.get(kind, kind)
+
+
+def _about(
+    ranked: Leaders,
+    best: int,
+    candidates: tuple[Candidate, ...],
+    regions: Sequence[Region],
+    near: Floats | None,
+) -> list[str]:
+    """What stands behind the score: runner-up, level of chance, and the region."""
+    reasons = []
+    similarity, second = float(ranked.best[best]), float(ranked.second[best])
+    if math.isnan(second):
+        reasons.append("one item enrolled: no runner-up to compare with")
+    else:
+        runner = candidates[1].label if len(candidates) > 1 else "the next item"
+        reasons.append(f"margin {similarity - second:.3f} to runner-up {runner}")
+    if near is not None:
+        level = float(near[best])
+        reasons.append(f"cosine {similarity:.3f}, unrelated pictures reach {level:.3f}")
+    if len(regions) > 1:
+        reasons.append(f"best of {len(regions)} regions: {regions[best].kind}")
+    return reasons
