@@ -101,7 +101,8 @@ class Recipe:
 
     fit
         `stretch` squashes the region to the square; `letterbox` pads it to a square of `fill`
-        first; `crop` resizes the short side to `side` and cuts the centre square.
+        first; `crop` resizes the short side to `short` (0: to `side`) and cuts the centre square
+        of `side`.
     resample
         Pillow's filter by name: `bicubic`, `bilinear`, `lanczos`.
     mean, std
@@ -118,12 +119,15 @@ class Recipe:
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
     fill: int = 0
     reduce: bool = True
+    short: int = 0
 
     def __post_init__(self) -> None:
         if self.side < 1:
             raise InputError("recipe", f"side {self.side}", expected="at least 1")
         if min(self.std) <= 0:
             raise InputError("recipe", f"std {self.std}", expected="numbers above 0")
+        if self.short and (self.fit != "crop" or self.short < self.side):
+            raise InputError("recipe", f"short {self.short}", expected="crop, at least the side")
 
 
 @dataclass(frozen=True, slots=True)
