@@ -23,3 +23,24 @@ def cores() -> int:
 def callers(asked: int = 0) -> int:
     """Callers for a pool: the number asked for, or one a core when it is 0."""
     return asked if asked > 0 else cores()
+
+
+POOLS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Environment names by which array libraries size the pools they open when they are loaded."""
+
+
+def hold_pools() -> None:
+    """Hold the pools of array libraries to one thread, unless the user has set them.
+
+    Works only before numpy is loaded, so the command line calls it first. A library does not call
+    it: the process belongs to somebody else.
+    """
+    for name in POOLS:
+        os.environ.setdefault(name, str(INTRA_OP))

@@ -1,0 +1,169 @@
+"""What people see: text made safe for a terminal, tables, progress.
+
+Results go to stdout, everything else to stderr. On a terminal tables and progress are drawn by
+rich; in a pipe they are plain lines, one a row, and rich is not loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+PLAIN_SECONDS = 2.0
+"""Seconds between two progress lines in a pipe."""
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that could move the cursor, change colours or reorder text."""
+
+
+def safe(text: object, *, keep: frozenset[str] = frozenset()) -> str:
+    r"""Text that cannot disturb a terminal: hidden characters are written as escapes.
+
+    File names may hold terminal sequences, line breaks, direction marks and bytes that are no
+    UTF-8. `keep` lists characters that stay.
+
+    >>> safe("a\x1b[31mb\n")
+    'a\\x1b[31mb\\x0a'
+    """
+    plain = str(text)
+    if plain.isascii() and plain.isprintable():
+        return plain
+    return "".join(
+        _escape(letter)
+        if letter not in keep and unicodedata.category(letter) in _HIDDEN
+        else letter
+        for letter in plain
+    )
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that the file system could not decode
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def line(text: str = "") -> None:
+    """One result on stdout, flushed, so that a reader of the pipe sees it at once."""
+    sys.stdout.write(safe(text) + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """One remark on stderr; line breaks in it are kept."""
+    sys.stderr.write(safe(text, keep=frozenset("\n")) + "\n")
+    sys.stderr.flush()
+
+
+def json_line(data: Mapping[str, Any]) -> None:
+    """One JSON object on one line of stdout, ASCII only, so that any name passes."""
+    sys.stdout.write(json.dumps(data) + "\n")
+    sys.stdout.flush()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Rows below a head on stdout: drawn on a terminal, aligned text in a pipe."""
+    cells = [[safe(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _draw(columns, cells)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for row in [list(columns), *cells]:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+    sys.stdout.flush()
+
+
+def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in cells:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console().print(drawn)
+
+
+class Progress(Protocol):
+    """What a command tells about a long job."""
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """`done` of `total` are finished; `name` is the latest."""
+
+
+class _PlainProgress:
+    """A line on stderr every few seconds, and one at the end."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb, self._next, self._last = verb, time.monotonic() + PLAIN_SECONDS, -1
+
+    def __call__(self, done: int, total: int, name: str) -> None:  # noqa: ARG002
+        now = time.monotonic()
+        if (done == total or now >= self._next) and done != self._last:
+            self._next, self._last = now + PLAIN_SECONDS, done
+            note(f"{self._verb} {done} of {total}")
+
+
+@contextmanager
+def progress(verb: str) -> Iterator[Progress]:
+    """A bar on a terminal, plain lines in a pipe; both on stderr.
+
+    >>> with progress("indexed") as tell:  # doctest: +SKIP
+    ...     tell(1, 2, "a.jpg")
+    """
+    if not sys.stderr.isatty():
+        yield _PlainProgress(verb)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    room = max(10, shutil.get_terminal_size().columns - 70)
+    bar = Bar(
+        TextColumn(verb),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[name]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(verb, total=None, name="")
+
+        def tell(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, name=safe(name)[-room:])
+
+        yield tell
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    >>> size(1536)
+    '1.5 KB'
+    """
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GB"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "item"), counted(2, "item"), counted(0, "entry", "entries")
+    ('1 item', '2 items', '0 entries')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,191 @@
+"""The list of commands, and the one class that makes exit codes and prefixes follow the contract.
+
+A command's module is imported when that command runs: the table below is all that the help needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from kenspeckle.cli.console import safe
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One command: its name, where it is (`module:attribute`), and one line about it."""
+
+    name: str
+    place: str
+    about: str
+
+
+COMMANDS = (
+    Row("config", "configuration:config", "Show the settings in force and where each came from."),
+)
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""A wrong use of an option: exit code 2. Typer does not export it by name."""
+
+
+def load(row: Row) -> Any:
+    """Import the command of `row` and make it a command of typer."""
+    module, _, attribute = row.place.partition(":")
+    found = getattr(import_module(f"kenspeckle.cli.{module}"), attribute)
+    if not isinstance(found, typer.Typer):
+        app = typer.Typer(rich_markup_mode=None, add_completion=False)
+        app.command(row.name, cls=Command)(found)
+        found = app
+    command = typer.main.get_command(found)
+    command.name = row.name
+    return command
+
+
+def expand(params: Sequence[Any], arguments: Sequence[str]) -> list[str]:
+    """Write unique prefixes of long options out; values and what follows `--` stay as they are.
+
+    Raises typer's UsageError that names all matches when a prefix is ambiguous.
+    """
+    sides = {
+        option: (param, side)
+        for param in params
+        for side, options in enumerate((param.opts, param.secondary_opts))
+        for option in options
+        if option.startswith("--")
+    }
+    done: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*done, word, *rest]
+        name, equals, value = word.partition("=")
+        if not name.startswith("--"):
+            done.append(word)
+            continue
+        name = _match(name, sides)
+        done.append(name + equals + value)
+        known = sides.get(name)
+        if known and not equals and rest and not getattr(known[0], "is_flag", False):
+            done.append(rest.pop(0))
+    return done
+
+
+def _match(name: str, sides: dict[str, tuple[Any, int]]) -> str:
+    if name in sides:
+        return name
+    found = [option for option in sides if option.startswith(name)]
+    if len({(id(sides[option][0]), sides[option][1]) for option in found}) > 1:
+        raise UsageError(f"ambiguous option: {safe(name)} could match {', '.join(sorted(found))}")
+    return found[0] if found else name
+
+
+def describe(params: Sequence[Any], context: Any) -> tuple[list[tuple[str, str]], ...]:
+    """Arguments and options as `(how it is written, what it means)`."""
+    arguments, options = [], []
+    for param in params:
+        if param.hidden:
+            continue
+        meaning = param.help or ""
+        value = param.metavar or "TEXT"
+        if param.param_type_name == "argument":
+            arguments.append((value + ("..." if param.nargs != 1 else ""), meaning))
+            continue
+        written = ", ".join(param.opts)
+        if param.secondary_opts:
+            written += " / " + ", ".join(param.secondary_opts)
+        if not param.is_flag:
+            written += f" {value}"
+            default = param.get_default(context, call=False)
+            if param.show_default and default is not None:
+                meaning += f" [default: {default}]"
+        options.append((written, meaning))
+    return arguments, options
+
+
+class _Help:
+    """Help in our words: arguments and options by their own names, without Python's types."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, options and, for a group, its commands."""
+        me: Any = self
+        titles = ("Arguments", "Options")
+        for title, records in zip(titles, describe(me.get_params(ctx), ctx), strict=True):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        if isinstance(me, TyperGroup):
+            me.format_commands(ctx, formatter)
+
+
+class Command(_Help, TyperCommand):
+    """One command of ours."""
+
+
+class Group(_Help, TyperGroup):
+    """A group of commands with the manners of the contract.
+
+    No arguments, `help`, `-h` and `--help` list the commands on stdout (exit 0); an unknown command
+    lists them on stderr (exit 1); a wrong option exits 2; unique prefixes of long options count.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Names in the order in which they were added."""
+        return list(self.commands)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `help` and `help COMMAND` as what they mean, and no arguments as `help`."""
+        if not args or args == ["help"]:
+            typer.echo(self.get_help(ctx))
+            ctx.exit(0)
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
+        own = self.get_params(ctx)
+        leading = next((i for i, word in enumerate(args) if not word.startswith("-")), len(args))
+        args = [*expand(own, args[:leading]), *args[leading:]]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that `args` begin with, and the rest with prefixes written out."""
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None:
+            typer.echo(f"unknown command: {safe(name)}\n\n{self.get_help(ctx)}", err=True)
+            raise typer.Exit(1)
+        if isinstance(command, TyperGroup):
+            return name, command, args[1:]
+        return name, command, expand(command.get_params(ctx), args[1:])
+
+
+class LazyGroup(Group):
+    """The commands of the table, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Names in the order of the table."""
+        return [row.name for row in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Import one command; None when there is no such name."""
+        row = next((row for row in COMMANDS if row.name == cmd_name), None)
+        return load(row) if row else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the table without importing a single command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(row.name, row.about) for row in COMMANDS])
+
+
+def show_version(wanted: bool) -> None:
+    """Print name and version, and stop."""
+    if wanted:
+        from kenspeckle import __version__
+
+        sys.stdout.write(f"kenspeckle {__version__}\n")
+        raise typer.Exit

@@ -1,0 +1,85 @@
+"""The command `kenspeckle`: errors become one line and an exit code here, nowhere else.
+
+Exit codes: 0 done; 1 it could not be done, or an input failed; 2 a wrong option; 3 `identify`
+answered, and everything was unknown; 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn, TextIO
+
+from kenspeckle._threads import hold_pools
+
+hold_pools()
+
+import typer  # noqa: E402
+
+from kenspeckle.cli.console import note  # noqa: E402
+from kenspeckle.cli.group import LazyGroup, UsageError, show_version  # noqa: E402
+from kenspeckle.errors import KenspeckleError  # noqa: E402
+
+FAILED, MISUSED, ALL_UNKNOWN, STOPPED = 1, 2, 3, 130
+
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def kenspeckle(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Show it a picture and it says which of your things it is, or none of them, and why."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. `arguments` default to the process's own."""
+    command: Any = typer.main.get_command(app)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = command.main(args=words, prog_name="kenspeckle", standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        error.show()
+        return MISUSED
+    except KenspeckleError as error:
+        note(str(error))
+        return FAILED
+    except BrokenPipeError:
+        _silence()
+        return FAILED
+    except (KeyboardInterrupt, typer.Abort):
+        code = STOPPED
+    if code == STOPPED:
+        note("Stopped.")
+    return code if isinstance(code, int) else 0
+
+
+def _silence() -> None:
+    """Let the interpreter flush into nothing at exit: the reader of our output has left."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        _forgive(stream)
+    code = run()
+    sys.exit(code)
+
+
+def _forgive(stream: TextIO) -> None:
+    """Escape what the terminal's encoding cannot show instead of failing on it."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

@@ -1,0 +1,110 @@
+"""Options that several commands share, and the settings they make.
+
+A command's parameters are its options, so the function of a command takes as many arguments as it
+has options. An option that was not given is None and leaves the setting as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kenspeckle.config import Settings, load
+from kenspeckle.errors import SettingError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines for programs.")]
+Index = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        metavar="FILE",
+        help="The index. Default: gallery.ken, else card_index.npz.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "--clip-model",
+        metavar="NAME",
+        help="Model: a name of `kenspeckle models list`, or a path.",
+        show_default=False,
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--projection",
+        metavar="FILE",
+        help="Projection head: safetensors, or a checkpoint.",
+        show_default=False,
+    ),
+]
+Home = Annotated[
+    str | None,
+    typer.Option("--home", metavar="FOLDER", help="Folder of pulled models.", show_default=False),
+]
+Offline = Annotated[
+    bool | None,
+    typer.Option("--offline", help="Never fetch a model.", show_default=False),
+]
+Callers = Annotated[
+    int | None,
+    typer.Option(
+        "--callers",
+        metavar="N",
+        help="Pictures worked on at once; 0 is one a core.",
+        show_default=False,
+    ),
+]
+Regions = Annotated[
+    str | None,
+    typer.Option(
+        "--regions",
+        metavar="RULE",
+        help="Parts of a photo that are asked about: whole, center, windows, quad or auto.",
+        show_default=False,
+    ),
+]
+Fpir = Annotated[
+    float | None,
+    typer.Option(
+        "--fpir",
+        metavar="RATE",
+        help="Share of strangers that may get a name, 0 to 1.",
+        show_default=False,
+    ),
+]
+
+OPTION_OF = {
+    "index.path": "--index",
+    "index.refs": "--refs",
+    "index.naming": "--naming",
+    "index.views": "--views",
+    "index.calibrate": "--calibrate",
+    "index.callers": "--callers",
+    "identify.regions": "--regions",
+    "identify.fpir": "--fpir",
+    "identify.top": "--top",
+    "models.name": "--model",
+    "models.head": "--projection",
+    "models.home": "--home",
+    "models.offline": "--offline",
+}
+
+
+def settings(given: dict[str, Any]) -> Settings:
+    """Settings in force under the options `given` by dotted name; None means not given.
+
+    A value that its setting cannot have is a wrong option (exit code 2) when it was given as one;
+    from a file or the environment it stays a SettingError (exit code 1).
+    """
+    try:
+        return load(given)[0]
+    except SettingError as error:
+        if given.get(error.thing) is None:
+            raise
+        found = f"{error.found}; expected {error.expected}" if error.expected else error.found
+        raise typer.BadParameter(found, param_hint=OPTION_OF.get(error.thing)) from error
