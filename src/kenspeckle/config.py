@@ -92,6 +92,7 @@ class Setting:
     origin: str
     doc: str
     environment: tuple[str, ...]
+    secret: bool = False
 
 
 def _fields() -> Iterator[tuple[str, str, dataclasses.Field[Any]]]:
@@ -241,7 +242,8 @@ def load(
             value, origin = given.pop(name), "argument"
         value = _convert(name, value, entry.default)
         check(name, value)
-        rows.append(Setting(name, value, origin, entry.metadata["doc"], names))
+        doc, secret = entry.metadata["doc"], entry.metadata["secret"]
+        rows.append(Setting(name, value, origin, doc, names, secret))
         sections.setdefault(section, {})[key] = value
     if given:
         raise SettingError("settings", f"unknown {', '.join(sorted(given))}")
