@@ -1,54 +1,254 @@
-"""From bytes to pixels."""
+"""From bytes to pixels, safely: a picture comes out whole and as people see it, or an error does.
+
+The bytes are counted before and while they are read, the header is checked before anything is
+decoded, and only the formats listed here are ever opened. Nothing global in Pillow is changed.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import io
 import os
-from pathlib import Path
+import stat
+from collections.abc import Callable
 from typing import BinaryIO
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from kenspeckle.config import ImageSettings
-from kenspeckle.errors import PictureError
+from kenspeckle.errors import KenspeckleError, MissingExtra, PictureError
+from kenspeckle.image import heif, raster
+from kenspeckle.image.colour import to_rgb
+from kenspeckle.image.header import Header, UnreadableError
+from kenspeckle.image.tiff import tiff
 from kenspeckle.types import Intake, Picture
 
-SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .avif .heic .heif".split())
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif")
+)
+"""Suffixes of files that are looked at in a folder. What is in a file is told by its content."""
 
-def read(path: str | os.PathLike[str], limits: ImageSettings) -> bytes:
-    """The bytes of a file. Raises PictureError."""
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(limits.max_bytes + 1)
-    except OSError as error:
-        raise PictureError(str(path), error.strerror or "unreadable") from error
-    if len(data) > limits.max_bytes:
-        raise PictureError(str(path), "too large", expected=f"{limits.max_bytes} bytes")
-    return data
+OUR_INTAKE = Intake()
+DEFAULT_LIMITS = ImageSettings()
+
+_EXPECTED = "a JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP or HEIC picture"
+_CHUNK = 1024 * 1024
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FOREIGN = (
+    (b"%PDF", "a PDF document"),
+    (b"%!PS", "a PostScript document"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    (b"\0\0\1\0", "a Windows icon"),
+    (b"<svg", "an SVG drawing"),
+    (b"<?xml", "an XML or SVG text"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"\x1aE\xdf\xa3", "a video"),
+)
 
 
 def decode(
-    source: str | os.PathLike[str] | bytes | BinaryIO,
+    source: Source,
     *,
     name: str = "",
-    intake: Intake = Intake(),
-    limits: ImageSettings = ImageSettings(),
+    intake: Intake = OUR_INTAKE,
+    limits: ImageSettings = DEFAULT_LIMITS,
 ) -> Picture:
-    """A picture from a path, bytes or a file object. Raises PictureError."""
-    if isinstance(source, bytes):
-        data = source
-    elif isinstance(source, (str, os.PathLike)):
-        name, data = name or str(source), read(source, limits)
-    else:
-        data = source.read(limits.max_bytes + 1)
+    """The picture in a file, in bytes or in a file object, as RGB.
+
+    name
+        What errors call it; the path by default.
+    intake
+        Ours applies the EXIF rotation, puts alpha on white and converts to sRGB.
+    limits
+        Bytes, pixels and frames. Pillow's own limit `Image.MAX_IMAGE_PIXELS` holds too.
+
+    Of an animated picture the first frame counts. Thread-safe. Raises PictureError; for a HEIC
+    without the extra `heic` it says how to install it.
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (4, 3)).save(file, "PNG")
+    >>> decode(file.getvalue()).size
+    (4, 3)
+    """
+    data, name = _bytes(source, name, limits)
+    shown = _printable(name)
     try:
-        image = Image.open(io.BytesIO(data))
-        kind = image.format or ""
-        if intake.rotate:
-            ImageOps.exif_transpose(image, in_place=True)
-        image = image.convert("RGB")
-    except Exception as error:
-        raise PictureError(name, str(error), expected="a picture") from error
-    return Picture(image, name, kind, hashlib.sha256(data).hexdigest())
+        header = _reader(data)(data)
+        _check(header, shown, limits)
+        image = _pixels(header, intake)
+    except UnreadableError as error:
+        raise PictureError(
+            shown, error.found, expected=error.expected, do="Replace or remove it."
+        ) from error
+    except MissingExtra as error:
+        raise PictureError(shown, f"a HEIC picture, and {error.found}", do=error.do) from error
+    except KenspeckleError:
+        raise
+    except MemoryError as error:
+        raise PictureError(
+            shown, "not enough memory to decode it", do="Lower image.max_pixels."
+        ) from error
+    except Exception as error:  # whatever a decoder makes of hostile bytes
+        detail = " ".join(str(error).split())[:120] or type(error).__name__
+        raise PictureError(
+            shown,
+            f"it cannot be decoded ({detail})",
+            expected="a whole picture",
+            do="Replace or remove it.",
+        ) from error
+    return Picture(image, name, header.format, hashlib.sha256(data).hexdigest())
+
+
+def read(path: str | os.PathLike[str], limits: ImageSettings = DEFAULT_LIMITS) -> bytes:
+    """The bytes of a regular file, at most `limits.max_bytes` of them. Raises PictureError."""
+    shown = _printable(os.fspath(path))
+    try:
+        # Opening a pipe would wait for a writer; O_NONBLOCK does not.
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        with open(number, "rb", buffering=0) as file:  # noqa: PTH123
+            state = os.fstat(number)
+            if stat.S_ISDIR(state.st_mode):
+                raise IsADirectoryError(errno.EISDIR, "a folder")
+            if not stat.S_ISREG(state.st_mode):
+                raise PictureError(shown, "a pipe or a device", expected="a file")
+            if state.st_size > limits.max_bytes:
+                raise _too_many_bytes(shown, f"{state.st_size} bytes", limits)
+            return _drained(file, shown, limits)
+    except FileNotFoundError as error:
+        raise PictureError(shown, "no such file", do="Check the name.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PictureError(shown, f"it cannot be read ({reason})") from error
+
+
+_BINARY: int = getattr(os, "O_BINARY", 0)
+
+
+def _bytes(source: Source, name: str, limits: ImageSettings) -> tuple[bytes, str]:
+    """All bytes of a source, and what to call it."""
+    if isinstance(source, str | os.PathLike):
+        return read(source, limits), name or os.fspath(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        name = name or "picture"
+        if len(source) > limits.max_bytes:
+            raise _too_many_bytes(name, f"{len(source)} bytes", limits)
+        return bytes(source), name
+    name = name or _printable(str(getattr(source, "name", "") or "picture"))
+    try:
+        return _drained(source, name, limits), name
+    except (OSError, ValueError) as error:
+        raise PictureError(name, f"it cannot be read ({error})") from error
+
+
+def _drained(file: BinaryIO, name: str, limits: ImageSettings) -> bytes:
+    """What is left in a file object, which may be a pipe that never ends."""
+    parts, left = [], limits.max_bytes + 1
+    while left > 0:
+        part = file.read(min(left, _CHUNK))
+        if isinstance(part, str):
+            raise PictureError(name, "a file opened as text", expected="one opened as bytes")
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    if left <= 0:
+        raise _too_many_bytes(name, f"more than {limits.max_bytes} bytes", limits)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_many_bytes(name: str, found: str, limits: ImageSettings) -> PictureError:
+    return PictureError(
+        name,
+        found,
+        expected=f"at most {limits.max_bytes}",
+        do="Save it smaller, or raise image.max_bytes.",
+    )
+
+
+def _reader(data: bytes) -> Callable[[bytes], Header]:
+    """The reader of a format, told by the first bytes. Raises UnreadableError for all others."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return raster.jpeg
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return raster.png
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return raster.webp
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return raster.gif
+    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return tiff
+    if heif.is_heif(data) or data[4:12] in (b"ftypavif", b"ftypavis"):
+        return heif.avif if heif.is_avif(data) else heif.heic
+    if data.startswith(b"BM"):
+        return raster.bmp
+    raise UnreadableError(_described(data), _EXPECTED)
+
+
+def _described(data: bytes) -> str:
+    """What bytes that are no picture of ours seem to be."""
+    if not data.strip(b"\0"):
+        return f"{len(data)} bytes of nothing" if data else "0 bytes"
+    start = data[:64].lstrip().lower()
+    for magic, words in _FOREIGN:
+        if data.startswith(magic) or start.startswith(magic):
+            return words
+    if data[4:8] == b"ftyp":
+        return "a video"
+    return f"{len(data)} bytes that begin like no picture"
+
+
+def _check(header: Header, name: str, limits: ImageSettings) -> None:
+    """Refuse what is too large, before it is decoded."""
+    width, height = header.size
+    if width < 1 or height < 1:
+        raise UnreadableError(f"a {header.format} of {width} × {height} pixels")
+    most = min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
+    if width * height > most:
+        raise PictureError(
+            name,
+            f"{width} × {height} pixels",
+            expected=f"at most {most}",
+            do="Save it smaller, or raise image.max_pixels.",
+        )
+    if header.frames > limits.max_frames:
+        raise PictureError(
+            name,
+            f"{header.frames} frames",
+            expected=f"at most {limits.max_frames}",
+            do="Save its first frame as a picture, or raise image.max_frames.",
+        )
+
+
+def _pixels(header: Header, intake: Intake) -> Image.Image:
+    """The first frame in RGB, after the intake."""
+    image = header.load()
+    image.load()
+    if image.size != header.size:
+        raise UnreadableError(
+            f"a {header.format} of {image.width} × {image.height} pixels",
+            f"{header.size[0]} × {header.size[1]} as its header says",
+        )
+    image = to_rgb(image, header.profile, intake)
+    turn = _TURNS.get(header.orientation) if intake.rotate else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _printable(name: str) -> str:
+    """`name` without the bytes that are no text; file names may hold any."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
