@@ -1,1 +1,6 @@
 """Vectors to disk, and search."""
+
+from kenspeckle.store.base import Enrolled, Hits, Manifest, Store, Summary
+from kenspeckle.store.open import create_store, open_store, peek
+
+__all__ = ["Enrolled", "Hits", "Manifest", "Store", "Summary", "create_store", "open_store", "peek"]

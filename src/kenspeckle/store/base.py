@@ -1,0 +1,260 @@
+"""What every store can do, and the values that go in and come out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from kenspeckle.errors import InputError, SpaceMismatch
+from kenspeckle.types import (
+    NO_METADATA,
+    Calibration,
+    Fingerprint,
+    Float32,
+    Int64,
+    Item,
+    Reference,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an index says of itself.
+
+    `naming` is the scheme its names were read by, `refs` the references folder as it was given,
+    `created` an ISO date, `options` anything a flow wants to find again.
+    """
+
+    fingerprint: Fingerprint
+    naming: str = "plain"
+    refs: str = ""
+    created: str = ""
+    options: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, the fingerprint included."""
+        return {
+            "fingerprint": self.fingerprint.to_dict(),
+            "naming": self.naming,
+            "refs": self.refs,
+            "created": self.created,
+            "options": dict(self.options),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Manifest:
+        """Read back what `to_dict` wrote. Raises KeyError, TypeError or ValueError."""
+        options = {str(name): str(value) for name, value in dict(data["options"]).items()}
+        naming, refs, created = (str(data[name]) for name in ("naming", "refs", "created"))
+        fingerprint = Fingerprint.from_dict(data["fingerprint"])
+        return cls(fingerprint, naming, refs, created, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """One reference to be stored: who it is, its unit vector `(D,)`, and a small JPEG."""
+
+    reference: Reference
+    vector: Float32
+    thumbnail: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The best references of each query row, best first; missing places hold -1.
+
+    ids
+        `(Q, k)` int64, reference ids.
+    items
+        `(Q, k)` int64, the item number of each.
+    scores
+        `(Q, k)` float32 cosines, descending; -inf where there is no reference.
+    """
+
+    ids: Int64
+    items: Int64
+    scores: Float32
+
+    def __post_init__(self) -> None:
+        if not self.ids.shape == self.items.shape == self.scores.shape or self.ids.ndim != 2:
+            raise InputError("hits", f"shapes {self.ids.shape}, {self.scores.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What `peek` reads of an index without loading a vector. `size` is in bytes."""
+
+    path: str
+    kind: str
+    format: int
+    manifest: Manifest
+    items: int
+    references: int
+    vectors: int
+    size: int
+    calibration: Calibration | None
+
+
+class Store(Protocol):
+    """A gallery's references and vectors: kept, found again, searched.
+
+    A reference is identified by `(path, view)` and numbered by an id that is never used twice.
+    Every call may be made from any thread.
+    """
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the index says of itself."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies, or an empty string for one in memory."""
+
+    def set_manifest(self, manifest: Manifest) -> None:
+        """Replace the manifest. SpaceMismatch if vectors of another space are stored."""
+
+    def add(self, enrolled: Sequence[Enrolled]) -> list[int]:
+        """Store references in one atomic commit; those with a stored `(path, view)` replace it.
+
+        Returns their ids in order. Raises InputError, SpaceMismatch, IndexBusy, IndexReadOnly.
+        """
+
+    def remove(self, ids: Sequence[int]) -> int:
+        """Erase references with their vectors and thumbnails; how many there were."""
+
+    def search(self, rows: Float32, k: int, *, ids: Int64 | None = None, threads: int = 1) -> Hits:
+        """The `k` best references of each row of `(Q, D)`, exactly.
+
+        `ids` confines the search to those references. Scores are rounded from a float64 product
+        with the stored vectors; equal scores are ordered by id.
+        """
+
+    def get(self, ids: Sequence[int]) -> list[Reference]:
+        """References by id, in order. KeyError names one that is not stored."""
+
+    def rows(self, ids: Sequence[int] | Int64 | None = None) -> Float32:
+        """Vectors `(n, D)` as stored, in the order of `ids`, or all by ascending id."""
+
+    def ids(self) -> Int64:
+        """All reference ids, ascending."""
+
+    def owners(self, ids: Sequence[int] | Int64 | None = None) -> Int64:
+        """Item numbers in the order of `ids`, or all by ascending id."""
+
+    def item(self, number: int) -> Item:
+        """The item of that number. KeyError if there is none."""
+
+    def items(self) -> list[Item]:
+        """All items, by key."""
+
+    def references(self) -> Iterator[tuple[int, Reference]]:
+        """All references with their ids, by path, then view."""
+
+    def select(self, where: Mapping[str, str]) -> Int64:
+        """Ids, ascending, of references that equal every named value.
+
+        The names `key`, `label`, `variant`, `path`, `view` and `filename` mean the reference's own
+        fields, all others its metadata.
+        """
+
+    def thumbnail(self, identifier: int) -> bytes:
+        """The small JPEG of a reference, empty if none is stored."""
+
+    def touch(self, stats: Sequence[tuple[int, int, int]]) -> None:
+        """Note new `(id, size, mtime_ns)` of files whose content is unchanged."""
+
+    def calibration(self) -> Calibration | None:
+        """The rule fitted for the space in use, if there is one."""
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Store or erase that rule. It does not count as a change."""
+
+    def change(self) -> int:
+        """How many commits have added or removed references, over all processes."""
+
+    def refresh(self) -> bool:
+        """Take in what other processes have committed; whether there was anything."""
+
+    def close(self) -> None:
+        """Write what is pending and let go of the file."""
+
+    def __len__(self) -> int: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def check_queries(rows: Float32, width: int) -> Float32:
+    """Query rows as contiguous float32 `(Q, D)`. Raises InputError or SpaceMismatch."""
+    queries = np.ascontiguousarray(rows, dtype=np.float32)
+    if queries.ndim != 2:
+        raise InputError("query", f"an array of shape {queries.shape}", expected="(Q, D)")
+    if queries.shape[1] != width:
+        raise SpaceMismatch(
+            "query",
+            f"{queries.shape[1]} columns",
+            expected=f"{width}, the width of this index",
+            do="Use the model that the index was made with",
+        )
+    if not np.isfinite(queries).all():
+        raise InputError("query", "numbers that are not finite", expected="finite numbers")
+    return queries
+
+
+def check_enrolled(enrolled: Sequence[Enrolled], width: int) -> Float32:
+    """Their vectors as `(n, D)` float32, unit rows. Raises InputError or SpaceMismatch."""
+    for one in enrolled:
+        shape = np.shape(one.vector)
+        if shape != (width,):
+            raise SpaceMismatch(
+                one.reference.path,
+                f"a vector of shape {shape}",
+                expected=f"({width},), the width of this index",
+                do="Use the model that the index was made with",
+            )
+    if not enrolled:
+        return np.empty((0, width), np.float32)
+    rows = np.stack([np.asarray(one.vector, np.float32) for one in enrolled])
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    wrong = np.flatnonzero(~(np.abs(length - 1) <= 1e-3))
+    if len(wrong):
+        first = int(wrong[0])
+        raise InputError(
+            enrolled[first].reference.path,
+            f"a vector of length {length[first]:.4g}",
+            expected="finite numbers, length 1",
+        )
+    return rows
+
+
+def last_of_each(enrolled: Sequence[Enrolled]) -> dict[tuple[str, str], int]:
+    """Position of the last entry for each `(path, view)`: what stays when one call names it twice.
+
+    >>> one = Enrolled(Reference("a", "A", "a.jpg"), np.ones(1, np.float32))
+    >>> last_of_each([one, one])
+    {('a.jpg', ''): 1}
+    """
+    return {(one.reference.path, one.reference.view): n for n, one in enumerate(enrolled)}
+
+
+def matches(reference: Reference, where: Mapping[str, str]) -> bool:
+    """Whether a reference equals every named value; other names mean its metadata.
+
+    >>> matches(Reference("a", "A", "x/a.jpg", metadata={"set": "3"}), {"key": "a", "set": "3"})
+    True
+    """
+    own = ("key", "label", "variant", "path", "view", "filename")
+    return all(
+        (getattr(reference, name) if name in own else reference.metadata.get(name)) == value
+        for name, value in where.items()
+    )

@@ -1,0 +1,235 @@
+"""The SQLite file under an index: made, opened, checked, locked, and its errors translated.
+
+A file comes from outside and is not trusted: its schema must be exactly the one the migrations
+make, so it has no trigger, view or virtual table that could act, and functions in a schema are
+switched off before it is read.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kenspeckle.errors import (
+    GalleryError,
+    IndexBusy,
+    IndexCorrupt,
+    IndexMissing,
+    IndexReadOnly,
+    IndexVersion,
+)
+from kenspeckle.store import migrations
+
+MAGIC = b"SQLite format 3\x00"
+MAX_VALUE = 16 * 1024 * 1024
+"""Largest single value read from an index file, bytes."""
+
+
+def _connect(path: Path, mode: str, wait: float) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=False
+    )
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    """Make a new index file; `fill` writes what it must hold from the start.
+
+    It is made beside its place and renamed, so there is never half a file under the name.
+    Raises GalleryError if there is a file already, IndexReadOnly if none can be made.
+    """
+    if path.exists():
+        raise GalleryError(str(path), "there is a file already", do="Open it, or name another")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    with translated(path):
+        try:
+            connection = _connect(aside, "mode=rwc", 10.0)
+            try:
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute("BEGIN IMMEDIATE")
+                migrations.migrate(connection, 0)
+                fill(connection)
+                connection.execute("COMMIT")
+                connection.execute("PRAGMA journal_mode = WAL")
+            finally:
+                connection.close()
+            aside.replace(path)
+        finally:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(f"{aside}{suffix}").unlink(missing_ok=True)
+
+
+def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connection:
+    """Open an index file, checked. `wait` is how many seconds a locked file is waited for.
+
+    Raises IndexMissing, IndexCorrupt, IndexVersion, IndexReadOnly or IndexBusy.
+    """
+    _check_magic(path)
+    with translated(path):
+        connection = _open_for_writing(path, wait) if write else _open_for_reading(path, wait)
+        try:
+            _check(connection, path, write=write)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+    except FileNotFoundError:
+        raise IndexMissing(
+            str(path), "no such file", do="Make it with: kenspeckle index FOLDER"
+        ) from None
+    except IsADirectoryError:
+        raise IndexCorrupt(str(path), "a folder", expected="an index file") from None
+    except PermissionError:
+        raise IndexReadOnly(str(path), "it may not be read", do="Change its permissions") from None
+    if start != MAGIC:
+        found = "an empty file" if not start else "neither an index nor an .npz"
+        raise IndexCorrupt(str(path), found, expected="an index file")
+
+
+def _open_for_writing(path: Path, wait: float) -> sqlite3.Connection:
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise IndexReadOnly(
+            str(path), "the file or its folder cannot be written", do="Change its permissions"
+        )
+    connection = _connect(path, "mode=rw", wait)
+    for pragma in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _open_for_reading(path: Path, wait: float) -> sqlite3.Connection:
+    """Open for reading; where nothing may be written at all, as a file that does not change."""
+    connection = _connect(path, "mode=ro", wait)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if os.access(path.parent, os.W_OK) or "locked" in str(error):
+            raise
+        pending = Path(f"{path}-wal")
+        if pending.exists() and pending.stat().st_size:
+            raise IndexReadOnly(
+                str(path),
+                "commits wait beside it and cannot be folded in, as the folder is read-only",
+                do=f"Copy it together with {pending.name} to a folder that can be written",
+            ) from error
+        return _connect(path, "immutable=1", wait)
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path, *, write: bool) -> None:
+    """Quick sanity: ours, of a version we know, with exactly the schema of that version."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != migrations.APPLICATION_ID:
+        raise IndexCorrupt(str(path), "a database of another program", expected="an index file")
+    if version > migrations.FORMAT:
+        raise IndexVersion(
+            str(path),
+            f"format {version}",
+            expected=f"at most {migrations.FORMAT}",
+            do="Update kenspeckle",
+        )
+    if version < 1 or migrations.schema(connection) != migrations.expected_schema(version):
+        raise IndexCorrupt(
+            str(path),
+            "tables that do not belong there, or that are missing",
+            expected=f"those of format {version}",
+            do="Do not use this file; index the references anew",
+        )
+    if write and version < migrations.FORMAT:
+        with transaction(connection, path):
+            migrations.migrate(connection, version)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """One atomic commit, by one writer at a time over all processes; undone on any error."""
+    with translated(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors, and the system's, into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(path, error) from error
+    except OSError as error:
+        raise IndexReadOnly(
+            str(path), error.strerror or str(error), do="Nothing was changed"
+        ) from error
+
+
+def _translate(path: Path, error: sqlite3.Error) -> GalleryError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        who = writers(path)
+        return IndexBusy(
+            str(path),
+            f"another process is writing to it{who and f': {who}'}",
+            do="Wait until it has finished, or end it",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return IndexReadOnly(
+            str(path),
+            "the disk is full; what was committed before is kept",
+            do="Make room and start again",
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return IndexReadOnly(
+            str(path), f"it cannot be written here ({error})", do="Change its permissions"
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return IndexReadOnly(
+            str(path),
+            f"the disk failed ({error}); what was committed before is kept",
+            do="Check the disk and start again",
+        )
+    return IndexCorrupt(
+        str(path), f"damaged ({error})", expected="a whole index file", do="Index anew"
+    )
+
+
+def writers(path: Path) -> str:
+    """Which processes hold a lock beside the file, where the system tells (Linux); else empty."""
+    try:
+        inode = Path(f"{path}-shm").stat().st_ino
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    found = set()
+    for line in locks:
+        parts = line.split()
+        if "WRITE" in parts and any(part.endswith(f":{inode}") for part in parts):
+            found.add(int(parts[parts.index("WRITE") + 1]))
+    names = []
+    for process in sorted(found - {os.getpid()}):
+        try:
+            name = Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            name = "?"
+        names.append(f"process {process} ({name})")
+    return ", ".join(names)
