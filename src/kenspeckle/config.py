@@ -227,7 +227,8 @@ def load(
     levels.append(("environment", dict(environ)))
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
 
-    rows, sections = [], {}
+    rows: list[Setting] = []
+    sections: dict[str, dict[str, Any]] = {}
     for section, key, entry in _fields():
         name = f"{section}.{key}"
         value, origin = entry.default, "default"
@@ -248,5 +249,5 @@ def load(
     if given:
         raise SettingError("settings", f"unknown {', '.join(sorted(given))}")
     kinds = {f.name: f.default_factory for f in dataclasses.fields(Settings)}
-    parts = {section: kinds[section](**values) for section, values in sections.items()}  # type: ignore[operator, misc]
+    parts = {section: kinds[section](**values) for section, values in sections.items()}  # type: ignore[operator]
     return Settings(**parts), tuple(rows)

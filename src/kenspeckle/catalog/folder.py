@@ -32,6 +32,8 @@ from kenspeckle.types import Reference
 FLAT_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 """What `index --refs` reads, as the system it is compatible with does."""
 
+FOLDER = "folder"
+
 
 class Found(NamedTuple):
     """A picture file: its path below the folder (`/` between parts), where it is, its stat."""
@@ -112,7 +114,7 @@ def _walk(folder: str, flat: bool) -> Walk:
                     except OSError as error:
                         walk.unread.append(shown(path))
                         why = f"cannot be looked at: {error.strerror}"
-                    if why == "folder" and not flat:
+                    if why == FOLDER and not flat:
                         todo.append((f"{path}/", entry.path))
                     elif why:
                         walk.skipped.append((shown(path), why))
@@ -123,12 +125,12 @@ def _walk(folder: str, flat: bool) -> Walk:
 
 
 def _sort_in(walk: Walk, entry: os.DirEntry[str], path: str, suffixes: frozenset[str]) -> str:
-    """File one directory entry under pictures, or say why not; `folder` for a folder."""
+    """File one directory entry under pictures, or say why not."""
     name = entry.name
     if name.startswith("."):
         return "hidden file"
     if entry.is_dir(follow_symlinks=False):
-        return "folder"
+        return FOLDER
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  Path costs ten times as much here
     if name == MANIFEST:
         walk.manifests.append(path)
@@ -137,19 +139,24 @@ def _sort_in(walk: Walk, entry: os.DirEntry[str], path: str, suffixes: frozenset
         walk.labels = True
         return ""
     if suffix not in suffixes:
-        return "not a picture file"
-    try:
-        regular = entry.is_file()
-    except OSError:
-        regular = False
-    if not regular:
-        return "link to a folder or to nothing" if entry.is_symlink() else "not a regular file"
+        return "link, not followed" if entry.is_symlink() else "not a picture file"
+    if not _regular(entry):
+        return "link to no file" if entry.is_symlink() else "not a regular file"
     stat = entry.stat()
     walk.pictures.append(Found(path, entry.path, stat.st_size, stat.st_mtime_ns))
     return ""
 
 
+def _regular(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads round in a circle
+        return False
+
+
 def _nothing(root: Path, walk: Walk) -> CatalogError:
+    if "" in walk.unread:
+        return CatalogError(shown(str(root)), walk.skipped[-1][1])
     kinds = Counter(Path(path).suffix.lower() or "no suffix" for path, _ in walk.skipped)
     others = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(4))
     return CatalogError(

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal
 
 from kenspeckle.catalog.entry import shown
@@ -44,13 +43,15 @@ class Name:
 
 def stem(filename: str) -> str:
     """A file name without its last extension: `foo.bar.jpg` → `foo.bar`."""
-    return PurePosixPath(filename).stem
+    head, _, _ = filename.rpartition(".")
+    return head or filename
 
 
 def tidy(text: str) -> str:
     """Text fit for a label: composed Unicode, single spaces, no control codes or broken bytes."""
-    words = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
-    return " ".join(unicodedata.normalize("NFC", shown(words)).split())
+    if not text.isprintable():
+        text = shown("".join(" " if unicodedata.category(c) == "Cc" else c for c in text))
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def key_of(label: str) -> str:
