@@ -93,9 +93,8 @@ def _whole(picture: Picture, _: int) -> list[tuple[str, Image.Image]]:
 
 
 def _regions(picture: Picture, _: int) -> list[tuple[str, Image.Image]]:
-    parts = (*base.split(picture, "auto"), *base.split(picture, "quad")[1:])
-    unique = dict.fromkeys(parts)
-    return [(region.kind, base.cut(picture.image, region)) for region in unique]
+    parts = base.split(picture, "auto")
+    return [(region.kind, base.cut(picture.image, region)) for region in parts]
 
 
 def _views(picture: Picture, number: int) -> list[tuple[str, Image.Image]]:
