@@ -127,7 +127,26 @@ def score(kind: ScoreKind, best: Floats, second: Floats, near: Floats | None) ->
 
 
 def usual_score(has_cohort: bool, items: int) -> ScoreKind:
-    """The score that is used where nothing was measured: the fullest one that exists."""
+    """The score that is used where nothing was measured: the fullest one that exists.
+
+    Leaving an item out of a gallery of two leaves no runner-up to fit a margin on.
+    """
     if has_cohort:
         return "margin+cohort"
-    return "margin" if items > 1 else "cosine"
+    return "margin" if items > 2 else "cosine"
+
+
+def best_regions(values: Floats, owner: Int64) -> Int64:
+    """For each picture the row of its region with the largest score; the first of equal ones.
+
+    `values` `(R,)` are the regions' scores, `owner` `(R,)` the picture of each. Pictures come in
+    ascending order of their numbers; nan loses against any number.
+
+    >>> best_regions(np.array([0.1, 0.3, 0.2, np.nan]), np.array([0, 0, 1, 1])).tolist()
+    [1, 2]
+    """
+    known = np.where(np.isnan(values), -np.inf, values)
+    order = np.lexsort((np.arange(len(known)), -known, owner))
+    _, first = np.unique(owner[order], return_index=True)
+    best: Int64 = order[first]
+    return best

@@ -124,7 +124,7 @@ def _variant(
 ) -> tuple[str, bool, str]:
     """The print of the winning item, whether it is certain, and a reason where it is not.
 
-    Certain is an item with one print, or one whose best print leads the best other by at least
+    Certain is an item with one print, or one whose best print leads the best other by more than
     the margin that the calibration found to tell its prints apart. Hits that do not reach down to
     another print bound its cosine from above by the last hit.
     """
@@ -142,7 +142,7 @@ def _variant(
     )
     lead = float(scores[own[0]] - scores[other])
     margin = calibration.variant_margin if calibration else None
-    if margin is not None and lead >= margin:
+    if margin is not None and lead > margin:
         return variant, True, ""
     asked = "no margin between prints is calibrated" if margin is None else f"asked {margin:.3f}"
     text = f"print uncertain: {_quoted(variant)} leads the next by {lead:.3f}, {asked}"
