@@ -16,7 +16,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from kenspeckle.config import ImageSettings
-from kenspeckle.errors import KenspeckleError, MissingExtra, PictureError
+from kenspeckle.errors import MissingExtra, PictureError
 from kenspeckle.image import heif, raster
 from kenspeckle.image.colour import to_rgb
 from kenspeckle.image.header import Header, UnreadableError
@@ -34,6 +34,7 @@ OUR_INTAKE = Intake()
 DEFAULT_LIMITS = ImageSettings()
 
 _EXPECTED = "a JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP or HEIC picture"
+_REPLACE = "Replace or remove it."
 _CHUNK = 1024 * 1024
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -87,32 +88,39 @@ def decode(
     (4, 3)
     """
     data, name = _bytes(source, name, limits)
+    del source
+    result = _decoded(data, name, intake, limits)
+    del data
+    if isinstance(result, PictureError):
+        # Raised here, away from its cause: an error that is kept in a report of a large folder
+        # must not keep the bytes of its picture alive through the frames of a traceback.
+        raise result
+    return result
+
+
+def _decoded(
+    data: bytes, name: str, intake: Intake, limits: ImageSettings
+) -> Picture | PictureError:
+    """The picture, or what is wrong with it."""
     shown = _printable(name)
     try:
         header = _reader(data)(data)
         _check(header, shown, limits)
         image = _pixels(header, intake)
+        return Picture(image, name, header.format, hashlib.sha256(data).hexdigest())
+    except PictureError as error:
+        return error.with_traceback(None)
     except UnreadableError as error:
-        raise PictureError(
-            shown, error.found, expected=error.expected, do="Replace or remove it."
-        ) from error
+        return PictureError(shown, error.found, expected=error.expected, do=_REPLACE)
     except MissingExtra as error:
-        raise PictureError(shown, f"a HEIC picture, and {error.found}", do=error.do) from error
-    except KenspeckleError:
-        raise
-    except MemoryError as error:
-        raise PictureError(
-            shown, "not enough memory to decode it", do="Lower image.max_pixels."
-        ) from error
+        return PictureError(shown, f"a HEIC picture, and {error.found}", do=error.do)
+    except MemoryError:
+        return PictureError(shown, "no memory to decode it", do="Lower image.max_pixels.")
     except Exception as error:  # whatever a decoder makes of hostile bytes
         detail = " ".join(str(error).split())[:120] or type(error).__name__
-        raise PictureError(
-            shown,
-            f"it cannot be decoded ({detail})",
-            expected="a whole picture",
-            do="Replace or remove it.",
-        ) from error
-    return Picture(image, name, header.format, hashlib.sha256(data).hexdigest())
+        return PictureError(
+            shown, f"it cannot be decoded ({detail})", expected="a whole picture", do=_REPLACE
+        )
 
 
 def read(path: str | os.PathLike[str], limits: ImageSettings = DEFAULT_LIMITS) -> bytes:
