@@ -1,0 +1,92 @@
+"""The report of `verify` for people. Scripts read the lines up to the recommended threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kenspeckle.evaluate.verify import VerifyReport
+
+LISTED = 10
+"""Failures and weakest references that are printed."""
+NAME = 42
+"""Longest name that is printed."""
+
+
+def lines(report: VerifyReport) -> Iterator[str]:
+    """The report for people, a line at a time."""
+    names = report.names
+    yield f"[verify] {report.count} refs × {report.width} dims"
+    yield f"most confusable pairs ({len(report.nearest.pairs)}):"
+    for score, i, j in report.nearest.pairs:
+        yield f"  {score:.3f}  {_short(names[i])}  ↔  {_short(names[j])}"
+    share = 100 * report.correct / report.count
+    yield f"{report.correct}/{report.count} = {share:.1f}% top-1 self-id"
+    for failure in report.failures[:LISTED]:
+        yield (
+            f"  {_short(names[failure.row])}: top {failure.top:.3f} "
+            f"({_short(names[failure.by])}), self {failure.own:.3f}"
+        )
+    yield f"median self similarity:      {_three(report.self_median)}"
+    yield f"median best wrong:           {_three(report.wrong_median)}"
+    yield f"margin (their difference):   {_three(report.gap)}"
+    yield f"recommended --sim-threshold: {report.threshold:.2f}"
+    yield from _damage(report)
+    yield from _items(report)
+    yield from _perturbed(report)
+
+
+def _short(name: str) -> str:
+    return name[:NAME]
+
+
+def _three(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.3f}"
+
+
+def _damage(report: VerifyReport) -> Iterator[str]:
+    """Rows that no index should hold."""
+    for rows, what in (
+        (report.damaged, "rows with values that are not finite numbers"),
+        (report.not_unit, "rows that are not of length 1"),
+    ):
+        if rows:
+            some = ", ".join(_short(report.names[row]) for row in rows[:LISTED])
+            yield f"{len(rows)} {what}: {some}"
+    for group in report.duplicates[:LISTED]:
+        one = len({report.keys[row] for row in group}) == 1
+        what = "prints of one item" if one else "different items"
+        yield f"same vector, {what}: {', '.join(_short(report.names[row]) for row in group)}"
+
+
+def _items(report: VerifyReport) -> Iterator[str]:
+    """What lies between different items; prints of one item do not compete."""
+    margins = report.margins[np.isfinite(report.margins)]
+    if len(margins):
+        yield (
+            f"item margin (own other reference − best other item): "
+            f"median {np.median(margins):.3f}, least {margins.min():.3f}, "
+            f"{int((margins <= 0).sum())} of {len(margins)} at or below 0"
+        )
+    rows = report.weakest(LISTED)
+    if len(rows):
+        yield "closest to another item:"
+        for row in rows:
+            yield f"  {report.nearest.other[row]:.3f}  {_short(report.names[row])}"
+
+
+def _perturbed(report: VerifyReport) -> Iterator[str]:
+    result = report.perturbed
+    if result is None:
+        yield "perturbed queries: not measured (needs the pictures and the model)"
+        return
+    yield (
+        f"perturbed queries ({result.description}): top-1 {100 * result.top1:.1f}%, "
+        f"top-5 {100 * result.top5:.1f}% of {len(result.sources)}, "
+        f"median margin {_three(result.median_margin)}"
+    )
+    for query in np.argsort(result.margins, kind="stable")[:LISTED]:
+        if result.margins[query] <= 0:
+            name = _short(report.names[int(result.sources[query])])
+            yield f"  {result.margins[query]:+.3f}  {name}"
