@@ -1,0 +1,211 @@
+"""index(references, gallery): decode → reduce → resize → vector → store.add.
+
+Unchanged pictures are not embedded again; what has vanished is removed last, so that a run that
+is cut off has lost nothing and the next one goes on from where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from kenspeckle.catalog.entry import Entry
+from kenspeckle.catalog.sync import Plan, Relabel
+from kenspeckle.errors import KenspeckleError
+from kenspeckle.flows.opened import Opened
+from kenspeckle.image.decode import decode, read
+from kenspeckle.image.fetch import fetch
+from kenspeckle.image.thumbnail import thumbnail
+from kenspeckle.image.views import camera_views
+from kenspeckle.match.similar import Pair
+from kenspeckle.store.base import Enrolled, Store
+from kenspeckle.types import Calibration, Reference
+from kenspeckle.vectors.pipeline import StageTimes, pooled
+from kenspeckle.vectors.preprocess import reduced
+
+COMMIT_SECONDS = 2.0
+"""At most this much work is lost when a run is killed."""
+COMMIT_ROWS = 512
+"""Keeps what waits for a commit small, whatever the folder's size."""
+VIEW_SEED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress: `done` of `total` pictures, the last one's path, and its error if it failed."""
+
+    done: int
+    total: int
+    path: str
+    error: KenspeckleError | None = None
+
+
+Progress = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What a run did. Pictures are counted, enrolled views left out; `stages` adds all callers.
+
+    `skipped` are files that are no references `(path, why)`, `failed` references that could not be
+    read. `look_alikes` and `calibration` are filled in by who asked for them.
+    """
+
+    added: int
+    changed: int
+    relabelled: int
+    removed: int
+    same: int
+    failed: tuple[tuple[str, KenspeckleError], ...]
+    stages: StageTimes
+    seconds: float
+    skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    look_alikes: tuple[Pair, ...] = ()
+    calibration: Calibration | None = None
+
+
+def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> IndexReport:
+    """Carry out a plan. Pictures that fail are reported; the rest is stored.
+
+    Raises IndexBusy, IndexReadOnly, SpaceMismatch of the store, ModelError of the model.
+    """
+    start, stages = time.perf_counter(), StageTimes()
+    new = {entry.reference.path for entry in plan.add}
+    failed: list[tuple[str, KenspeckleError]] = []
+    stored: list[str] = []
+
+    entries = [*plan.add, *(change.entry for change in plan.change)]
+    for batch in _batches(_embedded(opened, entries, stages, failed, progress)):
+        with stages.stage("store"):
+            opened.store.add(batch)
+        stored += (one.reference.path for one in batch if not one.reference.view)
+    report = rearrange(opened.store, plan)
+    return replace(
+        report,
+        added=sum(path in new for path in stored),
+        changed=sum(path not in new for path in stored),
+        failed=tuple(failed),
+        stages=stages,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def rearrange(store: Store, plan: Plan) -> IndexReport:
+    """The part of a plan that needs no model: new names, new file times, what has vanished."""
+    start = time.perf_counter()
+    _relabel(store, plan.relabel)
+    if plan.touch:
+        store.touch(plan.touch)
+    if plan.remove:
+        store.remove([number for number, _ in plan.remove])
+    return IndexReport(
+        added=0,
+        changed=0,
+        relabelled=sum(not row.reference.view for row in plan.relabel),
+        removed=sum(not reference.view for _, reference in plan.remove),
+        same=len(plan.same) + len(plan.touch),
+        failed=(),
+        stages=StageTimes(),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def enrol(
+    opened: Opened, entry: Entry, data: bytes | None = None, stages: StageTimes | None = None
+) -> list[Enrolled]:
+    """One picture, ready to be stored, followed by its camera views if any are asked for.
+
+    `data` are its bytes where the caller has them already. Raises PictureError, FetchError.
+    """
+    settings, reference = opened.settings, entry.reference
+    stages = stages or StageTimes()
+    if data is None:
+        with stages.stage("read"):
+            data = _bytes(opened, entry)
+    with stages.stage("decode"):
+        picture = decode(data, name=reference.path, limits=settings.image)
+    recipe = opened.embedder.fingerprint.recipe
+    with stages.stage("reduce"):
+        image = reduced(picture.image, recipe.side) if recipe.reduce else picture.image
+    vector = opened.embedder.vector(image, stages)
+    with stages.stage("thumbnail"):
+        small = thumbnail(image, settings.index.thumbnail)
+    reference = replace(reference, sha256=picture.sha256)
+    enrolled = [Enrolled(reference, vector, small)]
+    if settings.index.views:
+        with stages.stage("views"):
+            views = camera_views(image, settings.index.views, VIEW_SEED)
+            enrolled += [
+                Enrolled(replace(reference, view=f"camera-{n}"), opened.embedder.vector(view))
+                for n, view in enumerate(views, 1)
+            ]
+    return enrolled
+
+
+def _bytes(opened: Opened, entry: Entry) -> bytes:
+    if isinstance(entry.source, str):
+        return fetch(entry.source, opened.settings.image)
+    return read(entry.source, opened.settings.image)
+
+
+def _embedded(
+    opened: Opened,
+    entries: Sequence[Entry],
+    stages: StageTimes,
+    failed: list[tuple[str, KenspeckleError]],
+    progress: Progress | None,
+) -> Iterator[list[Enrolled]]:
+    """What each picture comes to, in order; those that fail are told and passed over."""
+    opened.embedder.vector(Image.new("RGB", (8, 8)))  # a broken model fails here, not per picture
+    results = pooled(
+        entries, lambda entry: enrol(opened, entry, stages=stages), opened.settings.index.callers
+    )
+    for done, result in enumerate(results, 1):
+        path = result.source.reference.path
+        if result.error is not None:
+            failed.append((path, result.error))
+        if progress is not None:
+            progress(Step(done, len(entries), path, result.error))
+        if result.value is not None:
+            yield result.value
+
+
+def _batches(pictures: Iterator[list[Enrolled]]) -> Iterator[list[Enrolled]]:
+    """Group for commits; an interrupt first stores what is done, then goes on its way."""
+    batch: list[Enrolled] = []
+    since = time.monotonic()
+    try:
+        for picture in pictures:
+            batch += picture
+            if len(batch) >= COMMIT_ROWS or time.monotonic() - since >= COMMIT_SECONDS:
+                yield batch
+                batch, since = [], time.monotonic()
+    except KeyboardInterrupt:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _relabel(store: Store, rows: Sequence[Relabel]) -> None:
+    """Store references under their new names with the vectors they have; then drop old places."""
+    if not rows:
+        return
+    vectors = store.rows([row.id for row in rows])
+    store.add(
+        [
+            Enrolled(row.reference, vector, store.thumbnail(row.id))
+            for row, vector in zip(rows, vectors, strict=True)
+        ]
+    )
+    store.remove([row.id for row in rows if row.reference.path != row.former.path])
+
+
+def listed(store: Store) -> Iterator[tuple[int, Reference]]:
+    """The rows that a references folder or table accounts for; what was added by hand is not."""
+    return ((number, reference) for number, reference in store.references() if not reference.origin)

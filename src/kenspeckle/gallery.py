@@ -1,0 +1,391 @@
+"""The Python API: a gallery of your things, and the questions it answers.
+
+    from kenspeckle import Gallery
+
+    with Gallery.create("things.ken") as gallery:
+        report = gallery.index("pictures/")
+        answer = gallery.identify("photo.jpg")
+        print(answer.label or "none of these", answer.confidence, answer.reasons)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from kenspeckle.catalog.entry import Entry
+from kenspeckle.catalog.folder import scan
+from kenspeckle.catalog.naming import name_item
+from kenspeckle.catalog.sync import Plan, plan
+from kenspeckle.config import Settings
+from kenspeckle.errors import GalleryError, IndexMissing, InputError, SpaceMismatch
+from kenspeckle.flows import calibrate, index
+from kenspeckle.flows.identify import identify
+from kenspeckle.flows.index import IndexReport, Progress
+from kenspeckle.flows.opened import Opened, stale
+from kenspeckle.image.decode import decode, read
+from kenspeckle.image.fetch import fetch
+from kenspeckle.match.similar import look_alikes
+from kenspeckle.store.base import Manifest, Store, Summary
+from kenspeckle.store.open import create_store, open_store, peek
+from kenspeckle.types import Calibration, Candidate, Decision, Item, Picture, Reference
+from kenspeckle.vectors.base import Embedder
+from kenspeckle.vectors.embed import open_embedder
+
+Source = str | os.PathLike[str] | bytes | BinaryIO | Picture
+DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a gallery says of itself: `summary` as `peek` reads it, and what only an open one knows.
+
+    `memory` are the bytes of its vectors in memory, `views` the enrolled camera views. `stale`
+    says why the calibration no longer fits, empty when it does.
+    """
+
+    summary: Summary
+    views: int
+    memory: int
+    stale: str
+
+
+class Gallery:
+    """Items with their reference pictures, kept in one index file.
+
+    Opened with `write=True` (or created) it can be changed; one process writes at a time, any
+    number read and see what is committed. The model is loaded when the first picture is asked
+    about. Calls may come from several threads.
+    """
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+        self._embedder: Embedder | None = None
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], *, settings: Settings | None = None, naming: str = ""
+    ) -> Self:
+        """Make an index file. GalleryError if it is there already; ModelError, IndexReadOnly."""
+        settings = settings or Settings()
+        if Path(path).exists():
+            raise GalleryError(
+                str(path), "it exists", expected="a new file", do="Open it, or name another"
+            )
+        embedder = open_embedder(settings.models)
+        manifest = Manifest(
+            fingerprint=embedder.fingerprint,
+            naming=naming or settings.index.naming,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            options={"head": _absolute(settings.models.head)},
+        )
+        gallery = cls(create_store(path, manifest), settings)
+        gallery._embedder = embedder
+        return gallery
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] = "",
+        *,
+        settings: Settings | None = None,
+        write: bool = False,
+    ) -> Self:
+        """Open an index file; without a path `gallery.ken`, else `card_index.npz`.
+
+        Raises IndexMissing, IndexCorrupt, IndexVersion, and with `write` IndexReadOnly.
+        """
+        settings = settings or Settings()
+        return cls(open_store(path or default_path(settings), write=write), settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file and the model."""
+        self._store.close()
+        if self._embedder is not None:
+            self._embedder.close()
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    # Changing it
+
+    def plan(
+        self,
+        refs: str | os.PathLike[str],
+        *,
+        table: str | os.PathLike[str] | None = None,
+        rehash: bool = False,
+    ) -> Plan:
+        """What `index` would do with this folder or table. Changes nothing. CatalogError."""
+        return self._planned(refs, table, rehash)[0]
+
+    def index(
+        self,
+        refs: str | os.PathLike[str],
+        *,
+        table: str | os.PathLike[str] | None = None,
+        rehash: bool = False,
+        replace_all: bool = False,
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Make the gallery equal to a folder (or a table) of references; embed only what changed.
+
+        Pictures that cannot be used are named in the report, the others go on. What was added by
+        `add` stays. Calibrates anew unless nothing changed or the settings say not to.
+        Raises CatalogError, GalleryError (another folder that lacks most of what is stored, unless
+        `replace_all`), ModelError.
+        """
+        work, listing_notes, skipped, scheme = self._planned(refs, table, rehash)
+        self._guard(work, str(refs), replace_all)
+        if work.add or work.change:
+            report = index.index(self._opened(), work, progress)
+            if len(report.failed) == len(work.add) + len(work.change) and not len(self._store):
+                raise InputError(
+                    str(refs),
+                    f"none of {len(report.failed)} pictures could be read, the first because "
+                    f"{report.failed[0][1]}",
+                )
+        else:
+            report = index.rearrange(self._store, work)
+        manifest = self._store.manifest
+        now = replace(manifest, naming=scheme, refs=_absolute(str(refs)))
+        if now != manifest:
+            self._store.set_manifest(now)
+        report = replace(report, skipped=skipped, notes=listing_notes)
+        return self._finished(report)
+
+    def add(
+        self,
+        source: Source,
+        *,
+        label: str = "",
+        key: str = "",
+        variant: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
+        """Enrol one picture; returns the id of its reference.
+
+        Without a label the file's name gives it, by the gallery's naming scheme. A later `index`
+        leaves it alone. Makes the calibration stale. Raises PictureError, FetchError.
+        """
+        name, data = self._bytes(source)
+        named = name_item(label or Path(name).stem, _scheme(self._store.manifest))
+        reference = Reference(
+            key=key or named.key,
+            label=label or named.label,
+            path=name,
+            variant=variant or ("" if label else named.variant),
+            size=len(data),
+            origin="added",
+            metadata=dict(metadata or {}),
+        )
+        opened = self._opened()
+        return self._store.add(index.enrol(opened, Entry(reference, name), data))[0]
+
+    def remove(self, *names: str) -> int:
+        """Erase items by key or label, or references by path; how many references went.
+
+        Vectors and thumbnails are erased too. GalleryError names one that is not there.
+        """
+        going: set[int] = set()
+        for name in names:
+            found = [
+                number
+                for number, reference in self._store.references()
+                if name in (reference.key, reference.label, reference.path)
+            ]
+            if not found:
+                raise GalleryError(
+                    name, "not in this gallery", expected="a key, a label or a path",
+                    do="See `kenspeckle list`",
+                )
+            going.update(found)
+        return self._store.remove(sorted(going))
+
+    def calibrate(self, seconds: float = 60.0) -> Calibration | None:
+        """Fit the rule for unknowns from the gallery itself, and store it."""
+        calibration = calibrate.quick(self._opened(), seconds=seconds)
+        self._store.set_calibration(calibration)
+        return calibration
+
+    # Asking it
+
+    def identify(self, source: Source) -> Decision:
+        """Which item a photo shows, or that it is none of them, with the reasons.
+
+        `source` is a path, an address, bytes, a file object or a Picture. Raises PictureError,
+        FetchError, SpaceMismatch, ModelError.
+        """
+        opened = self._opened()
+        return identify(opened, self.picture(source), stale=self.stale)
+
+    def search(self, source: Source, top: int = 10) -> list[Candidate]:
+        """The items most like a whole picture, best first; nothing is decided."""
+        opened = self._opened()
+        settings = replace(self._settings.identify, regions="whole", top=top)
+        whole = replace(opened, settings=replace(self._settings, identify=settings))
+        return list(identify(whole, self.picture(source)).candidates)
+
+    def picture(self, source: Source) -> Picture:
+        """Read a picture within the limits of the settings. Raises PictureError, FetchError."""
+        if isinstance(source, Picture):
+            return source
+        if isinstance(source, str) and _is_address(source):
+            data = fetch(source, self._settings.image)
+            return decode(data, name=source, limits=self._settings.image)
+        return decode(source, limits=self._settings.image)
+
+    def items(self) -> list[Item]:
+        """All items, by key."""
+        return self._store.items()
+
+    def references(self, key: str = "") -> list[Reference]:
+        """References, all or of one item, by path; enrolled views left out."""
+        return [
+            reference
+            for _, reference in self._store.references()
+            if not reference.view and key in ("", reference.key)
+        ]
+
+    def thumbnail(self, reference_id: int) -> bytes:
+        """The small JPEG kept of a reference, empty if there is none."""
+        return self._store.thumbnail(reference_id)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The rule in force, or None."""
+        return self._store.calibration()
+
+    @property
+    def stale(self) -> str:
+        """Why the calibration no longer fits the gallery; empty when it does or there is none."""
+        return stale(self._store, self._settings.identify.regions)
+
+    @property
+    def store(self) -> Store:
+        """The store behind it, for exports and measurements."""
+        return self._store
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model behind it. Raises SpaceMismatch when it is not the one of the index."""
+        return self._opened().embedder
+
+    def info(self) -> Info:
+        """Size, counts, model and calibration. Loads no model."""
+        summary = peek(self._store.path)
+        return Info(
+            summary=summary,
+            views=summary.vectors - summary.references,
+            memory=summary.vectors * summary.manifest.fingerprint.width * 4,
+            stale=self.stale,
+        )
+
+    # Inside
+
+    def _opened(self) -> Opened:
+        if self._embedder is None:
+            self._embedder = _matching_embedder(self._store.manifest, self._settings)
+        self._store.refresh()
+        return Opened(self._store, self._embedder, self._settings)
+
+    def _planned(
+        self, refs: str | os.PathLike[str], table: str | os.PathLike[str] | None, rehash: bool
+    ) -> tuple[Plan, tuple[str, ...], tuple[tuple[str, str], ...], str]:
+        stored = self._store.manifest.naming
+        asked = self._settings.index.naming
+        naming = stored if asked == "auto" and len(self._store) else asked
+        listing = scan(refs, naming=naming, table=table)
+        work = plan(listing, index.listed(self._store), rehash=rehash)
+        return work, listing.notes, listing.skipped, listing.scheme
+
+    def _guard(self, work: Plan, refs: str, replace_all: bool) -> None:
+        """Another folder by mistake must not empty a gallery."""
+        former = self._store.manifest.refs
+        if replace_all or not former or former == _absolute(refs) or not work.remove:
+            return
+        if len(work.remove) > len(self._store) // 2:
+            raise GalleryError(
+                refs,
+                f"it lacks {len(work.remove)} of the {len(self._store)} references that "
+                f"{self._store.path} holds of {former}",
+                expected="the same folder, or one that was moved",
+                do="Use --replace to exchange them, `kenspeckle add` to add, or another --out",
+            )
+
+    def _finished(self, report: IndexReport) -> IndexReport:
+        """Look-alikes and the quick calibration, where anything changed."""
+        calibration, wanted = self.calibration, self._settings.index.calibrate
+        changed = report.added + report.changed + report.removed + report.relabelled
+        pairs = look_alikes(self._store) if changed else ()
+        if wanted and len(self._store) and (calibration is None or self.stale):
+            calibration = self.calibrate(min(max(5.0, report.seconds), 60.0))
+        return replace(report, look_alikes=tuple(pairs), calibration=calibration)
+
+    def _bytes(self, source: Source) -> tuple[str, bytes]:
+        limits = self._settings.image
+        if isinstance(source, Picture):
+            raise InputError(source.name, "decoded pixels", expected="a file, bytes or an address")
+        if isinstance(source, str) and _is_address(source):
+            return source, fetch(source, limits)
+        if isinstance(source, (str, os.PathLike)):
+            return _absolute(os.fspath(source)), read(source, limits)
+        data = source if isinstance(source, bytes) else source.read(limits.max_bytes + 1)
+        return f"added/{decode(data, name='picture', limits=limits).sha256[:16]}", data
+
+
+def default_path(settings: Settings) -> Path:
+    """The index meant when none is named. IndexMissing says how to make one."""
+    names = (settings.index.path,) if settings.index.path else DEFAULT_PATHS
+    for name in names:
+        if Path(name).exists():
+            return Path(name)
+    raise IndexMissing(
+        " or ".join(names), "no such file here", do="Make one: kenspeckle index PICTURES"
+    )
+
+
+def _matching_embedder(manifest: Manifest, settings: Settings) -> Embedder:
+    """The embedder that made a gallery's vectors. SpaceMismatch names both sides if it cannot be."""
+    made_by = manifest.fingerprint
+    models = replace(
+        settings.models,
+        name=settings.models.name or made_by.model,
+        head=settings.models.head or manifest.options.get("head", ""),
+    )
+    embedder = open_embedder(models)
+    asked = embedder.fingerprint
+    same = asked.space_id == made_by.space_id
+    if not made_by.weights:  # an index that names no model: the width is all there is to compare
+        same = asked.width == made_by.width
+    if not same:
+        embedder.close()
+        raise SpaceMismatch(
+            "this index",
+            f"its vectors were made by {made_by}, asked was {asked}",
+            expected="one and the same",
+            do=f"Leave --model and --projection out, or index anew with --model {asked.model}",
+        )
+    return embedder
+
+
+def _scheme(manifest: Manifest) -> str:
+    return "cards" if manifest.naming == "cards" else "plain"
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
+
+
+def _is_address(source: str) -> bool:
+    return source.lower().startswith(("http://", "https://"))
