@@ -1,0 +1,253 @@
+"""The page of the demo: query, answer and reference side by side, in one file without links out."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from PIL import Image
+
+from kenspeckle.cli.demo_scene import Answer, Verdict
+from kenspeckle.types import Calibration, Decision, Item, Reference
+
+SHOWN, SMALL = 300, 132
+"""Longest sides in pixels of pictures on the page."""
+
+BADGE: dict[Verdict, str] = {
+    "right": "✓ right",
+    "unknown": "? missed",
+    "wrong": "✗ wrong",
+    "refused": "✓ stranger refused",
+    "named": "✗ stranger named",
+    "unreadable": "✓ named as unreadable",
+}
+
+SECTIONS = (
+    (
+        "Real photos of enrolled things",
+        "Taken in shops by people who did not know of this program. Each thing was enrolled with "
+        "two other photos, taken at another time.",
+        "real",
+        True,
+    ),
+    (
+        "Real photos of strangers",
+        "Groceries and coins that are not in the gallery: the right answer is “none of these”. "
+        "The nearest reference is shown faded.",
+        "real",
+        False,
+    ),
+    (
+        "Prints, photographed by rendering",
+        "Drawn symbols on cards. No camera was involved: the photos are computed, with the same "
+        "kinds of distortion that the rule was fitted on, so they are easier than real ones.",
+        "rendered",
+        True,
+    ),
+    ("Prints that are strangers", "Other cards of the same make.", "rendered", False),
+    (
+        "A broken file",
+        "A picture fails alone; the others are answered all the same.",
+        "broken",
+        False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page tells beside the answers. Seconds: until indexed, and altogether."""
+
+    folder: Path
+    items: Sequence[Item]
+    references: Sequence[Reference]
+    calibration: Calibration | None
+    seconds: tuple[float, float]
+    licences: str
+
+
+def page(answers: Sequence[Answer], shown: Shown) -> str:
+    """The whole page as HTML. Pictures are data URIs; all text is escaped."""
+    style = (resources.files("kenspeckle.cli") / "demo_page.css").read_text(encoding="utf-8")
+    body = [_head(answers, shown), _promise(shown.calibration)]
+    for title, about, made, known in SECTIONS:
+        chosen = [a for a in answers if a.shot.made == made and bool(a.shot.truth) == known]
+        if chosen:
+            cards = "".join(_shot(answer, shown.folder) for answer in chosen)
+            body.append(f'<h2>{title}</h2><p>{about}</p><div class="grid">{cards}</div>')
+    body += [_shelf(shown), _notes(shown)]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Kenspeckle: the demo</title><style>{style}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def uri(path: Path, side: int) -> str:
+    """A picture as a small JPEG in a data URI; empty when it cannot be read."""
+    file = io.BytesIO()
+    try:
+        with Image.open(path) as image:
+            small = image.convert("RGB")
+    except OSError:
+        return ""
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    small.save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _head(answers: Sequence[Answer], shown: Shown) -> str:
+    readable = [answer for answer in answers if answer.decision]
+    times = sorted(answer.seconds for answer in readable)
+    tiles = [
+        *_counts(answers, "real", "photos"),
+        *_counts(answers, "rendered", "rendered photos"),
+        _tile(
+            f"{1000 * times[len(times) // 2]:.0f}",
+            "ms",
+            f"for an answer, in the middle; {shown.seconds[0]:.1f} s to index "
+            f"{len(shown.references)} pictures and fit the rule",
+        ),
+    ]
+    return (
+        '<header><p class="name">kenspeckle</p>'
+        "<h1>Which of your things is it, or none of them, and why</h1>"
+        f'<p class="lead">{len(shown.items)} things were enrolled with one or two pictures each, '
+        f"then {len(answers)} other pictures were asked about. This page shows every one of them, "
+        "the wrong answers too. It was made on this machine, and nothing was sent anywhere.</p>"
+        f'<div class="tiles">{"".join(tiles)}</div></header>'
+    )
+
+
+def _counts(answers: Sequence[Answer], made: str, noun: str) -> Iterable[str]:
+    """Tiles of one make: enrolled things named, strangers refused."""
+
+    def count(*verdicts: Verdict) -> int:
+        return sum(a.verdict in verdicts for a in answers if a.shot.made == made)
+
+    missed, wrong = count("unknown"), count("wrong")
+    about = f"{noun} of enrolled things named rightly; {missed} unknown, {wrong} wrong"
+    yield _tile(str(count("right")), f"of {count('right', 'unknown', 'wrong')}", about)
+    refused = count("refused")
+    yield _tile(str(refused), f"of {count('refused', 'named')}", f"{noun} of strangers refused")
+
+
+def _tile(number: str, unit: str, about: str) -> str:
+    return (
+        f'<div class="tile"><b>{escape(number)} <small>{escape(unit)}</small></b>'
+        f"<span>{escape(about)}</span></div>"
+    )
+
+
+def _promise(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return '<div class="promise"><p>No rule was fitted, so nothing is promised.</p></div>'
+    lines = [
+        f"<p>Of pictures of <b>strangers {escape(_strangers(promise.strangers))}</b>, "
+        f"{promise.fpir:.1%} are expected to get a name all the same "
+        f"(95 % interval {promise.low:.1%} to {promise.high:.1%}, measured on {promise.trials:,} "
+        f"trials of {promise.items:,} things).</p>"
+        for promise in calibration.promises
+    ] or ["<p>The trials support no promise about strangers.</p>"]
+    soft = (
+        f"Fitted in this run by {escape(calibration.method)} calibration on "
+        f"{calibration.items} items: {escape(calibration.score)} above "
+        f"{calibration.threshold:.3f}. {' '.join(escape(note) + '.' for note in calibration.notes)}"
+        " A promise holds for the strangers that it names. Look-alikes from the same shelf are "
+        "another kind, and harder."
+    )
+    return f'<div class="promise">{"".join(lines)}<p class="soft">{soft}</p></div>'
+
+
+def _strangers(kind: str) -> str:
+    return {"general": "in general", "given": "as given"}.get(kind, kind)
+
+
+def _shot(answer: Answer, folder: Path) -> str:
+    shot, decision = answer.shot, answer.decision
+    photo = _figure(uri(shot.path, SHOWN), f"photo: {shot.shows}")
+    badges = f'<span class="badge verdict">{BADGE[answer.verdict]}</span>'
+    badges += f'<span class="badge">{shot.made}</span>'
+    if decision is None:
+        said, meter, reasons, other = "Cannot be read", "", [answer.error], _figure("", "")
+    else:
+        said = decision.label if decision.known else "None of these"
+        meter, reasons = _meter(decision), list(decision.reasons)
+        other = _reference(decision, folder)
+    why = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
+    return (
+        f'<article class="shot {answer.verdict}"><div class="pair">{photo}{other}</div>'
+        f'<div class="said"><div class="badges">{badges}</div><h3>{escape(said)}</h3>'
+        f'{meter}<ul class="why">{why}</ul></div></article>'
+    )
+
+
+def _reference(decision: Decision, folder: Path) -> str:
+    if not decision.candidates:
+        return _figure("", "")
+    best = decision.candidates[0]
+    source = uri(folder / "references" / best.reference.path, SHOWN)
+    if decision.known:
+        return _figure(source, f"reference: {best.label}")
+    return _figure(source, f"nearest: {best.label}", "far")
+
+
+def _figure(source: str, caption: str, kind: str = "") -> str:
+    if not source:
+        return '<figure class="none" aria-hidden="true">–</figure>'
+    text = escape(caption)
+    return (
+        f'<figure class="{kind}"><img src="{source}" alt="{text}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def _meter(decision: Decision) -> str:
+    if decision.confidence is None:
+        return ""
+    percent = f"{decision.confidence:.0%}"
+    name = decision.candidates[0].label if decision.candidates else ""
+    about = f"sure that it is {name}" if not decision.known else "sure"
+    return (
+        f'<div class="meter"><div class="bar"><span style="width:{percent}"></span></div>'
+        f"<span>{percent} {escape(about)}</span></div>"
+    )
+
+
+def _shelf(shown: Shown) -> str:
+    things = []
+    for item in shown.items:
+        own = [ref for ref in shown.references if ref.key == item.key]
+        paths = [shown.folder / "references" / ref.path for ref in own]
+        pictures = "".join(f'<img src="{uri(path, SMALL)}" alt="">' for path in paths)
+        count = "1 picture" if len(own) == 1 else f"{len(own)} pictures"
+        things.append(
+            f'<div><div class="two">{pictures}</div>'
+            f"<p>{escape(item.label)}<br><small>{count}</small></p></div>"
+        )
+    return (
+        "<h2>What was enrolled</h2><p>This is all that the program has seen of these things.</p>"
+        f'<div class="shelf">{"".join(things)}</div>'
+    )
+
+
+def _notes(shown: Shown) -> str:
+    return (
+        '<h2>How to read this</h2><ul class="notes">'
+        "<li>The things were chosen because this model can tell them apart, judged on <b>other</b> "
+        "photos than those shown. On all 81 kinds of the collection it names far fewer rightly, so "
+        "take this page for a look at the answers, not for a measurement.</li>"
+        "<li>The strangers were drawn by lot among the kinds that were left.</li>"
+        "<li>The model's last layer was learned from pictures among which were training photos of "
+        "this grocery collection: the references may be among them, the photos asked are not.</li>"
+        "<li>Confidence is the fitted chance that the name is right. It comes from distorted "
+        "copies of the references and unrelated pictures, not from shelves.</li></ul>"
+        f"<details><summary>Where the pictures come from, licences, how they were chosen</summary>"
+        f"<pre>{escape(shown.licences)}</pre></details>"
+    )
