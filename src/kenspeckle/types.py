@@ -282,6 +282,9 @@ class Calibration:
     variant_margin
         By how much the best print of an item must lead its next print to be certain, as a cosine;
         None when the trials could not tell.
+    view_level
+        The cosine to its own reference that nine in ten camera views stay below; references of
+        two items that are nearer to each other are look-alikes.
     """
 
     score: Literal["cosine", "margin", "cohort", "margin+cohort"]
@@ -301,6 +304,7 @@ class Calibration:
     method: Literal["quick", "full"] = "quick"
     notes: tuple[str, ...] = ()
     variant_margin: float | None = None
+    view_level: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -54,6 +54,17 @@ class Trials:
         return len(np.unique(self.items))
 
 
+@dataclass(frozen=True, slots=True)
+class Views:
+    """n camera views beside the references `(n,)`: the item that each shows, its cosine to its own
+    reference, and by how much the right print leads the best other one (nan: a single print)."""
+
+    items: Int64
+    level: Floats
+    lead: Floats
+
+
+NO_VIEWS = Views(np.empty(0, np.int64), np.empty(0), np.empty(0))
 NO_TRIALS = Trials(np.empty(0), np.empty(0, np.int64), np.empty(0, bool))
 
 
@@ -113,7 +124,7 @@ def fit(
     *,
     strict: bool = False,
     method: Literal["quick", "full"] = "quick",
-    variant_margin: float | None = None,
+    views: Views = NO_VIEWS,
     notes: tuple[str, ...] = (),
 ) -> Calibration | None:
     """The rule for a gallery, or None when there is no stranger to fit it on.
@@ -150,7 +161,8 @@ def fit(
         named_right=tpir(mated.scores, mated.right, threshold) if len(mated) else 0.0,
         method=method,
         notes=(*notes, *_shortfalls(present, fpir)),
-        variant_margin=variant_margin,
+        variant_margin=print_margin(views),
+        view_level=float(np.quantile(views.level, 0.9)) if len(views.level) else None,
     )
 
 
@@ -243,29 +255,15 @@ def _loss(z: Floats, target: Floats, weight: Floats) -> float:
     return float((weight * (np.logaddexp(0, z) - target * z)).sum())
 
 
-def print_margin(leads: Floats, items: Int64) -> float | None:
+def print_margin(views: Views) -> float | None:
     """By how much the best print of an item must lead to be certain, from views of known prints.
 
-    `leads` `(n,)` is, for each view, its cosine to the right print less that to the best other
-    print of the item; a wrong print leads by its negative. The margin keeps wrong prints called
-    certain at an expected 5 % of views, by item. None when the items with several prints are too
-    few for that (19).
+    A wrong print leads by the negative of the right one's lead. The margin keeps wrong prints
+    called certain at an expected 5 % of views, by item. None when the items with several prints
+    are too few for that (19).
     """
+    several = ~np.isnan(views.lead)
+    leads, items = views.lead[several], views.items[several]
     if not len(leads) or 1 / (len(np.unique(items)) + 1) > PRINT_ERROR:
         return None
     return max(0.0, expected_threshold(-leads, items, PRINT_ERROR))
-
-
-def stale(
-    calibration: Calibration, *, space_id: str, regions: str, change: int, fpir: float
-) -> str:
-    """Why a calibration no longer fits its gallery or the question, or an empty string."""
-    if calibration.space_id != space_id:
-        return "it was fitted for another model"
-    if calibration.regions != regions:
-        return f"it was fitted for regions {calibration.regions}, {regions} is asked"
-    if calibration.change != change:
-        return "references were added or removed since"
-    if calibration.fpir != fpir:
-        return f"it was fitted for FPIR {calibration.fpir:.2%}, {fpir:.2%} is asked"
-    return ""
