@@ -125,9 +125,10 @@ class Gallery:
         *,
         table: str | os.PathLike[str] | None = None,
         rehash: bool = False,
+        flat: bool = False,
     ) -> Plan:
         """What `index` would do with this folder or table. Changes nothing. CatalogError."""
-        return self._planned(refs, table, rehash)[0]
+        return self._planned(refs, table, rehash, flat)[0]
 
     def index(
         self,
@@ -135,17 +136,19 @@ class Gallery:
         *,
         table: str | os.PathLike[str] | None = None,
         rehash: bool = False,
+        flat: bool = False,
         replace_all: bool = False,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Make the gallery equal to a folder (or a table) of references; embed only what changed.
 
         Pictures that cannot be used are named in the report, the others go on. What was added by
-        `add` stays. Calibrates anew unless nothing changed or the settings say not to.
+        `add` stays. Calibrates anew unless nothing changed or the settings say not to. With `flat`
+        folders below `refs` are left out, and formats other than JPEG, PNG and WebP.
         Raises CatalogError, GalleryError (another folder that lacks most of what is stored, unless
         `replace_all`), ModelError.
         """
-        work, listing_notes, skipped, scheme = self._planned(refs, table, rehash)
+        work, listing_notes, skipped, scheme = self._planned(refs, table, rehash, flat)
         self._guard(work, str(refs), replace_all)
         if work.add or work.change:
             report = index.index(self._opened(), work, progress)
@@ -300,12 +303,16 @@ class Gallery:
         return Opened(self._store, self._embedder, self._settings)
 
     def _planned(
-        self, refs: str | os.PathLike[str], table: str | os.PathLike[str] | None, rehash: bool
+        self,
+        refs: str | os.PathLike[str],
+        table: str | os.PathLike[str] | None,
+        rehash: bool,
+        flat: bool,
     ) -> tuple[Plan, tuple[str, ...], tuple[tuple[str, str], ...], str]:
         stored = self._store.manifest.naming
         asked = self._settings.index.naming
         naming = stored if asked == "auto" and len(self._store) else asked
-        listing = scan(refs, naming=naming, table=table)
+        listing = scan(refs, naming=naming, table=table, flat=flat)
         work = plan(listing, index.listed(self._store), rehash=rehash)
         return work, listing.notes, listing.skipped, listing.scheme
 
