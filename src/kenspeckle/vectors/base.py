@@ -32,6 +32,14 @@ class Embedder(Protocol):
         """Columns D of a vector."""
 
     @property
+    def device(self) -> str:
+        """Where the model really runs. Loads it."""
+
+    @property
+    def note(self) -> str:
+        """Why the device is not the one asked for; empty when it is. Loads the model."""
+
+    @property
     def cohort(self) -> Float32 | None:
         """Unit rows `(C, D)` of unrelated pictures, or None when the model has none."""
 

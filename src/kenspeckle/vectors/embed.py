@@ -2,60 +2,60 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import files, table
-from kenspeckle.engines.dummy import DummyModel
-from kenspeckle.engines.onnx_session import OnnxModel
+from kenspeckle.engines.base import Engine
 from kenspeckle.errors import ModelError
 from kenspeckle.types import Fingerprint, Float32
+from kenspeckle.vectors.admit import admitted
 from kenspeckle.vectors.base import Embedder, unit_rows
-from kenspeckle.vectors.preprocess import fitted, normalised
+from kenspeckle.vectors.gather import Gather
+from kenspeckle.vectors.head import Head, read_head
+from kenspeckle.vectors.pipeline import timed
+from kenspeckle.vectors.preprocess import tensor
+from kenspeckle.vectors.probe import batch_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from kenspeckle.vectors.pipeline import StageTimes
 
-
-class Engine(Protocol):
-    """A loaded network: prepared pictures to raw features."""
-
-    width: int
-    side: int
-    device: str
-
-    def run(self, batch: Float32) -> Float32:
-        """`(B, 3, side, side)` to `(B, F)`."""
-
-    def close(self) -> None:
-        """Give the memory back."""
+DEFAULTS = ModelSettings()
 
 
 class ModelEmbedder:
-    """A model with its recipe. The network is loaded when the first vector is asked for."""
+    """A model with its recipe and, where one is named, its head. See `Embedder`.
+
+    The network is loaded when the first vector is asked for; the fingerprint of every model whose
+    width is known comes without.
+    """
 
     def __init__(self, row: table.ModelRow, settings: ModelSettings) -> None:
-        if row.recipe is None:
-            raise ModelError(row.name, "its recipe is not known")
-        self._row, self._recipe, self._settings = row, row.recipe, settings
-        self._files = None if row.kind == "dummy" else files.locate(row, settings)
+        self._row, self._settings = row, settings
+        self._files = files.locate(row, settings)
+        self._head = _head(settings.head, row) if settings.head else None
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._gather: Gather | None = None
+        self._batch, self._note = 1, ""
+        if self._files.width:
+            self._check_head(self._files.width)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """See `Embedder`."""
-        weights = self._files.sha256 if self._files else "dummy-1"
-        return Fingerprint(self._row.name, weights, self._recipe, self.width)
+        head = self._head.sha256 if self._head else ""
+        return Fingerprint(self._row.name, self._files.sha256, self._files.recipe, self.width, head)
 
     @property
     def space_id(self) -> str:
@@ -65,61 +65,130 @@ class ModelEmbedder:
     @property
     def width(self) -> int:
         """See `Embedder`."""
-        return self._row.width
+        if self._head is not None:
+            return self._head.out_width
+        return self._files.width or self._loaded().width
+
+    @property
+    def device(self) -> str:
+        """See `Embedder`."""
+        return self._loaded().device
+
+    @property
+    def note(self) -> str:
+        """See `Embedder`."""
+        self._loaded()
+        return self._note
 
     @cached_property
     def cohort(self) -> Float32 | None:
         """See `Embedder`."""
-        if self._files is None or self._files.cohort is None:
+        path = self._files.cohort
+        if path is None:
             return None
-        return read_cohort(self._files.cohort, self._row.cohort_keys)
-
-    def _loaded(self) -> Engine:
-        with self._lock:
-            if self._engine is None:
-                if self._files is None:
-                    self._engine = DummyModel()
-                else:
-                    self._engine = OnnxModel(self._files.weights, sha256=self._files.sha256)
-            return self._engine
+        row = next(r for r in table.MODELS if r.sha256 == self._files.sha256)
+        rows = read_cohort(path, row.cohort_keys, row.cohort_sha256)
+        return self._head.apply(rows) if self._head else rows
 
     def vector(self, image: Image, times: StageTimes | None = None) -> Float32:
         """See `Embedder`."""
-        row: Float32 = self.vectors([image], times)[0]
+        engine = self._loaded()
+        planes = tensor(image, self._files.recipe, times)
+        with timed(times, "model"):
+            raw = self._gather.row(planes)[None] if self._gather else engine.run(planes[None])
+            row: Float32 = self._unit(raw)[0]
         return row
 
     def vectors(self, images: Sequence[Image], times: StageTimes | None = None) -> Float32:
         """See `Embedder`."""
         engine = self._loaded()
-        if not images:
-            return np.empty((0, self.width), np.float32)
+        if self._batch == 1 or len(images) == 1:
+            singles = [self.vector(image, times) for image in images]
+            return np.stack(singles) if singles else np.empty((0, self.width), np.float32)
         rows = []
-        for image in images:
-            with times.stage("resize") if times else nullcontext():
-                planes = normalised(fitted(image, self._recipe), self._recipe)
-            with times.stage("model") if times else nullcontext():
-                rows.append(engine.run(planes[None]))
-        return unit_rows(np.concatenate(rows), self._row.name)
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            batch = np.stack([tensor(image, self._files.recipe, times) for image in some])
+            with timed(times, "model"):
+                rows.append(self._unit(engine.run(batch)))
+        return np.concatenate(rows) if rows else np.empty((0, self.width), np.float32)
 
     def close(self) -> None:
         """See `Embedder`."""
         with self._lock:
             if self._engine is not None:
                 self._engine.close()
-                self._engine = None
+            self._engine = self._gather = None
+
+    def _unit(self, raw: Float32) -> Float32:
+        rows = unit_rows(raw, self._row.name)
+        return self._head.apply(rows) if self._head else rows
+
+    def _loaded(self) -> Engine:
+        engine = self._engine
+        if engine is not None:
+            return engine
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._load()
+            return self._engine
+
+    def _load(self) -> Engine:
+        engine, self._note = admitted(self._row, self._files, self._settings.device)
+        if self._files.width not in (0, engine.width):
+            raise ModelError(
+                self._row.name, f"{engine.width} columns", expected=f"{self._files.width}"
+            )
+        self._check_head(engine.width)
+        home = files.home(self._settings)
+        # The embedded models gain nothing from batches on a CPU: no need to measure it again.
+        if self._row.origin not in ("embedded", "made") or engine.device != "cpu":
+            self._batch = batch_size(engine, self._files.sha256, self._files.recipe, home)
+        if self._batch > 1 and engine.device != "cpu":
+            self._gather = Gather(engine.run, self._batch)
+        return engine
+
+    def _check_head(self, width: int) -> None:
+        if self._head is not None and self._head.in_width != width:
+            raise ModelError(
+                self._settings.head,
+                f"a head for {self._head.in_width} columns",
+                expected=f"{width}, which {self._row.name} makes",
+                do="Name the model that it was trained behind",
+            )
 
 
-def read_cohort(path: Path, keys: tuple[str, str]) -> Float32:
-    """Unit rows `(C, D)` from a cohort file: int8 rows times a scale."""
-    with np.load(path, allow_pickle=False) as members:
+def _head(path: str, row: table.ModelRow) -> Head:
+    """The head, checked against the model it says it was trained behind."""
+    head = read_head(path)
+    if head.model and row.origin != "local":
+        try:
+            trained = table.find(head.model).name
+        except ModelError:
+            trained = ""  # a name of its own: the width alone can tell
+        if trained not in ("", row.name):
+            raise ModelError(path, f"a head of {trained}", expected=f"one of {row.name}")
+    return head
+
+
+def read_cohort(path: Path, keys: tuple[str, str], sha256: str = "") -> Float32:
+    """Unit rows `(C, D)` from a cohort file: int8 rows times a scale. Raises ModelError."""
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 and found != sha256:
+        raise ModelError(str(path), f"sha256 {found[:16]}…", expected=f"{sha256[:16]}…")
+    with np.load(BytesIO(data), allow_pickle=False) as members:
         rows = members[keys[0]].astype(np.float32) * np.float32(members[keys[1]])
     return unit_rows(rows, str(path))
 
 
-DEFAULTS = ModelSettings()
-
-
 def open_embedder(settings: ModelSettings = DEFAULTS) -> Embedder:
-    """The embedder that the settings name. Loads nothing yet. Raises ModelError."""
-    row = table.find(settings.name)
-    return ModelEmbedder(row, settings)
+    """The embedder that the settings name: model, head, device, home.
+
+    Loads nothing yet where the table knows the width. Raises ModelError (unknown name, head that
+    does not fit), ModelMissing (with the command that brings the model), UnsafeFile.
+
+    >>> open_embedder(ModelSettings(name="dummy")).width
+    192
+    """
+    return ModelEmbedder(table.find(settings.name), settings)

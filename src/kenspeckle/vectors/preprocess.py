@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from kenspeckle.types import Float32, Recipe
+from kenspeckle.vectors.pipeline import StageTimes, timed
 
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -33,47 +34,45 @@ def reduced(image: Image.Image, side: int) -> Image.Image:
     return image.reduce(by) if by > 1 else image
 
 
-def _resized(image: Image.Image, size: tuple[int, int], recipe: Recipe) -> Image.Image:
-    """The picture at `size`, reduced first where the recipe says so.
+def _size(image: Image.Image, recipe: Recipe) -> tuple[int, int]:
+    """Width and height at which the recipe wants the picture, before a crop."""
+    if recipe.fit != "crop":
+        return recipe.side, recipe.side
+    width, height = image.size
+    short, target = min(image.size), recipe.short or recipe.side
+    return int(target * width / short), int(target * height / short)
 
-    The last column and row of a reduced picture may stand for less than a whole box: the source
-    box given to the resampler is therefore the true size over the factor, not the rounded one.
-    """
-    if image.size == size:
+
+def _padded(image: Image.Image, recipe: Recipe) -> Image.Image:
+    """The picture in the middle of a square of `fill`, offsets rounded down."""
+    width, height = image.size
+    if recipe.fit != "letterbox" or width == height:
         return image
-    width, height = image.size
-    by = factor(image.size, recipe.side) if recipe.reduce else 1
-    source = image.reduce(by) if by > 1 else image
-    return source.resize(size, _FILTERS[recipe.resample], (0, 0, width / by, height / by))
-
-
-def _crop(image: Image.Image, recipe: Recipe) -> Image.Image:
-    """Short side to `side`, then the centre square, rounded as CLIP's own transform does."""
-    width, height = image.size
-    side, short = recipe.side, min(image.size)
-    size = (int(side * width / short), int(side * height / short))
-    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
-    return _resized(image, size, recipe).crop((left, top, left + side, top + side))
-
-
-def _letterbox(image: Image.Image, recipe: Recipe) -> Image.Image:
-    """The picture in the middle of a square of `fill`, then that square at `side`."""
-    width, height = image.size
     square = max(width, height)
-    canvas = image
-    if width != height:
-        canvas = Image.new("RGB", (square, square), (recipe.fill,) * 3)
-        canvas.paste(image, ((square - width) // 2, (square - height) // 2))
-    return _resized(canvas, (recipe.side, recipe.side), recipe)
+    canvas = Image.new("RGB", (square, square), (recipe.fill,) * 3)
+    canvas.paste(image, ((square - width) // 2, (square - height) // 2))
+    return canvas
 
 
-def fitted(image: Image.Image, recipe: Recipe) -> Image.Image:
-    """The picture as the model sees it: `side` × `side`, RGB."""
-    if recipe.fit == "crop":
-        return _crop(image, recipe)
-    if recipe.fit == "letterbox":
-        return _letterbox(image, recipe)
-    return _resized(image, (recipe.side, recipe.side), recipe)
+def fitted(image: Image.Image, recipe: Recipe, times: StageTimes | None = None) -> Image.Image:
+    """The picture as the model sees it: `side` × `side`, RGB.
+
+    Where it is reduced first, the last column and row of the reduced picture may stand for less
+    than a whole box: the resampler is told the true size over the factor, not the rounded one.
+    """
+    with timed(times, "reduce"):
+        canvas = _padded(image, recipe)
+        size = _size(canvas, recipe)
+        by = factor(canvas.size, recipe.short or recipe.side) if recipe.reduce else 1
+        source = canvas.reduce(by) if by > 1 else canvas
+    with timed(times, "resize"):
+        if canvas.size != size:
+            box = (0, 0, canvas.width / by, canvas.height / by)
+            source = source.resize(size, _FILTERS[recipe.resample], box)
+        if recipe.fit == "crop":  # rounded as CLIP's own transform does
+            left, top = (round((length - recipe.side) / 2) for length in size)
+            source = source.crop((left, top, left + recipe.side, top + recipe.side))
+    return source
 
 
 def normalised(image: Image.Image, recipe: Recipe) -> Float32:
@@ -87,6 +86,8 @@ def normalised(image: Image.Image, recipe: Recipe) -> Float32:
     return planes
 
 
-def tensor(image: Image.Image, recipe: Recipe) -> Float32:
+def tensor(image: Image.Image, recipe: Recipe, times: StageTimes | None = None) -> Float32:
     """The input of a model for one picture in mode RGB: `(3, side, side)` float32, contiguous."""
-    return normalised(fitted(image, recipe), recipe)
+    square = fitted(image, recipe, times)
+    with timed(times, "resize"):
+        return normalised(square, recipe)
