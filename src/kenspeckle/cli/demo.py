@@ -58,7 +58,8 @@ def demo(
     target = folder / "page.html"
     shown = Shown(folder, items, references, report.calibration, (indexed, seconds), licences())
     target.write_text(page(answers, shown), encoding="utf-8")
-    console.line(f"\n{seconds:.1f} s altogether. Look at it: {target.resolve()}")
+    console.line()
+    console.line(f"{seconds:.1f} s altogether. Look at it: {target.resolve()}")
 
 
 def ask(gallery: Gallery, shot: Shot, keys: dict[str, str]) -> Answer:

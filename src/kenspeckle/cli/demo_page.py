@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from kenspeckle.cli.demo_scene import Answer, Verdict
+from kenspeckle.cli.demo_scene import STRENGTH, Answer, Verdict
 from kenspeckle.types import Calibration, Decision, Item, Reference
 
 SHOWN, SMALL = 300, 132
@@ -30,8 +30,8 @@ BADGE: dict[Verdict, str] = {
 SECTIONS = (
     (
         "Real photos of enrolled things",
-        "Taken in shops by people who did not know of this program. Each thing was enrolled with "
-        "two other photos, taken at another time.",
+        "Taken with a phone in grocery shops. Each thing was enrolled with two other photos; they "
+        "come from the other part of the collection.",
         "real",
         True,
     ),
@@ -44,8 +44,8 @@ SECTIONS = (
     ),
     (
         "Prints, photographed by rendering",
-        "Drawn symbols on cards. No camera was involved: the photos are computed, with the same "
-        "kinds of distortion that the rule was fitted on, so they are easier than real ones.",
+        "Drawn symbols on cards, enrolled with one picture each. No camera was involved: the photos "
+        f"are computed, with {STRENGTH:.0%} of the distortion that the rule was fitted on.",
         "rendered",
         True,
     ),
@@ -158,11 +158,15 @@ def _promise(calibration: Calibration | None) -> str:
     soft = (
         f"Fitted in this run by {escape(calibration.method)} calibration on "
         f"{calibration.items} items: {escape(calibration.score)} above "
-        f"{calibration.threshold:.3f}. {' '.join(escape(note) + '.' for note in calibration.notes)}"
+        f"{calibration.threshold:.3f}. {escape(' '.join(map(_sentence, calibration.notes)))}"
         " A promise holds for the strangers that it names. Look-alikes from the same shelf are "
         "another kind, and harder."
     )
     return f'<div class="promise">{"".join(lines)}<p class="soft">{soft}</p></div>'
+
+
+def _sentence(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:]}."
 
 
 def _strangers(kind: str) -> str:
@@ -171,14 +175,14 @@ def _strangers(kind: str) -> str:
 
 def _shot(answer: Answer, folder: Path) -> str:
     shot, decision = answer.shot, answer.decision
-    photo = _figure(uri(shot.path, SHOWN), f"photo: {shot.shows}")
+    photo = _figure(uri(shot.path, SHOWN), "asked", shot.shows)
     badges = f'<span class="badge verdict">{BADGE[answer.verdict]}</span>'
     badges += f'<span class="badge">{shot.made}</span>'
     if decision is None:
-        said, meter, reasons, other = "Cannot be read", "", [answer.error], _figure("", "")
+        said, meter, reasons, other = "Cannot be read", "", [answer.error], _figure("", "", "")
     else:
         said = decision.label if decision.known else "None of these"
-        meter, reasons = _meter(decision), list(decision.reasons)
+        meter, reasons = _meter(decision), [own(reason) for reason in decision.reasons]
         other = _reference(decision, folder)
     why = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     return (
@@ -188,45 +192,49 @@ def _shot(answer: Answer, folder: Path) -> str:
     )
 
 
+def own(reason: str) -> str:
+    """What a reason says of this photo: the promise behind the threshold is told once, above."""
+    return reason.partition("; fitted for ")[0]
+
+
 def _reference(decision: Decision, folder: Path) -> str:
     if not decision.candidates:
-        return _figure("", "")
+        return _figure("", "", "")
     best = decision.candidates[0]
     source = uri(folder / "references" / best.reference.path, SHOWN)
     if decision.known:
-        return _figure(source, f"reference: {best.label}")
-    return _figure(source, f"nearest: {best.label}", "far")
+        return _figure(source, "its reference", best.label)
+    return _figure(source, "nearest", best.label, "far")
 
 
-def _figure(source: str, caption: str, kind: str = "") -> str:
+def _figure(source: str, what: str, name: str, kind: str = "") -> str:
     if not source:
         return '<figure class="none" aria-hidden="true">–</figure>'
-    text = escape(caption)
-    return (
-        f'<figure class="{kind}"><img src="{source}" alt="{text}">'
-        f"<figcaption>{text}</figcaption></figure>"
-    )
+    caption = f"<figcaption><small>{escape(what)}</small> {escape(name)}</figcaption>"
+    alt = escape(f"{what}: {name}")
+    return f'<figure class="{kind}"><img src="{source}" alt="{alt}">{caption}</figure>'
 
 
 def _meter(decision: Decision) -> str:
-    if decision.confidence is None:
+    if decision.confidence is None or not decision.candidates:
         return ""
     percent = f"{decision.confidence:.0%}"
-    name = decision.candidates[0].label if decision.candidates else ""
-    about = f"sure that it is {name}" if not decision.known else "sure"
+    text = f"{percent} sure"
+    if not decision.known:
+        text = f"{percent} sure that it is {decision.candidates[0].label}: not enough"
     return (
         f'<div class="meter"><div class="bar"><span style="width:{percent}"></span></div>'
-        f"<span>{percent} {escape(about)}</span></div>"
+        f"<span>{escape(text)}</span></div>"
     )
 
 
 def _shelf(shown: Shown) -> str:
     things = []
     for item in shown.items:
-        own = [ref for ref in shown.references if ref.key == item.key]
-        paths = [shown.folder / "references" / ref.path for ref in own]
+        mine = [ref for ref in shown.references if ref.key == item.key]
+        paths = [shown.folder / "references" / ref.path for ref in mine]
         pictures = "".join(f'<img src="{uri(path, SMALL)}" alt="">' for path in paths)
-        count = "1 picture" if len(own) == 1 else f"{len(own)} pictures"
+        count = "1 picture" if len(mine) == 1 else f"{len(mine)} pictures"
         things.append(
             f'<div><div class="two">{pictures}</div>'
             f"<p>{escape(item.label)}<br><small>{count}</small></p></div>"

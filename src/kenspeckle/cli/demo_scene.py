@@ -25,6 +25,8 @@ MARK = "about-this-folder.txt"
 CARD, SYMBOL = 360, 270
 """Sides in pixels of a printed card and of the symbol on it."""
 SEED = 5
+STRENGTH = 0.6
+"""Of the distortion in a photo of a card, against the views that the rule is fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ def _prints(folder: Path, out: Path, *, enrolled: bool) -> list[Shot]:
             target = out / "references" / name / "card.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             card.save(target)
-        views = camera_views(card, 2 if enrolled else 1, SEED + number + 100 * enrolled)
+        seed = SEED + number + 100 * enrolled
+        views = camera_views(card, 2 if enrolled else 1, seed, STRENGTH)
         for place, view in enumerate(views, 1):
             stem = source.stem if enrolled else f"stranger-{source.stem}"
             path = out / "photos" / f"{stem}-print-{place}.jpg"
