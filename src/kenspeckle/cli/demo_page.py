@@ -44,8 +44,8 @@ SECTIONS = (
     ),
     (
         "Prints, photographed by rendering",
-        "Drawn symbols on cards, enrolled with one picture each. No camera was involved: the photos "
-        f"are computed, with {STRENGTH:.0%} of the distortion that the rule was fitted on.",
+        "Drawn symbols on cards, enrolled with one picture each. No camera was involved: the "
+        f"photos are computed, with {STRENGTH:.0%} of the distortion that the rule was fitted on.",
         "rendered",
         True,
     ),
