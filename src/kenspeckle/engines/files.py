@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,10 @@ def locate(row: ModelRow, settings: ModelSettings) -> ModelFiles:
     if row.origin == "hub":
         return _pulled(row, settings)
     path = Path(row.source)
-    return _checkpoint(path, row) if row.kind == "torch" else _local(path)
+    if row.kind == "onnx":
+        return _local(path)
+    names = weights_of(checkpoint_files(entry.name for entry in path.iterdir()))
+    return _checkpoint(path, {name: file_sha256(path / name) for name in names}, row)
 
 
 def _known(row: ModelRow, recipe: Recipe, settings: ModelSettings) -> ModelFiles:
@@ -119,14 +122,14 @@ def _pulled(row: ModelRow, settings: ModelSettings) -> ModelFiles:
             expected="the files that were pulled first",
             do=f"Run: kenspeckle models pull {row.name}",
         )
-    return _checkpoint(folder, row)
+    hashes = {name: locked.files[name].sha256 for name in weights_of(locked.files)}
+    return _checkpoint(folder, hashes, row)
 
 
-def _checkpoint(folder: Path, row: ModelRow) -> ModelFiles:
-    names = checkpoint_files(path.name for path in folder.iterdir())
+def _checkpoint(folder: Path, hashes: Mapping[str, str], row: ModelRow) -> ModelFiles:
     digest = hashlib.sha256()
-    for name in sorted(weights_of(names)):
-        digest.update(f"{name} {file_sha256(folder / name)}\n".encode())
+    for name in sorted(hashes):
+        digest.update(f"{name} {hashes[name]}\n".encode())
     width = recipes.checkpoint_width(folder) or row.width
     return ModelFiles(folder, digest.hexdigest(), recipes.from_processor(folder), width)
 
@@ -191,6 +194,14 @@ def installed(row: ModelRow, settings: ModelSettings) -> bool:
         return (WEIGHTS / row.source).is_file()
     first = row.source if row.origin == "pack" else "config.json"
     return (home(settings) / folder_of(row) / first).is_file()
+
+
+def card(row: ModelRow, settings: ModelSettings) -> Path | None:
+    """The card of an installed model: who made it, of what, under which licence."""
+    folders = {"embedded": WEIGHTS, "pack": WEIGHTS, "local": Path(row.source)}
+    folder = folders.get(row.origin, home(settings) / folder_of(row))
+    path = folder / (row.card or "README.md")
+    return path if path.is_file() else None
 
 
 def verify(row: ModelRow, settings: ModelSettings) -> Checked:

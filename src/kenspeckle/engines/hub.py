@@ -51,8 +51,12 @@ def pull(
     say(f"{row.name}: {len(names)} files at {info.sha[:12]} into {folder}")
 
     def fetch(wanted: list[str], again: bool) -> None:
-        _asked(row, lambda: _download(library, row, info.sha, wanted, folder, endpoint, again))
+        options = {"revision": info.sha, "local_dir": folder, "endpoint": endpoint or None}
+        options |= {"allow_patterns": wanted, "force_download": again}
+        _asked(row, lambda: library.snapshot_download(row.source, **options))
 
+    if not sys.stderr.isatty():
+        library.utils.disable_progress_bars()
     fetch(names, renew)
     wrong = _wrong(folder, expected)
     if wrong:
@@ -71,27 +75,6 @@ def _info(library: Any, row: ModelRow, endpoint: str, locked: Locked | None) -> 
     api = library.HfApi(endpoint=endpoint or None)
     commit = locked.commit if locked else None
     return api.model_info(row.source, revision=commit, files_metadata=True)
-
-
-def _download(
-    library: Any,
-    row: ModelRow,
-    commit: str,
-    names: list[str],
-    folder: Path,
-    endpoint: str,
-    again: bool,
-) -> None:
-    if not sys.stderr.isatty():
-        library.utils.disable_progress_bars()
-    library.snapshot_download(
-        row.source,
-        revision=commit,
-        allow_patterns=names,
-        local_dir=folder,
-        endpoint=endpoint or None,
-        force_download=again,
-    )
 
 
 def _asked(row: ModelRow, call: Callable[[], Any]) -> Any:
