@@ -54,8 +54,8 @@ def neighbours(rows: Float32, codes: Int64, top: int) -> Neighbours:
     pairs: list[tuple[float, int, int]] = []
     for start, stop in blocks(count, count):
         scores = inside[start:stop] @ inside[start:].T
-        lower = np.tril_indices(stop - start)
-        scores[lower] = NONE  # each pair once: (i, j) with i < j
+        for line, row in enumerate(scores):
+            row[: line + 1] = NONE  # each pair once: (i, j) with i < j
         rowwise = scores.max(axis=1)
         pairs = _best_pairs(pairs, scores, rowwise, start, order, top)
         _raise(best, start, stop, rowwise, scores)
