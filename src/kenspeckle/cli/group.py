@@ -27,8 +27,22 @@ class Row:
 
 
 COMMANDS = (
+    Row("index", "index:index", "Make or update an index from a folder of reference pictures."),
+    Row(
+        "identify",
+        "identify:identify",
+        "Say which item each photo shows, or that it is none of them, and why.",
+    ),
+    Row("verify", "verify:verify", "Check an index against itself and perturbed pictures."),
+    Row("add", "contents:add", "Enrol one picture. A later `index` leaves it alone."),
+    Row("remove", "contents:remove", "Erase items or references, vectors and thumbnails too."),
+    Row("list", "contents:list_", "List the items, or their references."),
+    Row("info", "info:info", "Show what an index holds, what made it, and what it promises."),
     Row("config", "configuration:config", "Show the settings in force and where each came from."),
 )
+
+STOPPED = 130
+"""Exit code after Ctrl-C."""
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """A wrong use of an option: exit code 2. Typer does not export it by name."""
@@ -151,6 +165,14 @@ class Group(_Help, TyperGroup):
         args = [*expand(own, args[:leading]), *args[leading:]]
         parsed: list[str] = super().parse_args(ctx, args)
         return parsed
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C is one line and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Stopped.", err=True)
+            raise typer.Exit(STOPPED) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that `args` begin with, and the rest with prefixes written out."""

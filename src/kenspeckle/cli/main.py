@@ -22,7 +22,7 @@ from kenspeckle.cli.console import note  # noqa: E402
 from kenspeckle.cli.group import LazyGroup, UsageError, show_version  # noqa: E402
 from kenspeckle.errors import KenspeckleError  # noqa: E402
 
-FAILED, MISUSED, ALL_UNKNOWN, STOPPED = 1, 2, 3, 130
+FAILED, MISUSED = 1, 2
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -57,10 +57,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence()
         return FAILED
-    except (KeyboardInterrupt, typer.Abort):
-        code = STOPPED
-    if code == STOPPED:
-        note("Stopped.")
     return code if isinstance(code, int) else 0
 
 
@@ -74,8 +70,7 @@ def main() -> NoReturn:
     """Entry point of the console script."""
     for stream in (sys.stdout, sys.stderr):
         _forgive(stream)
-    code = run()
-    sys.exit(code)
+    sys.exit(run())
 
 
 def _forgive(stream: TextIO) -> None:

@@ -1,0 +1,164 @@
+"""`kenspeckle identify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from kenspeckle.cli import console, options, wording
+from kenspeckle.errors import CatalogError, KenspeckleError
+from kenspeckle.gallery import Gallery
+from kenspeckle.image.decode import SUFFIXES
+from kenspeckle.types import Decision
+from kenspeckle.vectors.pipeline import Done, pooled
+
+FAILED, ALL_UNKNOWN = 1, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One thing to answer for: its name and where its bytes are, or why there are none."""
+
+    name: str
+    source: str | BinaryIO | None
+    error: KenspeckleError | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def identify(
+    photos: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, addresses, or - for a picture on stdin.", metavar="PHOTO"
+        ),
+    ],
+    index: options.Index = None,
+    regions: options.Regions = None,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", metavar="N", help="Also list the N most likely items of each photo."),
+    ] = None,
+    model: options.Model = None,
+    projection: options.Head = None,
+    home: options.Home = None,
+    offline: options.Offline = None,
+    callers: options.Callers = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say which item each photo shows, or that it is none of them, and why.
+
+    Exit code 0, or 3 when everything was unknown, or 1 when a photo failed (the others are
+    answered all the same).
+    """
+    given = {
+        "index.path": index,
+        "index.callers": callers,
+        "identify.regions": regions,
+        "identify.top": top,
+        "models.name": model,
+        "models.head": projection,
+        "models.home": home,
+        "models.offline": offline,
+    }
+    settings = options.settings(given)
+    with Gallery.open(settings=settings) as gallery:
+        gallery.embedder  # noqa: B018  a model of another index is refused once, not per photo
+        sources = list(listed(photos))
+        answers = _answers(gallery, sources, settings.index.callers)
+        if as_json:
+            done = list(_told(answers))
+        else:
+            with console.progress("identified") as tell:
+                done = []
+                for one in answers:
+                    done.append(one)
+                    if len(sources) > 1:
+                        tell(len(done), len(sources), one.source.name)
+            _show(done, top is not None)
+    raise typer.Exit(_code(done))
+
+
+def listed(words: Sequence[str]) -> Iterator[Photo]:
+    """What the words on the command line stand for; a folder stands for all pictures below it."""
+    for word in words:
+        if word == "-":
+            yield Photo("stdin", sys.stdin.buffer)
+        elif not word.lower().startswith(("http://", "https://")) and Path(word).is_dir():
+            yield from _folder(word)
+        else:
+            yield Photo(word, word)
+
+
+def _folder(word: str) -> Iterator[Photo]:
+    found = sorted(
+        path
+        for path in Path(word).rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    for path in found:
+        yield Photo(str(path), str(path))
+    if not found:
+        error = CatalogError(
+            word, "no pictures", expected=f"files ending in {' '.join(sorted(SUFFIXES))}"
+        )
+        yield Photo(word, None, error)
+
+
+def _answers(
+    gallery: Gallery, photos: Sequence[Photo], callers: int
+) -> Iterator[Done[Photo, Decision]]:
+    def one(photo: Photo) -> Decision:
+        if photo.source is None:
+            assert photo.error is not None  # noqa: S101  a photo has a source or an error
+            raise photo.error
+        return gallery.identify(photo.source)
+
+    return pooled(photos, one, callers)
+
+
+def _told(answers: Iterator[Done[Photo, Decision]]) -> Iterator[Done[Photo, Decision]]:
+    """Each answer as a JSON line as soon as it is there."""
+    for one in answers:
+        if one.value is None:
+            console.json_line({"photo": one.source.name, "error": str(one.error)})
+        else:
+            console.json_line(wording.decision_data(one.source.name, one.value))
+        yield one
+
+
+def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
+    rows = []
+    for one in done:
+        if one.value is None:
+            rows.append((one.source.name, "(failed)", "-", "-", str(one.error)))
+            continue
+        confidence = wording.number(one.value.confidence, ".0%")
+        margin = wording.number(one.value.margin, ".3f")
+        why = "; ".join(one.value.reasons)
+        rows.append((one.source.name, wording.answer(one.value), confidence, margin, why))
+    console.table(("photo", "answer", "confidence", "margin", "why"), rows)
+    for one in done if candidates else ():
+        if one.value is not None:
+            console.line()
+            console.line(one.source.name)
+            for place, candidate in enumerate(one.value.candidates, 1):
+                console.line(
+                    f"  {place}. {candidate.label}  cosine {candidate.similarity:.3f}  "
+                    f"{candidate.reference.path}"
+                )
+    failed = sum(one.value is None for one in done)
+    if failed:
+        console.note(f"{failed} of {console.counted(len(done), 'input')} failed.")
+
+
+def _code(done: Sequence[Done[Photo, Decision]]) -> int:
+    if any(one.value is None for one in done):
+        return FAILED
+    return 0 if any(one.value is not None and one.value.known for one in done) else ALL_UNKNOWN

@@ -1,0 +1,153 @@
+"""`kenspeckle index`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from kenspeckle.cli import console, options
+from kenspeckle.cli.group import STOPPED
+from kenspeckle.cli.index_job import (
+    Job,
+    index_npz,
+    plan_data,
+    report_data,
+    tell_report,
+)
+from kenspeckle.flows.index import Step
+
+
+def index(
+    references: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REFS", help="Folder of reference pictures, or a table (.csv, .jsonl)."
+        ),
+    ] = None,
+    refs: Annotated[
+        str | None,
+        typer.Option(
+            "--refs",
+            metavar="FOLDER",
+            help="The same for a flat folder of cards; the index is then card_index.npz.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="The index: .npz by that suffix, an index file by any other name. "
+            "Default: gallery.ken.",
+            show_default=False,
+        ),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option("--table", metavar="FILE", help="Table that names pictures below REFS."),
+    ] = None,
+    naming: Annotated[
+        str | None,
+        typer.Option("--naming", metavar="SCHEME", help="How files are named: cards, plain, auto."),
+    ] = None,
+    model: options.Model = None,
+    projection: options.Head = None,
+    views: Annotated[
+        int | None,
+        typer.Option("--views", metavar="N", help="Camera views enrolled beside each reference."),
+    ] = None,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help="Fit the rule for unknown things afterwards (default), or do not.",
+            show_default=False,
+        ),
+    ] = None,
+    fpir: options.Fpir = None,
+    regions: options.Regions = None,
+    rehash: Annotated[
+        bool, typer.Option("--rehash", help="Compare contents even where size and time agree.")
+    ] = False,
+    replace_all: Annotated[
+        bool, typer.Option("--replace", help="Let another folder replace what is indexed.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False,
+    callers: options.Callers = None,
+    home: options.Home = None,
+    offline: options.Offline = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make or update an index from a folder of reference pictures.
+
+    Only new and changed pictures are embedded. Pictures that cannot be used are named, and the
+    others go on.
+    """
+    given = {
+        "index.path": out,
+        "index.naming": naming,
+        "index.views": views,
+        "index.calibrate": calibrate,
+        "index.callers": callers,
+        "identify.fpir": fpir,
+        "identify.regions": regions,
+        "models.name": model,
+        "models.head": projection,
+        "models.home": home,
+        "models.offline": offline,
+    }
+    settings = options.settings(given)
+    if (references is None) == (refs is None) and (references or not settings.index.refs):
+        raise typer.BadParameter("name the references once", param_hint="'REFS' / '--refs'")
+    if refs is not None and naming is None and settings.index.naming == "auto":
+        settings = replace(settings, index=replace(settings.index, naming="cards"))
+    job = Job(
+        settings,
+        source=refs or references or settings.index.refs,
+        out=settings.index.path or ("gallery.ken" if refs is None else "card_index.npz"),
+        table=table,
+        flat=refs is not None,
+        rehash=rehash,
+        replace_all=replace_all,
+    )
+    job.check()
+    try:
+        if dry_run:
+            _foretell(job, as_json)
+        elif job.out.lower().endswith(".npz") and not as_json:
+            index_npz(job)
+        else:
+            _index(job, as_json)
+    except KeyboardInterrupt:
+        console.note("Stopped. What is done is kept; run the same command again to go on.")
+        raise typer.Exit(STOPPED) from None
+
+
+def _foretell(job: Job, as_json: bool) -> None:
+    work = job.plan()
+    if as_json:
+        console.json_line(plan_data(work))
+        return
+    for text in work.lines():
+        console.line(text)
+
+
+def _index(job: Job, as_json: bool) -> None:
+    with job.opened() as gallery, console.progress("indexed") as tell:
+
+        def step(one: Step) -> None:
+            last = one.done == one.total and job.settings.index.calibrate
+            tell(one.done, one.total, "fitting the rule for unknown things" if last else one.path)
+
+        report = job.run(gallery, step)
+        items, references = len(gallery.items()), len(gallery.references())
+    if as_json:
+        console.json_line({"index": job.out} | report_data(report))
+    else:
+        tell_report(job.out, report, items, references)

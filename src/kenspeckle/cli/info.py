@@ -1,0 +1,86 @@
+"""`kenspeckle info`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kenspeckle.cli import console, options, wording
+from kenspeckle.gallery import Gallery, Info
+from kenspeckle.types import Calibration
+
+
+def info(
+    index: options.Index = None,
+    regions: options.Regions = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show what an index holds, what made it, and what it promises."""
+    settings = options.settings({"index.path": index, "identify.regions": regions})
+    with Gallery.open(settings=settings) as gallery:
+        found, calibration = gallery.info(), gallery.calibration
+    if as_json:
+        console.json_line(info_data(found, calibration))
+        return
+    console.table(("about", "value"), list(_rows(found, calibration)))
+
+
+def _rows(found: Info, calibration: Calibration | None) -> list[tuple[str, str]]:
+    about = found.summary
+    made_by, manifest = about.manifest.fingerprint, about.manifest
+    rows = [
+        ("index", about.path),
+        ("kind", f"{about.kind}, format {about.format}"),
+        ("created", manifest.created or "-"),
+        ("size", console.size(about.size)),
+        ("items", f"{about.items:,}"),
+        ("references", f"{about.references:,}"),
+        ("camera views", f"{found.views:,}"),
+        ("vectors", f"{about.vectors:,} × {made_by.width}, {console.size(found.memory)} in memory"),
+        ("model", made_by.model or "not named in the file"),
+        ("weights", made_by.weights or "-"),
+        ("head", made_by.head or "none"),
+        ("space", made_by.space_id),
+        ("naming", manifest.naming),
+        ("references from", manifest.refs or "-"),
+        ("instructions", ", ".join(instructions()) or "baseline"),
+    ]
+    if calibration is not None:
+        rows += [
+            ("calibration", f"{calibration.method}, {calibration.date}"),
+            ("rule", f"{calibration.score} above {calibration.threshold:.4g}"),
+            ("regions", calibration.regions),
+        ]
+        rows += [("note", text) for text in calibration.notes]
+    rows.append(("promise", wording.promise(calibration, found.stale)))
+    return rows
+
+
+def info_data(found: Info, calibration: Calibration | None) -> dict[str, Any]:
+    """What an index says of itself, as plain data for JSON."""
+    about = found.summary
+    return {
+        "index": about.path,
+        "kind": about.kind,
+        "format": about.format,
+        "bytes": about.size,
+        "items": about.items,
+        "references": about.references,
+        "views": found.views,
+        "vectors": about.vectors,
+        "memory": found.memory,
+        "space_id": about.manifest.fingerprint.space_id,
+        "manifest": about.manifest.to_dict(),
+        "instructions": instructions(),
+        "calibration": calibration.to_dict() if calibration else None,
+        "stale": found.stale,
+        "promise": wording.promise(calibration, found.stale),
+    }
+
+
+def instructions() -> list[str]:
+    """Instruction sets of this processor that numpy's array code really uses."""
+    import numpy as np
+
+    found: Any = np.show_config(mode="dicts")
+    sets = found.get("SIMD Extensions", {})
+    return [*sets.get("baseline", []), *sets.get("found", [])]

@@ -1,0 +1,112 @@
+"""Sentences that several commands say the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kenspeckle.cli.console import counted
+from kenspeckle.types import Calibration, Decision
+
+STRANGERS = {
+    "given": "like those you gave",
+    "like your items": "like your items",
+    "general": "of any kind",
+}
+
+
+def promise(calibration: Calibration | None, stale: str = "") -> str:
+    """What a gallery promises about strangers, in one or two sentences."""
+    if calibration is None:
+        return "Not calibrated: the nearest item is named, and nothing is promised about strangers."
+    if calibration.promises:
+        kept = "; ".join(
+            f"about {_percent(one.fpir)} of photos of things {STRANGERS[one.strangers]} get a name "
+            f"(95 % interval {_percent(one.low)} to {_percent(one.high)}, "
+            f"{counted(one.trials, 'trial')} of {counted(one.items, 'item')})"
+            for one in calibration.promises
+        )
+        text = f"Strangers: {kept}."
+    else:
+        text = (
+            f"Strangers: no rate is promised, the trials are too few for "
+            f"{_percent(calibration.fpir)}."
+        )
+    if calibration.mated_trials:
+        text += (
+            f" Of {counted(calibration.mated_trials, 'camera view')} of your items "
+            f"{_percent(calibration.named_right)} are named right."
+        )
+    if stale:
+        text += f" Out of date: {stale}; run `kenspeckle index` again."
+    return text
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def answer(decision: Decision) -> str:
+    """The name in a decision, or `unknown`; a variant that is not certain carries a `?`."""
+    if not decision.known:
+        return "unknown"
+    if not decision.variant:
+        return decision.label
+    return f"{decision.label} ({decision.variant}{'' if decision.variant_certain else '?'})"
+
+
+def number(value: float | None, form: str) -> str:
+    """A number in the given form, or a dash where there is none."""
+    return "-" if value is None else format(value, form)
+
+
+def decision_data(photo: str, decision: Decision) -> dict[str, Any]:
+    """A decision as plain data for JSON."""
+    region = decision.region
+    return {
+        "photo": photo,
+        "known": decision.known,
+        "label": decision.label,
+        "key": decision.key,
+        "variant": decision.variant,
+        "variant_certain": decision.variant_certain,
+        "confidence": decision.confidence,
+        "score": decision.score,
+        "threshold": decision.threshold,
+        "similarity": decision.similarity,
+        "margin": decision.margin,
+        "reasons": list(decision.reasons),
+        "region": {"kind": region.kind, "box": list(region.box), "corners": region.corners},
+        "candidates": [
+            {
+                "label": candidate.label,
+                "key": candidate.key,
+                "similarity": candidate.similarity,
+                "reference": candidate.reference.path,
+                "variant": candidate.reference.variant,
+                "metadata": dict(candidate.reference.metadata),
+            }
+            for candidate in decision.candidates
+        ],
+    }
+
+
+def reasons_counted(pairs: Iterable[tuple[str, str]]) -> str:
+    """How often each reason occurs among `(name, why)` pairs.
+
+    >>> reasons_counted([("a", "hidden file"), ("b", "hidden file"), ("c", "not a picture file")])
+    '2 × hidden file, 1 × not a picture file'
+    """
+    counts: dict[str, int] = {}
+    for _, why in pairs:
+        counts[why] = counts.get(why, 0) + 1
+    return ", ".join(f"{count} × {why}" for why, count in counts.items())
+
+
+def stages(seconds: Mapping[str, float]) -> str:
+    """Seconds per stage on one line.
+
+    >>> stages({"decode": 1.234, "model": 2.0})
+    'decode 1.2, model 2.0'
+    """
+    return ", ".join(f"{name} {spent:.1f}" for name, spent in seconds.items())
