@@ -1,95 +1,206 @@
-"""The vectors of an open index: appended, removed, searched exactly."""
+"""The vectors of an open index: appended, removed, searched exactly.
+
+Most rows lie in blocks whose bytes say which few rows can be among the best; those are scored in
+float64 from the rows as stored. The newest rows wait in a tail of floats until there are enough of
+them for bytes, so that adding one costs a millisecond. docs/decisions/exact-search.md says why.
+"""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from kenspeckle import _threads
 from kenspeckle.store.base import Hits, check_queries
+from kenspeckle.store.blocks import Block, Bytes, Estimates, Floats
+from kenspeckle.store.prefilter import Frame, Query
+from kenspeckle.store.selection import best, ranked
 from kenspeckle.types import Float32, Int64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from kenspeckle.store.prefilter import Rows
+    from kenspeckle.store.selection import Best
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+BLOCK = 16_384
+"""Rows of a full block; its bytes are made in about 30 ms."""
+
+TAIL = 2_048
+"""Most rows of the tail, which a query reads in full."""
+
+QUERIES = 16
+"""Query rows taken at once, so that their estimates stay in the processor's cache."""
+
+FEW = 4_096
+"""Rows that a filter may leave for all of them to be scored exactly."""
+
 
 class VectorIndex:
-    """Rows by ascending id, with the item number that owns each."""
+    """Unit rows by ascending id, with the item number that owns each.
 
-    def __init__(self, width: int, dtype: type[np.floating] = np.float16) -> None:
-        self.width = width
+    `dtype` is that of the rows as stored, float16 or float32.
+    """
+
+    def __init__(self, width: int, dtype: type[np.floating[Any]] = np.float16) -> None:
+        self.width, self._dtype = width, dtype
         self._lock = threading.Lock()
-        self._ids: Int64 = np.empty(0, np.int64)
-        self._owners: Int64 = np.empty(0, np.int64)
-        self._rows: NDArray[np.floating] = np.empty((0, width), dtype)
+        self._frame = Frame.plain(width)
+        self._framed = False
+        self._blocks: tuple[Block, ...] = ()
+        self._pool: ThreadPoolExecutor | None = None
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return sum(map(len, self._blocks))
 
-    def extend(self, ids: Int64, owners: Int64, rows: NDArray[np.floating]) -> None:
+    def extend(self, ids: Int64, owners: Int64, rows: NDArray[np.floating[Any]]) -> None:
         """Append rows; `ids` ascend and are greater than all before them."""
+        if not len(ids):
+            return
         with self._lock:
-            self._ids = np.concatenate([self._ids, ids])
-            self._owners = np.concatenate([self._owners, owners])
-            self._rows = np.concatenate([self._rows, rows.astype(self._rows.dtype)])
+            blocks = list(self._blocks)
+            parts = [(ids, owners, rows.astype(self._dtype, copy=False))]
+            if blocks and isinstance(blocks[-1].scorer, Floats):
+                parts.insert(0, blocks.pop().living())
+            count = sum(len(part[0]) for part in parts)
+            if count > TAIL and blocks and len(blocks[-1].ids) < BLOCK:
+                parts.insert(0, blocks.pop().living())
+            self._blocks = (*blocks, *self._cut(parts))
+
+    def _cut(self, parts: Sequence[tuple[Int64, Int64, Rows]]) -> Iterator[Block]:
+        ids, owners, rows = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        if len(ids) > TAIL and not self._framed:
+            self._frame, self._framed = Frame.of(rows), True
+        for start in range(0, len(ids), BLOCK):
+            part = slice(start, start + BLOCK)
+            some = rows[part]
+            scorer = Floats(some) if len(some) <= TAIL else Bytes(some, self._frame)
+            yield Block(ids[part], owners[part], some, scorer)
 
     def discard(self, ids: Int64) -> int:
         """Remove rows by id; how many there were."""
         with self._lock:
-            keep = ~np.isin(self._ids, ids)
-            self._ids, self._owners = self._ids[keep], self._owners[keep]
-            self._rows = self._rows[keep]
-            return int(len(keep) - keep.sum())
+            before = len(self)
+            blocks: list[Block] = []
+            for old in self._blocks:
+                block = old.without(ids)
+                if 4 * len(block) < 3 * len(block.ids):
+                    blocks.extend(self._cut([block.living()]) if len(block) else ())
+                else:
+                    blocks.append(block)
+            self._blocks = tuple(blocks)
+            return before - len(self)
 
     def ids(self) -> Int64:
         """All ids, ascending."""
-        return self._ids.copy()
-
-    def _find(self, ids: Int64) -> Int64:
-        places = np.searchsorted(self._ids, ids)
-        found = places < len(self._ids)
-        found[found] = self._ids[places[found]] == ids[found]
-        if not found.all():
-            raise KeyError(int(ids[~found][0]))
-        return places.astype(np.int64)
+        return np.concatenate([np.empty(0, np.int64), *(b.living()[0] for b in self._blocks)])
 
     def rows(self, ids: Int64 | None = None) -> Float32:
-        """Rows `(n, D)` in the order of `ids`. KeyError names an unknown id."""
-        with self._lock:
-            chosen = self._rows if ids is None else self._rows[self._find(ids)]
-            return chosen.astype(np.float32)
+        """Rows `(n, D)`, all or in the order of `ids`. KeyError names an unknown id."""
+        blocks = self._blocks
+        if ids is None:
+            ids = np.concatenate([np.empty(0, np.int64), *(b.living()[0] for b in blocks)])
+        out = np.empty((len(ids), self.width), np.float32)
+        for block, places, here in _find(blocks, ids):
+            out[here] = block.rows[places]
+        return out
 
     def owners(self, ids: Int64 | None = None) -> Int64:
-        """Item numbers in the order of `ids`. KeyError names an unknown id."""
-        with self._lock:
-            return self._owners.copy() if ids is None else self._owners[self._find(ids)]
+        """Item numbers, all or in the order of `ids`. KeyError names an unknown id."""
+        blocks = self._blocks
+        if ids is None:
+            return np.concatenate([np.empty(0, np.int64), *(b.living()[1] for b in blocks)])
+        out = np.empty(len(ids), np.int64)
+        for block, places, here in _find(blocks, ids):
+            out[here] = block.owners[places]
+        return out
 
     def search(
-        self,
-        queries: Float32,
-        k: int,
-        *,
-        ids: Int64 | None = None,
-        threads: int = 1,  # noqa: ARG002
+        self, queries: Float32, k: int, *, ids: Int64 | None = None, threads: int = 1
     ) -> Hits:
         """The `k` best rows of each query; see `Store.search`."""
         queries = check_queries(queries, self.width)
-        with self._lock:
-            all_ids, owners, rows = self._ids, self._owners, self._rows
-        if ids is not None:
-            keep = np.isin(all_ids, ids)
-            all_ids, owners, rows = all_ids[keep], owners[keep], rows[keep]
-        exact = queries.astype(np.float64) @ rows.astype(np.float64).T
+        blocks = self._blocks
+        only = None if ids is None else np.unique(np.asarray(ids, np.int64))
         shape = (len(queries), k)
         hits = Hits(
             np.full(shape, -1, np.int64),
             np.full(shape, -1, np.int64),
             np.full(shape, -np.inf, np.float32),
         )
-        for q, scores in enumerate(exact):
-            best = np.lexsort((all_ids, -scores))[:k]
-            hits.ids[q, : len(best)] = all_ids[best]
-            hits.items[q, : len(best)] = owners[best]
-            hits.scores[q, : len(best)] = scores[best]
+        if not blocks or not k:
+            return hits
+        if only is not None and len(only) <= FEW:
+            answers = _among(queries, blocks, only, k)
+        else:
+            answers = self._bounded(queries, blocks, k, only, threads)
+        for n, (found, owners, scores) in enumerate(answers):
+            hits.ids[n, : len(found)] = found
+            hits.items[n, : len(found)] = owners
+            hits.scores[n, : len(found)] = scores
         return hits
+
+    def _bounded(
+        self, queries: Float32, blocks: Sequence[Block], k: int, only: Int64 | None, threads: int
+    ) -> Iterator[Best]:
+        """The best rows by estimates first."""
+        for start in range(0, len(queries), QUERIES):
+            rows = queries[start : start + QUERIES].astype(np.float64)
+            asked = [Query.of(row, self._frame) for row in rows]
+
+            def estimate(block: Block, asked: list[Query] = asked) -> Estimates:
+                return block.estimates(asked, only)
+
+            estimates = self._over(estimate, blocks, threads)
+            for n, query in enumerate(asked):
+                ids, owners, scores = best(query.row, blocks, estimates, n, k)
+                yield ids, owners, scores * query.unit
+
+    def _over(self, work: Callable[[In], Out], parts: Sequence[In], threads: int) -> list[Out]:
+        """`work` on every part, on this thread and up to `threads - 1` others."""
+        if threads < 2 or len(parts) < 2:
+            return [work(part) for part in parts]
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_threads.callers(), "kenspeckle-search")
+        share = min(threads, len(parts))
+
+        def one_share(first: int) -> list[Out]:
+            return [work(part) for part in parts[first::share]]
+
+        jobs = [self._pool.submit(one_share, first) for first in range(1, share)]
+        results = [one_share(0), *(job.result() for job in jobs)]
+        return [results[n % share][n // share] for n in range(len(parts))]
+
+
+def _find(blocks: Sequence[Block], ids: Int64) -> Iterator[tuple[Block, Int64, NDArray[np.bool_]]]:
+    """Blocks, places in them, and which of `ids` those are. KeyError names one in none."""
+    missing = np.ones(len(ids), np.bool_)
+    for block in blocks:
+        places, here = block.find(ids)
+        if len(places):
+            missing &= ~here
+            yield block, places, here
+    if missing.any():
+        raise KeyError(int(ids[missing][0]))
+
+
+def _among(queries: Float32, blocks: Sequence[Block], only: Int64, k: int) -> Iterator[Best]:
+    """The best of a few rows, all of them scored exactly."""
+    chosen = []
+    for block in blocks:
+        places, _ = block.find(only)
+        some = block.rows[places].astype(np.float64)
+        chosen.append((block.ids[places], block.owners[places], some))
+    for query in queries.astype(np.float64):
+        products = [
+            (ids, owners, np.einsum("ij,j->i", rows, query)) for ids, owners, rows in chosen
+        ]
+        yield ranked(products, k)
