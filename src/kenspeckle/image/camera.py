@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
-SIDE = 448
+SIDE = 384
 """Longest side of the picture a view is made from; larger ones are reduced first."""
 
 _DISTANCE = 2.2
 """Of the camera, in longest sides of the thing: an arm's length from a sheet of paper."""
-_GRAIN_SIGMA, _GRAIN_SIDE = 20.0, 640
+_GRAIN_SIGMA, _GRAIN_SIDE = 20.0, 512
 _SKIN = ((224, 182, 158), (186, 138, 108), (122, 84, 62), (84, 56, 44))
 
 
@@ -124,22 +124,34 @@ def _placed(image: Image.Image, view: View) -> Image.Image:
     ):
         return image.copy()
     corners = _corners(width, height, frame, view)
-    # A border that is clear makes the edges of the thing smooth.
-    framed = Image.new("RGBA", (width + 2, height + 2))
-    framed.paste(image, (1, 1))
-    cover = framed.transform(
-        frame,
+    # Only the part of the frame that holds the thing is drawn.
+    low = np.clip(np.floor(corners.min(axis=0)), 0, frame).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)), low + 1, np.maximum(low + 1, frame)).astype(int)
+    x, y, size = int(low[0]), int(low[1]), (int(high[0] - low[0]), int(high[1] - low[1]))
+    corners = corners - low
+    cover = image.transform(
+        size,
         Image.Transform.PERSPECTIVE,
         _homography(corners, width, height),
         Image.Resampling.BILINEAR,
     )
-    mask = cover.getchannel("A")
+    mask = _mask(corners, size)
     scene = _surface(frame, view)
-    shadow = mask.reduce(8).filter(ImageFilter.GaussianBlur(1.5)).point(_SHADOW)
-    reach = max(frame) // 64
-    scene.paste((0, 0, 0), (reach, reach), shadow.resize(frame, Image.Resampling.BILINEAR))
-    scene.paste(cover, mask=mask)
+    _cast_shadow(scene, mask, (x, y))
+    scene.paste(cover, (x, y), mask)
     return scene
+
+
+def _cast_shadow(scene: Image.Image, mask: Image.Image, at: tuple[int, int]) -> None:
+    """Darken the surface beside the thing, softly; worked out at an eighth of the size."""
+    reach = 32
+    small = mask.reduce(8)
+    wide = Image.new("L", (small.width + 2 * reach // 8, small.height + 2 * reach // 8))
+    wide.paste(small, (reach // 8, reach // 8))
+    soft = wide.filter(ImageFilter.GaussianBlur(1.5)).point(_SHADOW)
+    shadow = soft.resize((wide.width * 8, wide.height * 8), Image.Resampling.BILINEAR)
+    away = max(scene.size) // 64 - reach
+    scene.paste((0, 0, 0), (at[0] + away, at[1] + away), shadow)
 
 
 _SHADOW = [round(level * 0.45) for level in range(256)]
@@ -176,12 +188,22 @@ def _corners(width: int, height: int, frame: tuple[int, int], view: View) -> NDA
 
 def _homography(corners: NDArray[np.float64], width: int, height: int) -> list[float]:
     """Pillow's eight coefficients that lead from the frame back to the picture."""
-    source = np.array([(1, 1), (width + 1, 1), (width + 1, height + 1), (1, height + 1)], float)
+    source = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
     rows, right = [], []
     for (x, y), (u, v) in zip(corners, source, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         right += [u, v]
     return [float(value) for value in np.linalg.solve(np.array(rows), np.array(right))]
+
+
+def _mask(corners: NDArray[np.float64], frame: tuple[int, int]) -> Image.Image:
+    """Where the thing is, with smooth edges; a pixel less, as the outermost ones hold nothing."""
+    middle = corners.mean(axis=0)
+    away = corners - middle
+    inner = middle + away * np.maximum(1 - 1.5 / np.maximum(np.abs(away), 1.5), 0.1)
+    double = Image.new("L", (2 * frame[0], 2 * frame[1]))
+    ImageDraw.Draw(double).polygon([(2 * x, 2 * y) for x, y in inner.tolist()], fill=255)
+    return double.reduce(2)
 
 
 def surface_colours(rng: np.random.Generator) -> tuple[Colour, Colour]:
@@ -211,7 +233,7 @@ def _surface(frame: tuple[int, int], view: View) -> Image.Image:
         blend = 0.7 * _stretched(coarse, 48) + 0.3 * _stretched(fine, 48)
     colours = np.array(first) + blend[..., None] * (np.array(second) - np.array(first))
     small = Image.fromarray(colours.clip(0, 255).astype(np.uint8))
-    return small.resize(frame, Image.Resampling.BICUBIC)
+    return small.resize(frame, Image.Resampling.BILINEAR)
 
 
 def _stretched(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
