@@ -19,26 +19,51 @@ from kenspeckle.cli.console import safe
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One command: its name, where it is (`module:attribute`), and one line about it."""
+    """One command: its name, where it is (`module:attribute`), and one line about it.
+
+    `former` are the long options that it has taken over from `data_label_factory.identify`: a
+    prefix that means one of these and one of ours means the former one, as it did there.
+    """
 
     name: str
     place: str
     about: str
+    former: tuple[str, ...] = ()
 
 
 COMMANDS = (
-    Row("index", "index:index", "Make or update an index from a folder of reference pictures."),
+    Row(
+        "index",
+        "index:index",
+        "Make or update an index from a folder of reference pictures.",
+        ("--refs", "--out", "--projection", "--clip-model"),
+    ),
     Row(
         "identify",
         "identify:identify",
         "Say which item each photo shows, or that it is none of them, and why.",
     ),
-    Row("verify", "verify:verify", "Check an index against itself and perturbed pictures."),
+    Row(
+        "verify",
+        "verify:verify",
+        "Check the rows of an index against each other, and against perturbed pictures.",
+        ("--index", "--top-confusables"),
+    ),
     Row("add", "contents:add", "Enrol one picture. A later `index` leaves it alone."),
-    Row("remove", "contents:remove", "Erase items or references, vectors and thumbnails too."),
+    Row(
+        "remove",
+        "contents:remove",
+        "Erase items or single references, with their vectors and thumbnails.",
+    ),
     Row("list", "contents:list_", "List the items, or their references."),
     Row("info", "info:info", "Show what an index holds, what made it, and what it promises."),
+    Row("models", "models:app", "Models: list, info, pull, verify, pack."),
     Row("config", "configuration:config", "Show the settings in force and where each came from."),
+    Row(
+        "demo",
+        "demo:demo",
+        "Index a small real collection, identify photos of it and of strangers, write a page.",
+    ),
 )
 
 STOPPED = 130
@@ -52,7 +77,11 @@ def load(row: Row) -> Any:
     """Import the command of `row` and make it a command of typer."""
     module, _, attribute = row.place.partition(":")
     found = getattr(import_module(f"kenspeckle.cli.{module}"), attribute)
-    if not isinstance(found, typer.Typer):
+    if isinstance(found, typer.Typer):
+        found.info.cls = Group
+        for entry in found.registered_commands:
+            entry.cls = Command
+    else:
         app = typer.Typer(rich_markup_mode=None, add_completion=False)
         app.command(row.name, cls=Command)(found)
         found = app
@@ -61,10 +90,13 @@ def load(row: Row) -> Any:
     return command
 
 
-def expand(params: Sequence[Any], arguments: Sequence[str]) -> list[str]:
+def expand(
+    params: Sequence[Any], arguments: Sequence[str], former: Sequence[str] = ()
+) -> list[str]:
     """Write unique prefixes of long options out; values and what follows `--` stay as they are.
 
-    Raises typer's UsageError that names all matches when a prefix is ambiguous.
+    Among several matches the only one in `former` wins. Raises typer's UsageError, which names all
+    matches, when a prefix is ambiguous.
     """
     sides = {
         option: (param, side)
@@ -83,7 +115,7 @@ def expand(params: Sequence[Any], arguments: Sequence[str]) -> list[str]:
         if not name.startswith("--"):
             done.append(word)
             continue
-        name = _match(name, sides)
+        name = _match(name, sides, former)
         done.append(name + equals + value)
         known = sides.get(name)
         if known and not equals and rest and not getattr(known[0], "is_flag", False):
@@ -91,10 +123,13 @@ def expand(params: Sequence[Any], arguments: Sequence[str]) -> list[str]:
     return done
 
 
-def _match(name: str, sides: dict[str, tuple[Any, int]]) -> str:
+def _match(name: str, sides: dict[str, tuple[Any, int]], former: Sequence[str]) -> str:
     if name in sides:
         return name
     found = [option for option in sides if option.startswith(name)]
+    kept = [option for option in found if option in former]
+    if len(kept) == 1:
+        return kept[0]
     if len({(id(sides[option][0]), sides[option][1]) for option in found}) > 1:
         raise UsageError(f"ambiguous option: {safe(name)} could match {', '.join(sorted(found))}")
     return found[0] if found else name
@@ -117,7 +152,7 @@ def describe(params: Sequence[Any], context: Any) -> tuple[list[tuple[str, str]]
         if not param.is_flag:
             written += f" {value}"
             default = param.get_default(context, call=False)
-            if param.show_default and default is not None:
+            if param.show_default and default not in (None, ""):
                 meaning += f" [default: {default}]"
         options.append((written, meaning))
     return arguments, options
@@ -153,6 +188,16 @@ class Group(_Help, TyperGroup):
         """Names in the order in which they were added."""
         return list(self.commands)
 
+    def about(self, ctx: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Name and first line of each command."""
+        lines = ((name, command.help or "") for name, command in self.commands.items())
+        return [(name, text.split("\n\n")[0]) for name, text in lines]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands with their whole first line."""
+        with formatter.section("Commands"):
+            formatter.write_dl(self.about(ctx))
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take `help` and `help COMMAND` as what they mean, and no arguments as `help`."""
         if not args or args == ["help"]:
@@ -183,7 +228,8 @@ class Group(_Help, TyperGroup):
             raise typer.Exit(1)
         if isinstance(command, TyperGroup):
             return name, command, args[1:]
-        return name, command, expand(command.get_params(ctx), args[1:])
+        former = next((row.former for row in COMMANDS if row.name == name), ())
+        return name, command, expand(command.get_params(ctx), args[1:], former)
 
 
 class LazyGroup(Group):
@@ -198,10 +244,9 @@ class LazyGroup(Group):
         row = next((row for row in COMMANDS if row.name == cmd_name), None)
         return load(row) if row else None
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write the table without importing a single command."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(row.name, row.about) for row in COMMANDS])
+    def about(self, ctx: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Name and line of each command, without importing a single one."""
+        return [(row.name, row.about) for row in COMMANDS]
 
 
 def show_version(wanted: bool) -> None:

@@ -137,7 +137,8 @@ def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
     rows = []
     for one in done:
         if one.value is None:
-            rows.append((one.source.name, "(failed)", "-", "-", str(one.error)))
+            why = wording.because(one.error, one.source.name)
+            rows.append((one.source.name, "(failed)", "-", "-", why))
             continue
         confidence = wording.number(one.value.confidence, ".0%")
         margin = wording.number(one.value.margin, ".3f")

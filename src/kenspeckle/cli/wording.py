@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kenspeckle.cli.console import counted
+from kenspeckle.errors import KenspeckleError
 from kenspeckle.types import Calibration, Decision
 
 STRANGERS = {
@@ -53,6 +54,11 @@ def answer(decision: Decision) -> str:
     if not decision.variant:
         return decision.label
     return f"{decision.label} ({decision.variant}{'' if decision.variant_certain else '?'})"
+
+
+def because(error: KenspeckleError | None, name: str) -> str:
+    """What is wrong and what to do, without the name that stands beside it."""
+    return str(error).removeprefix(f"{name}: ")
 
 
 def number(value: float | None, form: str) -> str:
