@@ -22,9 +22,12 @@ from kenspeckle.image.header import MAX_PROFILE, TRUNCATED, Header, UnreadableEr
 
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_PROGRESSIVE, _ARITHMETIC = frozenset({0xC2, 0xCA}), frozenset({0xC9, 0xCA})
 _JPEG_KEPT = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}) | _FRAMES
 _JPEG_SEGMENTS = 4096
 _SCANS, _SCANNED = 32, 500_000_000
+# Huffman codes spend a bit a block at least, and a block stands for 16 × 16 pixels at most.
+_AREA_OF_A_BYTE = 8 * 16 * 16
 _PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
 _CHUNKS = 100_000
 _GIF_BLOCKS = 500_000
@@ -55,13 +58,13 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def jpeg(data: bytes) -> Header:
     """A JPEG, also the first picture of an MPO."""
     kept, exif, profile, size, adobe = [b"\xff\xd8"], b"", [], None, False
-    progressive = False
+    kind = 0
     for marker, start, end in _segments(data):
         if marker in _FRAMES:
             if size is not None or end - start < 10:
                 raise UnreadableError("a JPEG with a broken frame header")
             height, width = struct.unpack_from(">HH", data, start + 5)
-            size, progressive = (width, height), marker in (0xC2, 0xCA)
+            size, kind = (width, height), marker
         elif marker == 0xE1 and not exif and data.startswith(b"Exif\0\0", start + 4):
             exif = data[start + 4 : end]
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", start + 4):
@@ -72,10 +75,7 @@ def jpeg(data: bytes) -> Header:
             kept.append(data[start:end])
     if size is None:
         raise UnreadableError("a JPEG without a frame header")
-    if progressive:
-        scans = data.count(b"\xff\xda", start)
-        if scans > _SCANS and scans * size[0] * size[1] > _SCANNED:
-            raise UnreadableError(f"a progressive JPEG of {scans} scans", f"at most {_SCANS}")
+    _check_scans(data, start, kind, size)
     kept.append(data[start:])
     body = b"".join(kept)
 
@@ -88,6 +88,17 @@ def jpeg(data: bytes) -> Header:
     # Each part of a profile begins with its number and the count of parts.
     joined = b"".join(part[2:] for part in sorted(profile, key=lambda part: part[:1]))
     return Header("JPEG", size, load, orientation=orientation(exif), profile=joined)
+
+
+def _check_scans(data: bytes, start: int, kind: int, size: tuple[int, int]) -> None:
+    """Refuse a JPEG that would take long to decode, or that has no bytes for its pixels."""
+    area = size[0] * size[1]
+    if kind in _PROGRESSIVE:
+        scans = data.count(b"\xff\xda", start)
+        if scans > _SCANS and scans * area > _SCANNED:
+            raise UnreadableError(f"a progressive JPEG of {scans} scans", f"at most {_SCANS}")
+    if kind not in _ARITHMETIC and (len(data) - start) * _AREA_OF_A_BYTE < area:
+        raise UnreadableError(f"a JPEG of {size[0]} × {size[1]} pixels in {len(data)} bytes")
 
 
 def png(data: bytes) -> Header:
