@@ -97,8 +97,7 @@ class Setting:
 
 def _fields() -> Iterator[tuple[str, str, dataclasses.Field[Any]]]:
     for section in dataclasses.fields(Settings):
-        kind = section.default_factory
-        assert isinstance(kind, type)
+        kind: Any = section.default_factory
         for entry in dataclasses.fields(kind):
             yield section.name, entry.name, entry
 
@@ -118,10 +117,12 @@ def _convert(name: str, value: Any, like: Any) -> Any:
             words = {"1": True, "true": True, "yes": True, "on": True}
             words |= {"0": False, "false": False, "no": False, "off": False, "": False}
             return words[str(value).strip().lower()]
-        if kind is tuple:
+        if kind is tuple and isinstance(value, str | list | tuple):
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(str(part).strip() for part in parts if str(part).strip())
-        if kind in (int, float) and isinstance(value, bool):
+        if kind is tuple or isinstance(value, bool | list | dict):
+            raise ValueError
+        if kind is int and isinstance(value, float):
             raise ValueError
         converted = kind(value)
     except (ValueError, KeyError, TypeError) as error:
@@ -134,7 +135,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "image.max_bytes": (lambda v: v > 0, "above 0"),
     "image.max_pixels": (lambda v: v > 0, "above 0"),
     "image.max_frames": (lambda v: v > 0, "above 0"),
-    "image.fetch_timeout": (lambda v: v > 0, "above 0"),
+    "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
     "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
     "index.views": (lambda v: 0 <= v <= 32, "0 to 32"),
     "index.callers": (lambda v: 0 <= v <= 256, "0 to 256"),
@@ -148,23 +149,32 @@ CHECKS: dict[str, tuple[Any, str]] = {
 }
 
 
-def check(name: str, value: Any) -> None:
-    """Refuse a value that the setting `name` cannot have. Raises SettingError."""
+def check(name: str, value: Any, thing: str = "") -> None:
+    """Refuse a value that the setting `name` cannot have, called `thing` in the SettingError."""
     allowed, expected = CHECKS.get(name, (lambda _: True, ""))
     if not allowed(value):
-        raise SettingError(name, repr(value), expected=expected)
+        raise SettingError(thing or name, repr(value), expected=expected)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")  # editors on Windows write the mark
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(str(path), f"cannot be read ({error})", expected="UTF-8 text") from error
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
     """`NAME=value` lines; comments, blank lines and `export ` are passed over."""
     values = {}
-    for raw in path.read_text(encoding="utf-8").splitlines():
+    for raw in _read_text(path).splitlines():
         line = raw.strip().removeprefix("export ").strip()
         name, found, value = line.partition("=")
         if found and not line.startswith("#"):
             value = value.strip()
             if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
                 value = value[1:-1]
+            else:
+                value = value.partition(" #")[0].rstrip()
             values[name.strip()] = value
     return values
 
@@ -188,8 +198,8 @@ def _read_toml(folder: Path) -> tuple[dict[str, Any], str]:
     for path in (folder / FILE, user_folder("config") / FILE):
         if path.is_file():
             try:
-                return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                return tomllib.loads(_read_text(path)), str(path)
+            except tomllib.TOMLDecodeError as error:
                 raise SettingError(str(path), f"not TOML ({error})") from error
     return {}, ""
 
@@ -241,8 +251,9 @@ def load(
                 value, origin = values[found], f"{level} ({found})"
         if name in given:
             value, origin = given.pop(name), "argument"
-        value = _convert(name, value, entry.default)
-        check(name, value)
+        thing = name if origin in ("default", "argument") else f"{name}, from {origin}"
+        value = _convert(thing, value, entry.default)
+        check(name, value, thing)
         doc, secret = entry.metadata["doc"], entry.metadata["secret"]
         rows.append(Setting(name, value, origin, doc, names, secret))
         sections.setdefault(section, {})[key] = value
