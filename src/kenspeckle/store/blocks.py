@@ -39,6 +39,13 @@ class Estimates:
 class Scorer(Protocol):
     """Estimates of the products of queries with all rows of a block."""
 
+    @property
+    def made(self) -> bool:
+        """Whether it has what the estimates are read from."""
+
+    def make(self) -> object:
+        """Make what the estimates are read from, once."""
+
     def __call__(self, queries: list[Query]) -> Estimates:
         """Estimates of all rows."""
 
@@ -49,15 +56,25 @@ class Bytes:
     def __init__(self, rows: Rows, frame: Frame) -> None:
         self._rows, self._frame = rows, frame
         self._lock = threading.Lock()
-        self._made: Prefilter | None = None
+        self._bytes: Prefilter | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether the bytes are there."""
+        return self._bytes is not None
+
+    def make(self) -> Prefilter:
+        """The bytes."""
+        with self._lock:
+            if self._bytes is None:
+                self._bytes = Prefilter(self._rows, self._frame)
+            return self._bytes
 
     def __call__(self, queries: list[Query]) -> Estimates:
         """Estimates by `Prefilter`."""
-        with self._lock:
-            if self._made is None:
-                self._made = Prefilter(self._rows, self._frame)
-        scores, bounds = self._made.scores(queries)
-        return Estimates(scores, self._made.errors, self._made.largest, bounds)
+        made = self.make()
+        scores, bounds = made.scores(queries)
+        return Estimates(scores, made.errors, made.largest, bounds)
 
 
 class Floats:
@@ -70,16 +87,25 @@ class Floats:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._lock = threading.Lock()
-        self._made: tuple[Float32, Float32] | None = None
+        self._wide: tuple[Float32, Float32] | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether the copy is there."""
+        return self._wide is not None
+
+    def make(self) -> tuple[Float32, Float32]:
+        """The copy, and how far its products may be off for a query of length 1."""
+        with self._lock:
+            if self._wide is None:
+                wide = self._rows.astype(np.float32)
+                unit = np.float32(1.01 * (wide.shape[1] + 2) * 2.0**-24)
+                self._wide = wide, unit * np.sqrt(np.einsum("ij,ij->i", wide, wide))
+            return self._wide
 
     def __call__(self, queries: list[Query]) -> Estimates:
         """Estimates by the plain product; not by BLAS, whose threads would fight the callers."""
-        with self._lock:
-            if self._made is None:
-                wide = self._rows.astype(np.float32)
-                unit = np.float32((wide.shape[1] + 2) * 2.0**-24)
-                self._made = wide, unit * np.sqrt(np.einsum("ij,ij->i", wide, wide))
-        wide, errors = self._made
+        wide, errors = self.make()
         scores = np.empty((len(queries), len(wide)), np.float32)
         for line, query in zip(scores, queries, strict=True):
             np.einsum("ij,j->i", wide, query.row.astype(np.float32), out=line)
