@@ -130,19 +130,17 @@ def fit(
     """The rule for a gallery, or None when there is no stranger to fit it on.
 
     Each kind of stranger asks for the threshold at which a stranger not seen yet is named at the
-    rate `fpir`; the largest one is taken, so the promise holds for every kind. A kind whose items
-    are too few for `fpir` asks for the rate that they support, and its promise says that rate.
-    Under `strict` this raises PromiseRefused instead, with the number of items needed.
+    rate `fpir`; the largest one is taken, so that it holds for every kind. Too few items to tell
+    that rate ask for the strictest threshold they know, above all their trials, and the promise of
+    their kind says what so many items support. Under `strict` this raises PromiseRefused instead,
+    with the number of items needed.
     """
     present = {name: trials for name, trials in strangers.items() if len(trials)}
     if strict:
         _refuse(present, fpir)
     if not present:
         return None
-    threshold = max(
-        expected_threshold(t.scores, t.items, max(fpir, supported_rate(t.independent)))
-        for t in present.values()
-    )
+    threshold = max(expected_threshold(t.scores, t.items, fpir) for t in present.values())
     slope, intercept = _confidence(mated, joined(present.values()))
     return Calibration(
         score=kind,

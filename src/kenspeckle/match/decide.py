@@ -10,32 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from kenspeckle.match.aggregate import Floats, Leaders, leaders, score, usual_score
-from kenspeckle.store.base import Hits
-from kenspeckle.types import Calibration, Candidate, Decision, Item, Reference, Region
-
-
-class Lookup(Protocol):
-    """What a decision asks of a store."""
-
-    def get(self, ids: Sequence[int]) -> list[Reference]:
-        """The references with these numbers."""
-        ...
-
-    def item(self, number: int) -> Item:
-        """The item with this number."""
-        ...
+from kenspeckle.store.base import Hits, Store
+from kenspeckle.types import Calibration, Candidate, Decision, Region
 
 
 def decide(
     regions: Sequence[Region],
     found: Hits,
     near: Floats | None,
-    lookup: Lookup,
+    store: Store,
     calibration: Calibration | None,
     *,
     top: int = 5,
@@ -49,16 +36,17 @@ def decide(
     ranked = leaders(found)
     if not len(ranked.items) or bool((ranked.items < 0).all()):
         return _empty(regions[0], calibration)
-    several = not bool(np.isnan(ranked.second).all())
-    kind = calibration.score if calibration else usual_score(near is not None, 2 if several else 1)
-    values = score(kind, ranked.best, ranked.second, near)
+    values = _values(ranked, near, calibration)
+    if calibration and bool(np.isnan(values).all()):
+        calibration, stale = None, ""  # its score needs a runner-up that is no longer there
+        values = _values(ranked, near, None)
     best = int(np.where(np.isnan(values), -np.inf, values).argmax())
-    candidates, ids = _candidates(found, best, lookup, top)
+    candidates, ids = _candidates(found, best, store, top)
     value = float(values[best])
     known = calibration is None or value > calibration.threshold
-    variant, certain, variant_reason = _variant(found, best, ids[0], lookup, calibration)
+    variant, certain, variant_reason = _variant(found, best, ids[0], store, calibration)
     winner = candidates[0]
-    reasons = _verdict(value, kind, calibration, known)
+    reasons = _verdict(value, calibration, known)
     reasons += _about(ranked, best, candidates, regions, near)
     if known and variant_reason:
         reasons.append(variant_reason)
@@ -82,6 +70,13 @@ def decide(
     )
 
 
+def _values(ranked: Leaders, near: Floats | None, calibration: Calibration | None) -> Floats:
+    """The calibrated score of each region, or the usual one."""
+    several = not bool(np.isnan(ranked.second).all())
+    kind = calibration.score if calibration else usual_score(near is not None, 3 if several else 1)
+    return score(kind, ranked.best, ranked.second, near)
+
+
 def confidence(value: float, calibration: Calibration | None) -> float | None:
     """The fitted chance that the name is right; None without a fit (a slope of 0 says there was
     none)."""
@@ -100,13 +95,13 @@ def _empty(region: Region, calibration: Calibration | None) -> Decision:
 
 
 def _candidates(
-    found: Hits, row: int, lookup: Lookup, top: int
+    found: Hits, row: int, store: Store, top: int
 ) -> tuple[tuple[Candidate, ...], list[int]]:
     """The `top` items of one region, each by its best reference, and those references' numbers."""
     items, first = np.unique(found.items[row], return_index=True)
     places = sorted(int(place) for item, place in zip(items, first, strict=True) if item >= 0)[:top]
     ids = [int(found.ids[row, place]) for place in places]
-    rows = zip(lookup.get(ids), ids, places, strict=True)
+    rows = zip(store.get(ids), ids, places, strict=True)
     return tuple(
         Candidate(
             key=reference.key,
@@ -120,7 +115,7 @@ def _candidates(
 
 
 def _variant(
-    found: Hits, row: int, winner: int, lookup: Lookup, calibration: Calibration | None
+    found: Hits, row: int, winner: int, store: Store, calibration: Calibration | None
 ) -> tuple[str, bool, str]:
     """The print of the winning item, whether it is certain, and a reason where it is not.
 
@@ -131,9 +126,9 @@ def _variant(
     place = int(np.flatnonzero(found.ids[row] == winner)[0])
     number = int(found.items[row, place])
     own = np.flatnonzero(found.items[row] == number)
-    references = lookup.get([int(found.ids[row, i]) for i in own])
+    references = store.get([int(found.ids[row, i]) for i in own])
     variant = references[0].variant
-    variants = lookup.item(number).variants
+    variants = store.item(number).variants
     if len(variants) <= 1:
         return variant, True, ""
     scores = found.scores[row]
@@ -144,30 +139,36 @@ def _variant(
     margin = calibration.variant_margin if calibration else None
     if margin is not None and lead > margin:
         return variant, True, ""
-    asked = "no margin between prints is calibrated" if margin is None else f"asked {margin:.3f}"
-    text = f"print uncertain: {_quoted(variant)} leads the next by {lead:.3f}, {asked}"
-    return variant, False, text
+    asked = "no margin between prints is calibrated" if margin is None else f"{margin:.3f} is asked"
+    name = f"print {variant}" if variant else "the plain print"
+    return variant, False, f"{name} is not certain: it leads the next by {lead:.3f}, {asked}"
 
 
-def _quoted(variant: str) -> str:
-    return f"“{variant}”" if variant else "the plain one"
-
-
-def _verdict(value: float, kind: str, calibration: Calibration | None, known: bool) -> list[str]:
-    """The rule that decided."""
+def _verdict(value: float, calibration: Calibration | None, known: bool) -> list[str]:
+    """The rule that decided, and what it promises."""
     if calibration is None:
-        return ["not calibrated: nearest item, no promise about strangers"]
+        return ["not calibrated: the nearest item, no promise about strangers"]
     side = "above" if known else "not above"
-    text = f"{kind} {value:.3f} {side} threshold {calibration.threshold:.3f}"
+    reasons = [
+        f"score {value:.3f} ({calibration.score}) {side} the threshold "
+        f"{calibration.threshold:.3f}, fitted for FPIR {_percent(calibration.fpir)}"
+    ]
     promises = [
-        f"FPIR {p.fpir:.2%} for strangers {_strangers(p.strangers)} ({p.trials:,} trials)"
+        f"{_percent(p.fpir)} of strangers {_strangers(p.strangers)} "
+        f"({p.trials:,} trials of {p.items:,} items)"
         for p in calibration.promises
     ]
-    return [f"{text}; fitted for {' and '.join(promises)}" if promises else text]
+    if promises:
+        reasons.append(f"named at that threshold: {', '.join(promises)}")
+    return reasons
 
 
 def _strangers(kind: str) -> str:
     return {"given": "as given", "general": "in general"}.get(kind, kind)
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2g} %" if rate < 0.1 else f"{100 * rate:.0f} %"
 
 
 def _about(
