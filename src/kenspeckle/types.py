@@ -128,6 +128,8 @@ class Recipe:
             raise InputError("recipe", f"std {self.std}", expected="numbers above 0")
         if self.short and (self.fit != "crop" or self.short < self.side):
             raise InputError("recipe", f"short {self.short}", expected="crop, at least the side")
+        for name in ("mean", "std"):  # 255 and 255.0 are one number, but not one text
+            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
