@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from pathlib import Path
+from statistics import median
 
 from PIL import Image
 
@@ -26,6 +28,8 @@ BADGE: dict[Verdict, str] = {
     "named": "✗ stranger named",
     "unreadable": "✓ named as unreadable",
 }
+
+_FITTED = re.compile(r"[;,] fitted for .*", re.DOTALL)
 
 SECTIONS = (
     (
@@ -102,14 +106,17 @@ def uri(path: Path, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
+def usual_seconds(answers: Sequence[Answer]) -> float:
+    """Median seconds of an answer; pictures that could not be read are left out."""
+    return median([answer.seconds for answer in answers if answer.decision] or [0.0])
+
+
 def _head(answers: Sequence[Answer], shown: Shown) -> str:
-    readable = [answer for answer in answers if answer.decision]
-    times = sorted(answer.seconds for answer in readable)
     tiles = [
         *_counts(answers, "real", "photos"),
         *_counts(answers, "rendered", "rendered photos"),
         _tile(
-            f"{1000 * times[len(times) // 2]:.0f}",
+            f"{1000 * usual_seconds(answers):.0f}",
             "ms",
             f"for an answer, in the middle; {shown.seconds[0]:.1f} s to index "
             f"{len(shown.references)} pictures and fit the rule",
@@ -156,12 +163,13 @@ def _promise(calibration: Calibration | None) -> str:
         for promise in calibration.promises
     ] or ["<p>The trials support no promise about strangers.</p>"]
     soft = (
-        f"Fitted in this run by {escape(calibration.method)} calibration on "
-        f"{calibration.items} items: {escape(calibration.score)} above "
-        f"{calibration.threshold:.3f}. {escape(' '.join(map(_sentence, calibration.notes)))}"
-        " A promise holds for the strangers that it names. Look-alikes from the same shelf are "
-        "another kind, and harder."
+        f"Fitted in this run by {calibration.method} calibration on {calibration.items} items, for "
+        f"an asked rate of {calibration.fpir:.0%} (the usual 1 % takes more things than these): "
+        f"{calibration.score} above {calibration.threshold:.3f}. "
+        f"{' '.join(map(_sentence, calibration.notes))} A promise holds for the strangers that it "
+        "names. Look-alikes from the same shelf are another kind, and harder."
     )
+    soft = escape(soft)
     return f'<div class="promise">{"".join(lines)}<p class="soft">{soft}</p></div>'
 
 
@@ -194,7 +202,7 @@ def _shot(answer: Answer, folder: Path) -> str:
 
 def own(reason: str) -> str:
     """What a reason says of this photo: the promise behind the threshold is told once, above."""
-    return reason.partition("; fitted for ")[0]
+    return _FITTED.sub("", reason)
 
 
 def _reference(decision: Decision, folder: Path) -> str:
