@@ -47,7 +47,8 @@ class Plan:
         Ids of stored pictures that stay as they are, views left out; `kept` are those among them
         that could not be looked at.
     touch
-        `(id, size, mtime_ns)` of stored rows whose file was written anew with the same content.
+        `(id, size, mtime_ns)` of stored rows, views included, whose file was written anew with
+        the same content; `touched` counts the pictures.
     relabel
         Stored rows to rename or move without embedding.
     """
@@ -58,6 +59,7 @@ class Plan:
     same: list[int] = field(default_factory=list)
     touch: list[tuple[int, int, int]] = field(default_factory=list)
     relabel: list[Relabel] = field(default_factory=list)
+    touched: int = 0
     kept: int = 0
 
     def __bool__(self) -> bool:
@@ -78,7 +80,7 @@ class Plan:
         renamed = sum(not row.reference.view for row in self.relabel)
         yield (
             f"{len(self.add)} to add, {len(self.change)} to embed again, {renamed} to rename, "
-            f"{len(gone)} to remove, {len(self.same)} unchanged"
+            f"{len(gone)} to remove, {len(self.same) + self.touched} unchanged"
         )
 
 
@@ -152,6 +154,7 @@ def _compare(result: Plan, entry: Entry, group: list[Row], rehash: bool, hasher:
         result.relabel += _moved(group, new, old.sha256)
     elif restamped:
         result.touch += [(id_, new.size, new.mtime_ns) for id_, _ in group]
+        result.touched += 1
     else:
         result.same += [id_ for id_, reference in group if not reference.view]
 

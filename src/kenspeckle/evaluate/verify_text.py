@@ -14,8 +14,8 @@ NAME = 42
 """Longest name that is printed."""
 
 
-def lines(report: VerifyReport) -> Iterator[str]:
-    """The report for people, a line at a time."""
+def lines(report: VerifyReport, why: str = "needs the pictures and the model") -> Iterator[str]:
+    """The report for people, a line at a time; `why` no perturbed queries were asked."""
     names = report.names
     yield f"[verify] {report.count} refs × {report.width} dims"
     yield f"most confusable pairs ({len(report.nearest.pairs)}):"
@@ -34,7 +34,7 @@ def lines(report: VerifyReport) -> Iterator[str]:
     yield f"recommended --sim-threshold: {report.threshold:.2f}"
     yield from _damage(report)
     yield from _items(report)
-    yield from _perturbed(report)
+    yield from _perturbed(report, why)
 
 
 def _short(name: str) -> str:
@@ -76,10 +76,10 @@ def _items(report: VerifyReport) -> Iterator[str]:
             yield f"  {report.nearest.other[row]:.3f}  {_short(report.names[row])}"
 
 
-def _perturbed(report: VerifyReport) -> Iterator[str]:
+def _perturbed(report: VerifyReport, why: str) -> Iterator[str]:
     result = report.perturbed
     if result is None:
-        yield "perturbed queries: not measured (needs the pictures and the model)"
+        yield f"perturbed queries: not measured ({why})"
         return
     yield (
         f"perturbed queries ({result.description}): top-1 {100 * result.top1:.1f}%, "
