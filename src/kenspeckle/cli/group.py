@@ -146,7 +146,7 @@ def describe(params: Sequence[Any], context: Any) -> tuple[list[tuple[str, str]]
         if param.param_type_name == "argument":
             arguments.append((value + ("..." if param.nargs != 1 else ""), meaning))
             continue
-        written = ", ".join(param.opts)
+        written = ", ".join(sorted(param.opts, key=lambda option: option.startswith("--")))
         if param.secondary_opts:
             written += " / " + ", ".join(param.secondary_opts)
         if not param.is_flag:

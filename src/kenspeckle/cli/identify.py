@@ -6,14 +6,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from kenspeckle.cli import console, options, wording
+from kenspeckle.config import Settings
 from kenspeckle.errors import CatalogError, KenspeckleError
 from kenspeckle.gallery import Gallery
-from kenspeckle.image.decode import SUFFIXES
+from kenspeckle.image.decode import SUFFIXES, decode
 from kenspeckle.types import Decision
 from kenspeckle.vectors.pipeline import Done, pooled
 
@@ -22,10 +23,10 @@ FAILED, ALL_UNKNOWN = 1, 3
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One thing to answer for: its name and where its bytes are, or why there are none."""
+    """One thing to answer for: a path or an address, or its bytes, or why there is neither."""
 
     name: str
-    source: str | BinaryIO | None
+    source: str | bytes | None
     error: KenspeckleError | None = None
 
     def __str__(self) -> str:
@@ -70,8 +71,8 @@ def identify(
     settings = options.settings(given)
     with Gallery.open(settings=settings) as gallery:
         gallery.embedder  # noqa: B018  a model of another index is refused once, not per photo
-        sources = list(listed(photos))
-        answers = _answers(gallery, sources, settings.index.callers)
+        sources = list(listed(photos, settings.image.max_bytes))
+        answers = _answers(gallery, sources, settings)
         if as_json:
             done = list(_told(answers))
         else:
@@ -85,11 +86,14 @@ def identify(
     raise typer.Exit(_code(done))
 
 
-def listed(words: Sequence[str]) -> Iterator[Photo]:
-    """What the words on the command line stand for; a folder stands for all pictures below it."""
+def listed(words: Sequence[str], most: int) -> Iterator[Photo]:
+    """What the words on the command line stand for; a folder stands for all pictures below it.
+
+    `most` is how many bytes stdin may hold; it is read here, where Ctrl-C can interrupt it.
+    """
     for word in words:
         if word == "-":
-            yield Photo("stdin", sys.stdin.buffer)
+            yield Photo("stdin", sys.stdin.buffer.read(most + 1))
         elif not word.lower().startswith(("http://", "https://")) and Path(word).is_dir():
             yield from _folder(word)
         else:
@@ -112,15 +116,18 @@ def _folder(word: str) -> Iterator[Photo]:
 
 
 def _answers(
-    gallery: Gallery, photos: Sequence[Photo], callers: int
+    gallery: Gallery, photos: Sequence[Photo], settings: Settings
 ) -> Iterator[Done[Photo, Decision]]:
     def one(photo: Photo) -> Decision:
         if photo.source is None:
             assert photo.error is not None  # noqa: S101  a photo has a source or an error
             raise photo.error
+        if isinstance(photo.source, bytes):
+            picture = decode(photo.source, name=photo.name, limits=settings.image)
+            return gallery.identify(picture)
         return gallery.identify(photo.source)
 
-    return pooled(photos, one, callers)
+    return pooled(photos, one, settings.index.callers)
 
 
 def _told(answers: Iterator[Done[Photo, Decision]]) -> Iterator[Done[Photo, Decision]]:
@@ -134,29 +141,41 @@ def _told(answers: Iterator[Done[Photo, Decision]]) -> Iterator[Done[Photo, Deci
 
 
 def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
+    """A row a photo; reasons that all photos share are told once, below."""
+    answered = [one.value for one in done if one.value is not None]
+    shared: set[str] = set()
+    if len(answered) > 1:
+        shared = set.intersection(*(set(decision.reasons) for decision in answered))
     rows = []
     for one in done:
-        if one.value is None:
-            why = wording.because(one.error, one.source.name)
-            rows.append((one.source.name, "(failed)", "-", "-", why))
+        decision, name = one.value, one.source.name
+        if decision is None:
+            rows.append((name, "(failed)", "-", "-", wording.because(one.error, name)))
             continue
-        confidence = wording.number(one.value.confidence, ".0%")
-        margin = wording.number(one.value.margin, ".3f")
-        why = "; ".join(one.value.reasons)
-        rows.append((one.source.name, wording.answer(one.value), confidence, margin, why))
+        confidence = wording.number(decision.confidence, ".0%")
+        margin = wording.number(decision.margin, ".3f")
+        why = "; ".join(reason for reason in decision.reasons if reason not in shared)
+        rows.append((name, wording.answer(decision), confidence, margin, why))
     console.table(("photo", "answer", "confidence", "margin", "why"), rows)
+    for reason in answered[0].reasons if shared else ():
+        if reason in shared:
+            console.line(f"For every photo: {reason}.")
     for one in done if candidates else ():
         if one.value is not None:
-            console.line()
-            console.line(one.source.name)
-            for place, candidate in enumerate(one.value.candidates, 1):
-                console.line(
-                    f"  {place}. {candidate.label}  cosine {candidate.similarity:.3f}  "
-                    f"{candidate.reference.path}"
-                )
-    failed = sum(one.value is None for one in done)
+            _show_candidates(one.source.name, one.value)
+    failed = len(done) - len(answered)
     if failed:
         console.note(f"{failed} of {console.counted(len(done), 'input')} failed.")
+
+
+def _show_candidates(name: str, decision: Decision) -> None:
+    console.line()
+    console.line(name)
+    for place, candidate in enumerate(decision.candidates, 1):
+        console.line(
+            f"  {place}. {candidate.label}  cosine {candidate.similarity:.3f}  "
+            f"{candidate.reference.path}"
+        )
 
 
 def _code(done: Sequence[Done[Photo, Decision]]) -> int:

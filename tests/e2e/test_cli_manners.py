@@ -1,0 +1,205 @@
+"""Exit codes, help, prefixes, broken pipes and interrupts of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kenspeckle import __version__
+from kenspeckle.cli.group import COMMANDS
+
+NAMES = [row.name for row in COMMANDS]
+
+
+def listed(text: str) -> list[str]:
+    """Names of the commands that a help text lists, in order."""
+    _, _, below = text.partition("Commands:\n")
+    return [line.split()[0] for line in below.splitlines() if line[:3].strip() and line[2] != " "]
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["-h"], ["--help"], ["--he"]])
+def test_help_lists_the_commands_on_stdout(run, words):
+    done = run(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert listed(done.stdout) == NAMES
+
+
+def test_an_unknown_command_lists_them_on_stderr(run):
+    done = run("nope\x1b[31m")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("unknown command: nope\\x1b[31m\n")
+    assert listed(done.stderr) == NAMES
+
+
+def test_unknown_below_a_group(run):
+    done = run("models", "nope")
+    assert done.returncode == 1
+    assert done.stderr.startswith("unknown command: nope\n")
+    assert "pull" in listed(done.stderr)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_has_help_that_begins_like_the_list(run, name):
+    done = run(name, "--help")
+    same = run("help", name)
+    assert done.returncode == same.returncode == 0
+    assert done.stdout == same.stdout
+    about = next(row.about for row in COMMANDS if row.name == name)
+    assert about in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["index", "--nope"], "--nope"),
+        (["identify"], "PHOTO"),
+        (["index"], "REFS"),
+        (["index", "a", "--refs", "b"], "REFS"),
+        (["index", "a", "--naming", "funny"], "cards, plain or auto"),
+        (["identify", "a.jpg", "--regions", "all"], "whole, center, windows, quad or auto"),
+        (["identify", "a.jpg", "--top", "none"], "--top"),
+        (["index", "a", "--fpir", "2"], "between 0 and 1"),
+        (["index", "a", "--callers", "-1"], "0 to 256"),
+        (["verify", "--top-confusables", "-1"], "--top-confusables"),
+        (["config", "zz"], "zz"),
+        (["--nope"], "--nope"),
+        (["models", "pull", "--nope"], "--nope"),
+    ],
+)
+def test_a_wrong_option_exits_with_2(run, words, said):
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_an_ambiguous_prefix_names_both(run):
+    done = run("index", "a", "--n", "plain")
+    assert done.returncode == 2
+    assert "--naming" in done.stderr
+    assert "--no-calibrate" in done.stderr
+
+
+@pytest.mark.parametrize("prefix", ["--proj", "--p", "--projec=", "--projection"])
+def test_unique_prefixes_of_the_former_options_count(run, things, prefix):
+    words = [prefix + "no-head.pt"] if prefix.endswith("=") else [prefix, "no-head.pt"]
+    done = run("index", "--refs", things, *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("no-head.pt: no such file; expected a projection head")
+
+
+def test_a_former_prefix_means_what_it_meant(run, things):
+    done = run("index", "--r", things, "--o", "out.ken", "--no-cal")
+    assert done.returncode == 0, done.stderr
+    assert "6 added" in done.stdout
+
+
+def test_a_value_is_not_taken_for_a_prefix(run, things):
+    done = run("index", things, "--out", "--naming", "--no-c")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("--naming: 6 added")
+
+
+def test_version(run):
+    assert run("--version").stdout == f"kenspeckle {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["identify", "x.jpg"], "gallery.ken or card_index.npz: no such file"),
+        (["info", "--index", "gone.ken"], "gone.ken"),
+        (["verify"], "card_index.npz"),
+        (["index", "gone"], "gone: no such folder"),
+        (["index", "--refs", "gone"], "gone: not a folder"),
+        (["models", "info", "nope"], "nope"),
+    ],
+)
+def test_an_expected_failure_is_one_line_and_exit_1(run, words, said):
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_setting_in_the_environment_is_a_failure_not_a_wrong_option(run):
+    done = run("index", ".", env={"KENSPECKLE_INDEX_NAMING": "funny"})
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "index.naming" in done.stderr
+
+
+def test_config_says_where_values_come_from(run, tmp_path):
+    (tmp_path / "kenspeckle.toml").write_text("[identify]\ntop = 7\n")
+    (tmp_path / ".env").write_text("CARD_INDEX=old.npz\n")
+    done = run("config", "--json", env={"KENSPECKLE_IDENTIFY_FPIR": "0.05"})
+    rows = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert (rows["identify.top"]["value"], rows["identify.fpir"]["value"]) == (7, 0.05)
+    assert rows["identify.top"]["origin"].endswith("kenspeckle.toml")
+    assert rows["identify.fpir"]["origin"] == "environment (KENSPECKLE_IDENTIFY_FPIR)"
+    assert rows["index.path"]["origin"].endswith(".env (CARD_INDEX)")
+    table = run("config", "identify").stdout.splitlines()
+    assert table[0].split() == ["setting", "value", "from", "meaning"]
+    assert [line.split()[0] for line in table[1:]] == [
+        f"identify.{x}" for x in ("regions", "fpir", "top")
+    ]
+
+
+def test_a_reader_that_leaves_is_not_an_error_message(run, tmp_path):
+    source = f"{sys.executable} -m kenspeckle config | head -c 1"
+    done = subprocess.run(["bash", "-c", source], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr == ""
+
+
+def test_ctrl_c_while_a_picture_is_awaited(run, things, tmp_path):
+    assert run("index", things, "--no-calibrate").returncode == 0
+    environ = {**os.environ, "KENSPECKLE_MODELS_NAME": "dummy"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "kenspeckle", "identify", "-"],
+        cwd=tmp_path, env=environ, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.communicate() == ("", "Stopped.\n")
+
+
+def in_terminal(words: list[str], cwd: Path) -> str:
+    """What the command writes when all its streams are a terminal."""
+    leader, follower = pty.openpty()
+    environ = {**os.environ, "KENSPECKLE_MODELS_NAME": "dummy", "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kenspeckle", *words],
+        stdin=follower, stdout=follower, stderr=follower, cwd=cwd, env=environ,
+    )  # fmt: skip
+    os.close(follower)
+    seen = b""
+    while select.select([leader], [], [], 60)[0]:
+        try:
+            data = os.read(leader, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+    os.close(leader)
+    assert process.wait(20) == 0
+    return seen.decode()
+
+
+def test_a_terminal_gets_a_bar_and_a_drawn_table(things, tmp_path):
+    said = in_terminal(["index", str(things), "--no-calibrate"], tmp_path)
+    assert "6/6" in said
+    assert "6 added" in said
+    table = in_terminal(["list"], tmp_path)
+    assert "─" in table
+    assert "thing 3" in table
