@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,7 +24,15 @@ Box = tuple[int, int, int, int]
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
-NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+class _Empty(dict[str, str]):
+    """A table that takes no entry, yet is copied, pickled and written as JSON like any other."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        raise TypeError("a reference cannot be changed: make another")
+
+
+NO_METADATA: Mapping[str, str] = _Empty()
 
 
 @dataclass(frozen=True, slots=True)

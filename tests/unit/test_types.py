@@ -196,7 +196,9 @@ def test_the_filename_is_the_last_part_of_the_path(path, filename):
 def test_references_are_values():
     one = Reference("k", "l", "a.jpg", metadata={"set_code": "A-B1"})
     assert one == Reference("k", "l", "a.jpg", metadata={"set_code": "A-B1"})
-    assert pickle.loads(pickle.dumps(one)) == one
+    for reference in (one, Reference("k", "l", "a.jpg")):
+        assert pickle.loads(pickle.dumps(reference)) == reference
+        assert Reference(**json.loads(json.dumps(dataclasses.asdict(reference)))) == reference
     with pytest.raises(TypeError):
         Reference("k", "l", "a.jpg").metadata["x"] = "y"  # type: ignore[index]
 
