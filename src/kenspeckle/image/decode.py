@@ -6,7 +6,6 @@ decoded, and only the formats listed here are ever opened. Nothing global in Pil
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -131,8 +130,6 @@ def read(path: str | os.PathLike[str], limits: ImageSettings = DEFAULT_LIMITS) -
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
         with open(number, "rb", buffering=0) as file:  # noqa: PTH123
             state = os.fstat(number)
-            if stat.S_ISDIR(state.st_mode):
-                raise IsADirectoryError(errno.EISDIR, "a folder")
             if not stat.S_ISREG(state.st_mode):
                 raise PictureError(shown, "a pipe or a device", expected="a file")
             if state.st_size > limits.max_bytes:
@@ -140,6 +137,8 @@ def read(path: str | os.PathLike[str], limits: ImageSettings = DEFAULT_LIMITS) -
             return _drained(file, shown, limits)
     except FileNotFoundError as error:
         raise PictureError(shown, "no such file", do="Check the name.") from error
+    except IsADirectoryError as error:
+        raise PictureError(shown, "a folder", expected="a file") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PictureError(shown, f"it cannot be read ({reason})") from error
