@@ -10,6 +10,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kenspeckle.catalog import entry as entries
 from kenspeckle.catalog.folder import scan
@@ -368,3 +370,40 @@ def test_a_large_folder_is_listed_fast_enough_to_do_it_every_time(tmp_path):
     assert len(scan(tmp_path)) == 2000
     # 27 ms on an idle core: the limit only catches a stat or an open too many
     assert time.perf_counter() - start < 1.0
+
+
+parts = st.text(
+    st.characters(min_codepoint=1, exclude_characters="/", exclude_categories=["Cs"]), min_size=1
+).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200)
+suffixes = st.sampled_from([".jpg", ".PNG", ".webp", ".txt", "", "__2.jpg", "_ur.jpg"])
+names = st.builds(
+    lambda folder, name, suffix: (*folder, name + suffix),
+    st.lists(parts, max_size=2),
+    parts,
+    suffixes,
+)
+
+
+@linux_only
+@given(st.lists(names, min_size=1, max_size=6), st.sampled_from(["auto", "cards", "plain"]))
+def test_every_file_is_either_an_entry_or_an_exclusion(tmp_path_factory, found, naming):
+    folder = tmp_path_factory.mktemp("any")
+    made = 0
+    for number, path in enumerate(found):
+        file = folder.joinpath(f"d{number}", *path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+        made += not any(part.startswith(".") for part in path)
+    make(folder, "one.jpg")
+    listing = scan(folder, naming=naming)
+    seen = [e.reference.path for e in listing.entries]
+    files_left_out = [path for path, why in listing.skipped if why == "not a picture file"]
+    assert len(seen) + len(files_left_out) == made + 1
+    assert len(set(seen)) == len(seen)
+    for entry in listing.entries:
+        assert entries.on_disk(folder, entry.reference.path) == entry.source
+        assert entry.source.is_file()
+        assert entry.reference.key
+        assert entry.reference.label
+    assert scan(folder, naming=naming) == listing
+    assert scan(folder, naming=listing.scheme).entries == listing.entries

@@ -240,3 +240,8 @@ def test_shown_names_can_be_stored_and_printed(text):
 def test_shown_names_lead_back_to_their_file(tmp_path, raw):
     (tmp_path / raw).write_bytes(b"x")
     assert on_disk(tmp_path, shown(raw)).read_bytes() == b"x"
+
+
+def test_no_separator_hides_in_a_shown_name(tmp_path):
+    hidden = r"\x2e\x2e\x2fsecret\u002fx"
+    assert on_disk(tmp_path, hidden) == tmp_path / hidden

@@ -76,7 +76,8 @@ def _visible(character: str) -> str:
 def on_disk(folder: Path, path: str) -> Path:
     r"""The file below `folder` whose name `shown` wrote as `path`.
 
-    A file that really has that name (with `\x` in it) comes first.
+    A file that really has that name (with `\x` in it) comes first. Only what `shown` escapes is
+    turned back: no `/` and no `..` can hide in a path.
     """
     plain = folder / path
     if "\\" not in path or plain.exists():
@@ -84,7 +85,8 @@ def on_disk(folder: Path, path: str) -> Path:
 
     def raw(match: re.Match[str]) -> str:
         code = int(match[1] or match[2], 16)
-        return chr(code + 0xDC00 if match[1] and code >= 0x80 else code)
+        character = chr(code + 0xDC00 if match[1] and code >= 0x80 else code)
+        return character if shown(character) == match[0] else match[0]
 
     return folder / ESCAPE.sub(raw, path)
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from kenspeckle.catalog.entry import Entry, Listing, settle, shown
 from kenspeckle.catalog.naming import (
@@ -24,35 +23,12 @@ from kenspeckle.catalog.naming import (
     name_item,
     stem,
 )
-from kenspeckle.catalog.table import LABELS, MANIFEST, Override, read_labels, read_manifest, tabled
+from kenspeckle.catalog.override import LABELS, MANIFEST, Override, read_labels, read_manifest
+from kenspeckle.catalog.table import tabled
+from kenspeckle.catalog.walk import Found, Walk, walk_through
 from kenspeckle.errors import CatalogError
 from kenspeckle.image.decode import SUFFIXES
 from kenspeckle.types import Reference
-
-FLAT_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-"""What `index --refs` reads, as the system it is compatible with does."""
-
-FOLDER = "folder"
-
-
-class Found(NamedTuple):
-    """A picture file: its path below the folder (`/` between parts), where it is, its stat."""
-
-    path: str
-    file: str
-    size: int
-    mtime_ns: int
-
-
-@dataclass(slots=True)
-class Walk:
-    """What lies in a folder."""
-
-    pictures: list[Found] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-    manifests: list[str] = field(default_factory=list)
-    labels: bool = False
 
 
 def scan(
@@ -87,7 +63,7 @@ def scan(
             "no such folder",
             expected="a folder of pictures, or a table (.csv, .jsonl)",
         )
-    walk = _walk(str(root), flat)
+    walk = walk_through(str(root), flat)
     if not walk.pictures:
         raise _nothing(root, walk)
     pictures = sorted(walk.pictures)
@@ -97,61 +73,6 @@ def scan(
     if naming == "auto" and scheme == "cards":
         notes.append(f"cards naming, because '{shown(carries_code(words))}' carries a set code")
     return _list(root, pictures, walk, scheme, overrides, notes)
-
-
-def _walk(folder: str, flat: bool) -> Walk:
-    """Go through a folder without following links to folders and without opening anything."""
-    walk, todo = Walk(), [("", folder)]
-    suffixes = FLAT_SUFFIXES if flat else SUFFIXES
-    while todo:
-        prefix, here = todo.pop()
-        try:
-            with os.scandir(here) as listing:
-                for entry in listing:
-                    path = prefix + entry.name
-                    try:
-                        why = _sort_in(walk, entry, path, suffixes)
-                    except OSError as error:
-                        walk.unread.append(shown(path))
-                        why = f"cannot be looked at: {error.strerror}"
-                    if why == FOLDER and not flat:
-                        todo.append((f"{path}/", entry.path))
-                    elif why:
-                        walk.skipped.append((shown(path), why))
-        except OSError as error:
-            walk.unread.append(shown(prefix.rstrip("/")))
-            walk.skipped.append((shown(prefix) or ".", f"cannot be listed: {error.strerror}"))
-    return walk
-
-
-def _sort_in(walk: Walk, entry: os.DirEntry[str], path: str, suffixes: frozenset[str]) -> str:
-    """File one directory entry under pictures, or say why not."""
-    name = entry.name
-    if name.startswith("."):
-        return "hidden file"
-    if entry.is_dir(follow_symlinks=False):
-        return FOLDER
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  Path costs ten times as much here
-    if name == MANIFEST:
-        walk.manifests.append(path)
-        return ""
-    if path == LABELS:
-        walk.labels = True
-        return ""
-    if suffix not in suffixes:
-        return "link, not followed" if entry.is_symlink() else "not a picture file"
-    if not _regular(entry):
-        return "link to no file" if entry.is_symlink() else "not a regular file"
-    stat = entry.stat()
-    walk.pictures.append(Found(path, entry.path, stat.st_size, stat.st_mtime_ns))
-    return ""
-
-
-def _regular(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a link that leads round in a circle
-        return False
 
 
 def _nothing(root: Path, walk: Walk) -> CatalogError:
