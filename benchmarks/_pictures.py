@@ -88,7 +88,7 @@ def synthetic_index(path: Path, count: int, seed: int = 0) -> None:
     from kenspeckle.store import create_store
     from kenspeckle.store.base import Enrolled, Manifest
     from kenspeckle.types import Calibration, Promise, Reference
-    from kenspeckle.vectors import open_embedder
+    from kenspeckle.vectors.embed import open_embedder
 
     fingerprint = open_embedder(ModelSettings()).fingerprint
     rows = unit_rows(count, seed)

@@ -69,7 +69,7 @@ def opening(path: str) -> dict[str, Any]:
     data = photograph("1024", 0, SEED)
     start = time.perf_counter()
     with Gallery.open(path) as gallery:
-        count = len(gallery.opened.store)
+        count = len(gallery.store)
         opened = time.perf_counter()
         gallery.identify(data)
         first = time.perf_counter()

@@ -35,15 +35,17 @@ def latency(path: str, queries: int) -> dict[str, Any]:
 
     from benchmarks._pictures import photograph
     from kenspeckle import Gallery
+    from kenspeckle.config import Settings
     from kenspeckle.flows.identify import identify
+    from kenspeckle.flows.opened import Opened
     from kenspeckle.image.decode import decode
     from kenspeckle.types import Picture
     from kenspeckle.vectors.preprocess import tensor
 
     with Gallery.open(path) as gallery:
-        opened = gallery.opened
+        opened = Opened(gallery.store, gallery.embedder, Settings())
         recipe = opened.embedder.fingerprint.recipe
-        engine = opened.embedder.engine
+        engine = opened.embedder._loaded()  # the same session
         files = [photograph("1024", number, SEED) for number in range(16)]
         images = [decode(data).image for data in files]
         fitted = [

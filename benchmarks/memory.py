@@ -31,8 +31,8 @@ def resident(path: str, pictures: str, queries: int) -> dict[str, Any]:
     files = sorted(Path(pictures).iterdir())
     found = {"imports": memory("VmRSS")}
     with Gallery.open(path) as gallery:
-        found["references"] = len(gallery.opened.store)
-        found["width"] = gallery.opened.embedder.width
+        found["references"] = len(gallery.store)
+        found["width"] = gallery.embedder.width
         found["open"] = memory("VmRSS")
         for number in range(queries):
             gallery.identify(files[number % len(files)])
