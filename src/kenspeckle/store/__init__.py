@@ -1,6 +1,16 @@
 """Vectors to disk, and search."""
 
 from kenspeckle.store.base import Enrolled, Hits, Manifest, Store, Summary
-from kenspeckle.store.open import create_store, open_store, peek
+from kenspeckle.store.open import copy_store, create_store, open_store, peek
 
-__all__ = ["Enrolled", "Hits", "Manifest", "Store", "Summary", "create_store", "open_store", "peek"]
+__all__ = [
+    "Enrolled",
+    "Hits",
+    "Manifest",
+    "Store",
+    "Summary",
+    "copy_store",
+    "create_store",
+    "open_store",
+    "peek",
+]

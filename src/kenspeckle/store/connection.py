@@ -22,6 +22,7 @@ from kenspeckle.errors import (
     IndexVersion,
 )
 from kenspeckle.store import migrations
+from kenspeckle.store.archive import sync_folder
 
 MAGIC = b"SQLite format 3\x00"
 MAX_VALUE = 16 * 1024 * 1024
@@ -62,6 +63,7 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
             finally:
                 connection.close()
             aside.replace(path)
+            sync_folder(path.parent)
         finally:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 Path(f"{aside}{suffix}").unlink(missing_ok=True)

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
-from kenspeckle.store import disk
-from kenspeckle.store.base import Manifest, Store, Summary
+import numpy as np
+
+from kenspeckle.errors import GalleryError
+from kenspeckle.store import connection, disk, npz
+from kenspeckle.store.base import Enrolled, Manifest, Store, Summary
+from kenspeckle.store.memory_store import Contents, MemoryStore
+
+BATCH = 512
+"""References copied in one commit."""
 
 
 def open_store(
-    path: str | os.PathLike[str], *, write: bool = False, wait: float = disk.WAIT
+    path: str | os.PathLike[str],
+    *,
+    write: bool = False,
+    wait: float = disk.WAIT,
+    named: npz.Namer | None = None,
 ) -> Store:
     """Open an index: an index file or an `.npz`, told apart by their content.
 
-    `wait` is how many seconds a locked file is waited for.
+    `wait` is how many seconds a locked index file is waited for. `named` makes references from
+    stored name and file name where an `.npz` of the former system holds nothing else.
+    An `.npz` is read as a whole, and with `write` rewritten as a whole when it is closed.
     Raises IndexMissing, IndexCorrupt, IndexVersion, IndexBusy, IndexReadOnly or UnsafeFile.
     """
-    return disk.DiskStore.open(Path(path), write=write, wait=wait)
+    place = Path(path)
+    if not _is_zip(place):
+        return disk.DiskStore.open(place, write=write, wait=wait)
+    home = npz.NpzHome(place, named)
+    return MemoryStore(home.read(), home, write=write)
 
 
 def create_store(path: str | os.PathLike[str], manifest: Manifest) -> Store:
@@ -26,8 +44,14 @@ def create_store(path: str | os.PathLike[str], manifest: Manifest) -> Store:
     Missing folders are made. Raises GalleryError if there is a file already, IndexReadOnly.
     """
     place = Path(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return disk.DiskStore.create(place, manifest)
+    with connection.translated(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    if place.suffix.lower() != ".npz":
+        return disk.DiskStore.create(place, manifest)
+    if place.exists():
+        raise GalleryError(str(place), "there is a file already", do="Open it, or name another")
+    contents = Contents(manifest, np.empty((0, manifest.fingerprint.width), np.float32))
+    return MemoryStore(contents, npz.NpzHome(place), new=True)
 
 
 def peek(path: str | os.PathLike[str]) -> Summary:
@@ -35,4 +59,39 @@ def peek(path: str | os.PathLike[str]) -> Summary:
 
     Raises IndexMissing, IndexCorrupt, IndexVersion, IndexBusy or UnsafeFile.
     """
-    return disk.peek(Path(path))
+    place = Path(path)
+    return npz.peek(place) if _is_zip(place) else disk.peek(place)
+
+
+def copy_store(source: Store, path: str | os.PathLike[str]) -> None:
+    """Copy a gallery into a new index of either kind, by the suffix of `path`.
+
+    Vectors, calibration and, except into `.npz`, thumbnails go along; ids are given anew. A
+    calibration that was fresh stays fresh. Raises GalleryError if there is a file already,
+    IndexReadOnly.
+    """
+    place = Path(path)
+    calibration = source.calibration()
+    fresh = calibration is not None and calibration.change == source.change()
+    with create_store(place, source.manifest) as target:
+        rows = list(source.references())
+        for start in range(0, len(rows), BATCH):
+            some = rows[start : start + BATCH]
+            vectors = source.rows([identifier for identifier, _ in some])
+            target.add(
+                [
+                    Enrolled(reference, vector, source.thumbnail(identifier))
+                    for (identifier, reference), vector in zip(some, vectors, strict=True)
+                ]
+            )
+        if calibration is not None:
+            change = target.change() if fresh else -1
+            target.set_calibration(dataclasses.replace(calibration, change=change))
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+    except OSError:
+        return False

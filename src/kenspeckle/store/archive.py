@@ -1,0 +1,175 @@
+"""Arrays in a zip, as numpy's `.npz` keeps them: read within limits, written at once.
+
+numpy's own reader trusts the sizes that a file states, and needs pickle for objects; this one
+compares them with what is there before it makes room.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from kenspeckle._foreign.arrays import read_texts
+from kenspeckle.errors import IndexCorrupt, IndexMissing, IndexReadOnly
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_MEMBERS = 64
+MAX_MEMBER = 16 * 1024**3
+"""Largest member, bytes as unpacked."""
+
+MAX_RATIO = 200
+"""Most bytes that one packed byte may become; arrays of floats reach 2, of names 100."""
+
+_ROOM = 1024 * 1024  # unpacked bytes that no ratio is asked of
+_MAX_HEADER = 65_536
+
+
+class Archive:
+    """An open `.npz`. Made by `opened`."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path, self._archive = path, archive
+        self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if len(archive.infolist()) > MAX_MEMBERS:
+            raise self.corrupt(f"{len(archive.infolist())} members")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def corrupt(self, found: str) -> IndexCorrupt:
+        """The error for a file that is not what it should be."""
+        return IndexCorrupt(
+            str(self.path), found, expected="an index as .npz", do="Index the references anew"
+        )
+
+    def shape(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and type of an array, without reading it. Raises IndexCorrupt."""
+        with self._member(name) as (_, shape, kind, _):
+            return shape, kind
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An array of plain numbers or text. Raises IndexCorrupt."""
+        with self._member(name) as (stream, shape, kind, size):
+            if kind.hasobject:
+                raise self.corrupt(f"{name} holds {kind}")
+            expected = math.prod(shape) * kind.itemsize
+            if size != expected:
+                raise self.corrupt(f"{name}: {size} bytes where {shape} needs {expected}")
+            data = np.empty(size, np.uint8)
+            view, filled = data.data, 0
+            while filled < size:
+                count = stream.readinto(view[filled : filled + 2**24])  # type: ignore[attr-defined]
+                if not count:
+                    raise self.corrupt(f"{name} ends early")
+                filled += count
+            return data.view(kind).reshape(shape) if size else np.empty(shape, kind)
+
+    def texts(self, name: str, count: int) -> list[str]:
+        """`count` texts, of fixed width or pickled. Raises IndexCorrupt or UnsafeFile."""
+        with self._member(name) as (stream, shape, kind, _):
+            if shape != (count,):
+                raise self.corrupt(f"{name} has shape {shape} where {count} are needed")
+            if kind.hasobject:
+                return read_texts(stream.read(), count, f"{self.path}: {name}")
+        if kind.kind != "U":
+            raise self.corrupt(f"{name} holds {kind} instead of text")
+        try:
+            return [str(text) for text in self.array(name)]
+        except ValueError as error:  # a code point beyond Unicode
+            raise self.corrupt(f"{name} is not text ({error})") from error
+
+    @contextmanager
+    def _member(self, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any], int]]:
+        """The stream behind an array's header, its shape, type, and the bytes that follow."""
+        info = self._members.get(name)
+        if info is None:
+            raise self.corrupt(f"it has no {name}")
+        allowed = min(MAX_MEMBER, max(_ROOM, MAX_RATIO * info.compress_size))
+        if info.file_size > allowed or info.flag_bits & 1:
+            raise self.corrupt(f"{name} would unpack to {info.file_size} bytes")
+        try:
+            with self._archive.open(info) as stream:
+                shape, kind = _header(stream)
+                if any(size < 0 for size in shape):
+                    raise ValueError(f"shape {shape}")
+                yield stream, shape, kind, info.file_size - stream.tell()
+        except (ValueError, EOFError, TypeError, zipfile.BadZipFile, OSError) as error:
+            raise self.corrupt(f"{name} cannot be read ({error})") from error
+        except (NotImplementedError, RuntimeError, MemoryError) as error:
+            raise self.corrupt(f"{name} cannot be read ({error or 'no memory'})") from error
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        read = np.lib.format.read_array_header_1_0
+    elif version == (2, 0):
+        read = np.lib.format.read_array_header_2_0
+    else:
+        raise ValueError(f"array format {version}")
+    shape, fortran, kind = read(stream, max_header_size=_MAX_HEADER)
+    if fortran and len(shape) > 1:
+        raise ValueError("columns first")
+    return shape, kind
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """Open an `.npz`. Raises IndexMissing, IndexReadOnly, IndexCorrupt."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise IndexMissing(
+            str(path), "no such file", do="Make it with: kenspeckle index FOLDER"
+        ) from None
+    except PermissionError:
+        raise IndexReadOnly(str(path), "it may not be read", do="Change its permissions") from None
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise IndexCorrupt(str(path), f"not a whole .npz ({error})", do="Index anew") from error
+    with archive:
+        yield Archive(path, archive)
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as an uncompressed `.npz`, in place of the old file at once or not at all.
+
+    Raises IndexReadOnly when it cannot be written; the old file is then as it was.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with aside.open("wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for name, array in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                        np.lib.format.write_array(stream, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise IndexReadOnly(
+            str(path), f"it cannot be written ({error.strerror or error})", do="The old one is kept"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder outlive a power cut, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows opens no folders; its rename is written through
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,410 @@
+"""What every store does, against a float64 product as the judge."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kenspeckle.errors import GalleryError, IndexReadOnly, InputError, SpaceMismatch
+from kenspeckle.store import (
+    Enrolled,
+    Manifest,
+    Store,
+    copy_store,
+    create_store,
+    open_store,
+    peek,
+)
+from kenspeckle.store.memory_store import Contents, MemoryStore
+from kenspeckle.types import Calibration, Fingerprint, Item, Promise, Recipe, Reference
+
+WIDTH = 24
+FINGERPRINT = Fingerprint("small", "ab" * 32, Recipe(32), WIDTH)
+MANIFEST = Manifest(FINGERPRINT, "plain", "pictures", "2026-01-31", {"views": "2"})
+ODD = "dir/na\udcffme \u00fc\U0001f600 #%.jpg"
+
+CALIBRATION = Calibration(
+    score="margin",
+    threshold=0.25,
+    slope=12.0,
+    intercept=-3.0,
+    promises=(Promise("general", 0.01, 0.004, 0.02, 900, 300),),
+    fpir=0.01,
+    regions="whole",
+    space_id=FINGERPRINT.space_id,
+    items=7,
+    references=9,
+    change=1,
+    date="2026-01-31",
+    mated_trials=20,
+    named_right=0.9,
+)
+
+
+def vectors(count: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(count, WIDTH)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def enrolled(count: int, seed: int = 0, prefix: str = "") -> list[Enrolled]:
+    return [
+        Enrolled(
+            Reference(
+                key=f"{prefix}item{n // 2}",
+                label=f"Item {n // 2}",
+                path=f"{prefix}{n // 2}/{n:04}.jpg",
+                variant="b" if n % 2 else "",
+                sha256=f"{n:064x}",
+                size=1000 + n,
+                mtime_ns=10**18 + n,
+                metadata={"colour": ("red", "green", "blue")[n % 3]} if n % 5 else {},
+            ),
+            row,
+            b"\xff\xd8" + bytes([n % 256]),
+        )
+        for n, row in enumerate(vectors(count, seed))
+    ]
+
+
+Opener = Callable[[], Store]
+
+
+@pytest.fixture(params=["memory", "disk", "npz"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def path(kind: str, tmp_path: Path) -> Path:
+    return tmp_path / f"made/gallery.{'npz' if kind == 'npz' else 'ken'}"
+
+
+@pytest.fixture
+def store(kind: str, path: Path) -> Iterator[Store]:
+    if kind == "memory":
+        made: Store = MemoryStore(Contents(MANIFEST, np.empty((0, WIDTH), np.float32)))
+    else:
+        made = create_store(path, MANIFEST)
+    with made:
+        yield made
+
+
+def judge(store: Store, queries: np.ndarray, k: int, ids: np.ndarray) -> tuple:
+    rows = store.rows(ids).astype(np.float64)
+    scores = queries.astype(np.float64) @ rows.T
+    order = np.stack([np.lexsort((ids, -line))[:k] for line in scores])
+    return ids[order], np.take_along_axis(scores, order, 1)
+
+
+def test_an_empty_store_answers(store: Store) -> None:
+    hits = store.search(vectors(2), 3)
+    assert hits.ids.tolist() == [[-1] * 3] * 2
+    assert hits.items.tolist() == [[-1] * 3] * 2
+    assert np.isneginf(hits.scores).all()
+    assert (len(store), store.items(), list(store.references())) == (0, [], [])
+    assert store.calibration() is None
+    assert store.rows().shape == (0, WIDTH)
+    assert not store.refresh()
+
+
+def test_what_is_added_comes_back(store: Store) -> None:
+    given = enrolled(31)
+    ids = store.add(given)
+    assert len(set(ids)) == 31
+    assert store.get(ids) == [one.reference for one in given]
+    assert dict(store.references()) == dict(zip(ids, (one.reference for one in given), strict=True))
+    stored, exact = store.rows(ids), np.stack([one.vector for one in given])
+    np.testing.assert_allclose(stored, exact, rtol=2.0**-11)  # half a step of float16
+    assert [store.thumbnail(n) for n in ids] == [one.thumbnail for one in given]
+    assert store.ids().tolist() == sorted(ids)
+    assert store.item(store.owners([ids[4]])[0]) == Item("item2", "Item 2", ("b",), 2)
+    assert len(store.items()) == 16
+    assert store.items()[0] == Item("item0", "Item 0", ("b",), 2)
+
+
+def test_references_come_by_path_then_view(store: Store) -> None:
+    rows = vectors(4)
+    names = [("b.jpg", ""), ("a.jpg", "1"), ("a.jpg", ""), (ODD, "")]
+    store.add(
+        [
+            Enrolled(Reference("k", "K", path, view=view), row)
+            for (path, view), row in zip(names, rows, strict=True)
+        ]
+    )
+    assert [(one.path, one.view) for _, one in store.references()] == sorted(names)
+    assert store.items() == [Item("k", "K", (), 3)]
+
+
+def test_odd_names_survive_a_round_trip(kind: str, path: Path, store: Store) -> None:
+    given = Reference(
+        f"key {ODD}", ODD, ODD, variant="\udc80", metadata={ODD: ODD, "": "\x00 \u2028"}
+    )
+    identifier = store.add([Enrolled(given, vectors(1)[0])])[0]
+    assert store.get([identifier]) == [given]
+    assert store.select({"path": ODD, ODD: ODD, "key": f"key {ODD}"}).tolist() == [identifier]
+    if kind != "memory":
+        store.close()
+        with open_store(path) as again:
+            assert [one for _, one in again.references()] == [given]
+            assert again.items()[0].key == f"key {ODD}"
+
+
+@pytest.mark.parametrize("k", [1, 10, 50, 200])
+def test_search_equals_a_float64_product(store: Store, k: int) -> None:
+    ids = np.array(store.add(enrolled(150)))
+    queries = vectors(5, 1)
+    hits = store.search(queries, k)
+    best, scores = judge(store, queries, k, ids)
+    kept = min(k, 150)
+    assert hits.ids[:, :kept].tolist() == best.tolist()
+    assert (hits.ids[:, kept:] == -1).all()
+    np.testing.assert_allclose(hits.scores[:, :kept], scores, atol=1e-7)
+    assert hits.items[:, 0].tolist() == store.owners(hits.ids[:, 0]).tolist()
+
+
+def test_equal_scores_are_ordered_by_id(store: Store) -> None:
+    row = vectors(1)[0]
+    ids = store.add([Enrolled(Reference(f"k{n}", "K", f"{n}.jpg"), row) for n in range(40)])
+    assert store.search(row[None], 12).ids[0].tolist() == sorted(ids)[:12]
+
+
+def test_a_filter_answers_in_full(store: Store) -> None:
+    ids = np.array(store.add(enrolled(300)))
+    chosen = ids[::100]
+    queries = vectors(4, 2)
+    hits = store.search(queries, 3, ids=chosen)
+    assert hits.ids.tolist() == judge(store, queries, 3, chosen)[0].tolist()
+    assert store.search(queries, 3, ids=np.array([10**9])).ids.max() == -1
+
+
+def test_select_by_own_fields_and_metadata(store: Store) -> None:
+    store.add(enrolled(30))
+    assert [one.path for one in store.get(store.select({"key": "item3"}))] == [
+        "3/0006.jpg",
+        "3/0007.jpg",
+    ]
+    both = store.get(store.select({"variant": "b", "colour": "green"}))
+    assert {(one.variant, one.metadata["colour"]) for one in both} == {("b", "green")}
+    assert len(both) == 4
+    assert [one.filename for one in store.get(store.select({"filename": "0003.jpg"}))] == [
+        "0003.jpg"
+    ]
+    assert store.select({"colour": "no such"}).tolist() == []
+
+
+def test_the_same_path_and_view_is_replaced(store: Store) -> None:
+    given = enrolled(6)
+    ids = store.add(given)
+    new = replace(given[2].reference, label="New", key="new", sha256="ff")
+    view = replace(given[2].reference, view="rotated")
+    other = vectors(2, 9)
+    again = store.add([Enrolled(new, other[0]), Enrolled(view, other[1])])
+    assert len(store) == 7
+    assert not set(again) & set(ids)
+    assert store.search(other[:1], 1).ids[0, 0] == again[0]
+    assert store.thumbnail(again[0]) == b""
+    with pytest.raises(KeyError):
+        store.get([ids[2]])
+    assert Item("item1", "Item 1", ("b",), 1) in store.items()
+
+
+def test_the_last_of_two_with_one_name_stays(store: Store) -> None:
+    first, second = enrolled(2)
+    same = Enrolled(replace(second.reference, path=first.reference.path), second.vector)
+    ids = store.add([first, same])
+    assert ids[0] == ids[1]
+    assert len(store) == 1
+    assert store.get(ids[:1])[0].variant == "b"
+
+
+def test_removal_is_complete(store: Store) -> None:
+    ids = store.add(enrolled(40))
+    queries = store.rows(ids[:4])
+    assert store.remove([*ids[:4], 10**9]) == 4
+    assert len(store) == 36
+    assert not set(store.search(queries, 36).ids.ravel().tolist()) & set(ids[:4])
+    assert store.search(queries, 40, ids=np.array(ids[:4])).ids.max() == -1
+    assert store.thumbnail(ids[0]) == b""
+    assert [item.key for item in store.items() if item.key in ("item0", "item1")] == []
+    for call in (store.get, store.rows, store.owners):
+        with pytest.raises(KeyError):
+            call([ids[0]])
+    assert store.remove([]) == 0
+    assert min(store.add(enrolled(2))) > max(ids)
+
+
+def test_changes_are_counted(store: Store) -> None:
+    assert store.change() == 0
+    ids = store.add(enrolled(3))
+    assert store.change() == 1
+    store.touch([(ids[0], 5, 6)])
+    store.set_calibration(CALIBRATION)
+    store.set_manifest(replace(MANIFEST, refs="elsewhere"))
+    assert store.change() == 1
+    assert store.get(ids[:1])[0].size == 5
+    assert store.get(ids[:1])[0].mtime_ns == 6
+    assert store.calibration() == CALIBRATION
+    store.remove(ids[:1])
+    assert store.change() == 2
+    store.set_calibration(None)
+    assert store.calibration() is None
+
+
+def test_another_model_is_refused(store: Store) -> None:
+    store.add(enrolled(1))
+    with pytest.raises(SpaceMismatch, match="other"):
+        store.set_manifest(Manifest(replace(FINGERPRINT, model="other", weights="cd" * 32)))
+    with pytest.raises(SpaceMismatch, match="width"):
+        store.search(np.ones((1, WIDTH + 1), np.float32), 1)
+    with pytest.raises(SpaceMismatch, match="width"):
+        store.add([Enrolled(Reference("a", "A", "a"), np.ones(WIDTH + 1, np.float32))])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 3.0])
+def test_rows_that_are_not_unit_are_refused(store: Store, wrong: float) -> None:
+    row = vectors(1)[0]
+    row[3] = wrong
+    with pytest.raises(InputError, match=r"a\.jpg"):
+        store.add([Enrolled(Reference("a", "A", "a.jpg"), row)])
+    assert len(store) == 0
+
+
+def test_a_query_that_is_not_finite_is_refused(store: Store) -> None:
+    query = vectors(1)
+    query[0, 0] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        store.search(query, 1)
+
+
+def test_it_opens_again(kind: str, path: Path, store: Store) -> None:
+    if kind == "memory":
+        pytest.skip("has no file")
+    ids = store.add(enrolled(25))
+    store.remove(ids[:1])
+    store.set_calibration(CALIBRATION)
+    rows, references = store.rows(), list(store.references())
+    change = store.change()
+    store.close()
+    summary = peek(path)
+    assert (summary.references, summary.items, summary.vectors) == (24, 13, 24)
+    assert (summary.manifest, summary.calibration) == (MANIFEST, CALIBRATION)
+    assert (summary.kind, summary.format) == (kind, 1)
+    with open_store(path) as again:
+        assert (again.manifest, again.calibration()) == (MANIFEST, CALIBRATION)
+        assert again.change() == change
+        assert list(again.references()) == references
+        assert again.rows().tolist() == rows.tolist()
+        for call in (
+            lambda: again.add(enrolled(1)),
+            lambda: again.remove(ids[5:6]),
+            lambda: again.set_calibration(None),
+        ):
+            with pytest.raises(IndexReadOnly, match="write=True"):
+                call()
+    with open_store(path, write=True) as again:
+        assert min(again.add(enrolled(1, prefix="x"))) > max(ids)
+    with pytest.raises(GalleryError, match="already"):
+        create_store(path, MANIFEST)
+
+
+def test_a_second_handle_sees_commits(kind: str, path: Path, store: Store) -> None:
+    if kind == "memory":
+        pytest.skip("has no file")
+    ids = store.add(enrolled(10))
+    store.close()
+    with open_store(path) as reader:
+        assert not reader.refresh()
+        with open_store(path, write=True) as writer:
+            new = writer.add(enrolled(3, seed=5, prefix="new"))
+            writer.remove(ids[:2])
+            writer.add(enrolled(4)[2:3])
+        assert reader.refresh()
+        assert not reader.refresh()
+        assert len(reader) == 11
+        assert reader.search(vectors(1, 5), 1).ids[0, 0] == new[0]
+        with open_store(path) as fresh:
+            assert reader.ids().tolist() == fresh.ids().tolist()
+            assert reader.rows().tolist() == fresh.rows().tolist()
+            assert reader.owners().tolist() == fresh.owners().tolist() or kind == "npz"
+
+
+def test_a_copy_says_the_same(store: Store, tmp_path: Path) -> None:
+    store.add(enrolled(30))
+    store.set_calibration(replace(CALIBRATION, change=store.change()))
+    for name in ("copy.ken", "copy.npz"):
+        copy_store(store, tmp_path / name)
+        with open_store(tmp_path / name) as copy:
+            pairs = zip(store.references(), copy.references(), strict=True)
+            assert all(one == other for (_, one), (_, other) in pairs)
+            assert copy.manifest == MANIFEST
+            calibration = copy.calibration()
+            assert calibration is not None
+            assert calibration.change == copy.change()
+            hits, other = store.search(vectors(3, 3), 5), copy.search(vectors(3, 3), 5)
+            np.testing.assert_allclose(hits.scores, other.scores, atol=1e-3)
+
+
+_OTHER_PROCESS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_stores import enrolled
+from kenspeckle.store import open_store
+with open_store(sys.argv[2], write=True) as store:
+    for n in range(int(sys.argv[4])):
+        store.add(enrolled(2, seed=n, prefix=f"{sys.argv[3]}{n}-"))
+        print(n, flush=True)
+"""
+
+
+def other_process(path: Path, name: str, count: int) -> subprocess.Popen[str]:
+    folder = str(Path(__file__).parent)
+    arguments = [sys.executable, "-c", _OTHER_PROCESS, folder, str(path), name, str(count)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_write_and_one_reads(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.ken"
+    create_store(path, MANIFEST).close()
+    writers = [other_process(path, name, 15) for name in "ab"]
+    with open_store(path) as reader:
+        while any(writer.poll() is None for writer in writers):
+            reader.refresh()
+            assert len(reader) % 2 == 0
+        assert [writer.wait() for writer in writers] == [0, 0]
+        reader.refresh()
+        assert len(reader) == 60
+        assert reader.change() == 30
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.close()
+
+
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_when_killed(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.ken"
+    create_store(path, MANIFEST).close()
+    kept: set[str] = set()
+    pauses = np.random.default_rng(7).integers(1, 25, 10)
+    for round_, pause in enumerate(pauses):
+        writer = other_process(path, f"{round_}-", 10**6)
+        assert writer.stdout is not None
+        for _ in range(int(pause)):
+            kept.add(f"{round_}-{int(writer.stdout.readline())}-")
+        writer.kill()
+        writer.wait()
+        kept |= {f"{round_}-{int(line)}-" for line in writer.stdout if line.endswith("\n")}
+        writer.stdout.close()
+        with open_store(path, write=True) as store:
+            paths = [one.path for _, one in store.references()]
+            assert len(paths) == len(store) == len(store.rows())
+            committed = {path.rsplit("-", 1)[0] + "-" for path in paths}
+            assert kept <= committed
+            assert len(paths) == 2 * len(committed)
+            assert store.check() == []  # type: ignore[attr-defined]
