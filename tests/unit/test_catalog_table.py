@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kenspeckle.catalog import rows as rows_
+from kenspeckle.catalog.entry import base_of, on_disk
 from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.rows import read_rows
 from kenspeckle.errors import CatalogError
@@ -207,3 +208,9 @@ def test_a_table_sorts_by_path_whatever_its_order(shop):
     one = scan(table(shop, "\n".join(["path,label", *rows])))
     other = scan(table(shop, "\n".join(["path,label", *reversed(rows)])))
     assert one.entries == other.entries
+
+
+def test_pictures_of_a_table_are_found_again(shop):
+    path = table(shop, "path,label\nimg/c.jpg,C\n")
+    for refs in (path, shop):
+        assert on_disk(base_of(str(refs)), "img/c.jpg") == shop / "img" / "c.jpg"

@@ -91,6 +91,12 @@ def on_disk(folder: Path, path: str) -> Path:
     return folder / ESCAPE.sub(raw, path)
 
 
+def base_of(refs: str) -> Path:
+    """Where the paths of a gallery's references start: `refs` itself, or the folder of a table."""
+    path = Path(refs or ".")
+    return path.parent if path.is_file() else path
+
+
 def settle(entries: list[Entry]) -> tuple[tuple[Entry, ...], list[str]]:
     """Give every item one label: that of its first entry; a note for each label set aside."""
     labels: dict[str, str] = {}
