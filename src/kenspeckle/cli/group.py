@@ -57,6 +57,16 @@ COMMANDS = (
     ),
     Row("list", "contents:list_", "List the items, or their references."),
     Row("info", "info:info", "Show what an index holds, what made it, and what it promises."),
+    Row(
+        "export",
+        "exchange:export",
+        "Copy an index to a new file, as an .npz that numpy and older programs read.",
+    ),
+    Row(
+        "import",
+        "exchange:import_",
+        "Make an index from an .npz, also from one of the former system.",
+    ),
     Row("models", "models:app", "Models: list, info, pull, verify, pack."),
     Row("config", "configuration:config", "Show the settings in force and where each came from."),
     Row(

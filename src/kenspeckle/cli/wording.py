@@ -44,6 +44,8 @@ def promise(calibration: Calibration | None, stale: str = "") -> str:
 
 
 def _percent(share: float) -> str:
+    if share < 0.00005:  # rounding noise
+        return "0 %"
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
