@@ -21,7 +21,7 @@ from kenspeckle.errors import ModelError, UnsafeFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """Most bytes that the storages of one file may have together."""
 
 _MAX_DESCRIPTION = 4 * 1024 * 1024

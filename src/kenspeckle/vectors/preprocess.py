@@ -14,6 +14,12 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+LONGEST = 16
+"""Longest side over short side of what a crop recipe resizes; the crop would cut the rest off."""
+
+LARGEST = 100_000_000
+"""Most pixels of a letterbox square; a longer picture is reduced first whatever the recipe says."""
+
 
 def factor(size: tuple[int, int], side: int) -> int:
     """The largest whole factor of reduction that keeps the short side at least 2 × `side`.
@@ -43,14 +49,20 @@ def _size(image: Image.Image, recipe: Recipe) -> tuple[int, int]:
     return int(target * width / short), int(target * height / short)
 
 
-def _padded(image: Image.Image, recipe: Recipe) -> Image.Image:
-    """The picture in the middle of a square of `fill`, offsets rounded down."""
+def _middle(image: Image.Image, recipe: Recipe) -> Image.Image:
+    """Before a crop: the middle of a picture so long that resizing all of it would be a waste."""
     width, height = image.size
-    if recipe.fit != "letterbox" or width == height:
+    long = LONGEST * min(image.size)
+    if recipe.fit != "crop" or max(image.size) <= long:
         return image
-    square = max(width, height)
-    canvas = Image.new("RGB", (square, square), (recipe.fill,) * 3)
-    canvas.paste(image, ((square - width) // 2, (square - height) // 2))
+    left, top = max(0, (width - long) // 2), max(0, (height - long) // 2)
+    return image.crop((left, top, min(width, left + long), min(height, top + long)))
+
+
+def _padded(image: Image.Image, square: int, fill: int) -> Image.Image:
+    """The picture in the middle of a square, offsets rounded down."""
+    canvas = Image.new("RGB", (square, square), (fill,) * 3)
+    canvas.paste(image, ((square - image.width) // 2, (square - image.height) // 2))
     return canvas
 
 
@@ -61,13 +73,20 @@ def fitted(image: Image.Image, recipe: Recipe, times: StageTimes | None = None) 
     than a whole box: the resampler is told the true size over the factor, not the rounded one.
     """
     with timed(times, "reduce"):
-        canvas = _padded(image, recipe)
-        size = _size(canvas, recipe)
-        by = factor(canvas.size, recipe.short or recipe.side) if recipe.reduce else 1
-        source = canvas.reduce(by) if by > 1 else canvas
+        image = _middle(image, recipe)
+        size, full = _size(image, recipe), image.size
+        boxed = recipe.fit == "letterbox" and image.width != image.height
+        if boxed:
+            full = (max(full), max(full))
+        by = 1
+        if recipe.reduce or (boxed and full[0] * full[1] > LARGEST):
+            by = factor(full, recipe.short or recipe.side)
+        source = image.reduce(by) if by > 1 else image
+        if boxed:
+            source = _padded(source, -(-full[0] // by), recipe.fill)
     with timed(times, "resize"):
-        if canvas.size != size:
-            box = (0, 0, canvas.width / by, canvas.height / by)
+        if full != size:
+            box = (0, 0, full[0] / by, full[1] / by)
             source = source.resize(size, _FILTERS[recipe.resample], box)
         if recipe.fit == "crop":  # rounded as CLIP's own transform does
             left, top = (round((length - recipe.side) / 2) for length in size)
