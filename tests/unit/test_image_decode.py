@@ -383,7 +383,9 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     Path(os.fsdecode(path)).write_bytes(b"junk")
     with pytest.raises(PictureError) as caught:
         decode(Path(os.fsdecode(path)))
-    str(caught.value).encode("utf-8")
+    assert r"caf\xe9.jpg: 4 bytes" in str(caught.value)
+    with pytest.raises(PictureError):
+        decode("\ud800.jpg")
 
 
 def test_bomb_is_refused_before_it_is_decoded() -> None:

@@ -257,5 +257,8 @@ def _pixels(header: Header, intake: Intake) -> Image.Image:
 
 
 def _printable(name: str) -> str:
-    """`name` without the bytes that are no text; file names may hold any."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """`name` as text that every stream can write; file names may hold bytes that are none."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return ascii(name)
