@@ -1,11 +1,11 @@
 """The Python API: a gallery of your things, and the questions it answers.
 
-    from kenspeckle import Gallery
+from kenspeckle import Gallery
 
-    with Gallery.create("things.ken") as gallery:
-        report = gallery.index("pictures/")
-        answer = gallery.identify("photo.jpg")
-        print(answer.label or "none of these", answer.confidence, answer.reasons)
+with Gallery.create("things.ken") as gallery:
+    report = gallery.index("pictures/")
+    answer = gallery.identify("photo.jpg")
+    print(answer.label or "none of these", answer.confidence, answer.reasons)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.folder import scan
-from kenspeckle.catalog.naming import name_item
+from kenspeckle.catalog.naming import Scheme, name_item
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, IndexMissing, InputError, SpaceMismatch
@@ -190,7 +190,7 @@ class Gallery:
             variant=variant or ("" if label else named.variant),
             size=len(data),
             origin="added",
-            metadata=dict(metadata or {}),
+            metadata={**named.metadata, **(metadata or {})},
         )
         opened = self._opened()
         return self._store.add(index.enrol(opened, Entry(reference, name), data))[0]
@@ -209,7 +209,9 @@ class Gallery:
             ]
             if not found:
                 raise GalleryError(
-                    name, "not in this gallery", expected="a key, a label or a path",
+                    name,
+                    "not in this gallery",
+                    expected="a key, a label or a path",
                     do="See `kenspeckle list`",
                 )
             going.update(found)
@@ -386,7 +388,7 @@ def _matching_embedder(manifest: Manifest, settings: Settings) -> Embedder:
     return embedder
 
 
-def _scheme(manifest: Manifest) -> str:
+def _scheme(manifest: Manifest) -> Scheme:
     return "cards" if manifest.naming == "cards" else "plain"
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-
-from PIL import Image
+from itertools import chain
 
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.sync import Plan, Relabel
-from kenspeckle.errors import KenspeckleError
+from kenspeckle.errors import KenspeckleError, ModelError
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
@@ -83,6 +82,9 @@ def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> Index
         with stages.stage("store"):
             opened.store.add(batch)
         stored += (one.reference.path for one in batch if not one.reference.view)
+    done = set(stored)
+    former = [change.ids for change in plan.change if change.entry.reference.path in done]
+    opened.store.remove([*chain.from_iterable(former)])  # views that nothing has replaced
     report = rearrange(opened.store, plan)
     return replace(
         report,
@@ -107,7 +109,7 @@ def rearrange(store: Store, plan: Plan) -> IndexReport:
         changed=0,
         relabelled=sum(not row.reference.view for row in plan.relabel),
         removed=sum(not reference.view for _, reference in plan.remove),
-        same=len(plan.same) + len(plan.touch),
+        same=len(plan.same) + plan.touched,
         failed=(),
         stages=StageTimes(),
         seconds=time.perf_counter() - start,
@@ -160,17 +162,20 @@ def _embedded(
     progress: Progress | None,
 ) -> Iterator[list[Enrolled]]:
     """What each picture comes to, in order; those that fail are told and passed over."""
-    opened.embedder.vector(Image.new("RGB", (8, 8)))  # a broken model fails here, not per picture
+    embedded = 0
     results = pooled(
         entries, lambda entry: enrol(opened, entry, stages=stages), opened.settings.index.callers
     )
     for done, result in enumerate(results, 1):
         path = result.source.reference.path
         if result.error is not None:
+            if isinstance(result.error, ModelError) and not embedded:
+                raise result.error  # the model's fault, not this picture's
             failed.append((path, result.error))
         if progress is not None:
             progress(Step(done, len(entries), path, result.error))
         if result.value is not None:
+            embedded += 1
             yield result.value
 
 
