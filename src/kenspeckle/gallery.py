@@ -365,7 +365,7 @@ def default_path(settings: Settings) -> Path:
 
 
 def _matching_embedder(manifest: Manifest, settings: Settings) -> Embedder:
-    """The embedder that made a gallery's vectors. SpaceMismatch names both sides if it cannot be."""
+    """The embedder that made a gallery's vectors, or SpaceMismatch, which names both sides."""
     made_by = manifest.fingerprint
     models = replace(
         settings.models,
