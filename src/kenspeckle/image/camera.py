@@ -279,9 +279,8 @@ def _lit(scene: Image.Image, view: View) -> Image.Image:
         ]
         scene = scene.point(np.concatenate(tables).round().clip(0, 255).astype(int).tolist())
     if view.shade:
-        ramp = 255 * (1 - view.shade * _ramp(view.shade_angle))
-        shade = Image.fromarray(ramp.astype(np.uint8)).resize(scene.size, Image.Resampling.BILINEAR)
-        scene = ImageChops.multiply(scene, Image.merge("RGB", (shade,) * 3))
+        ramp = Image.fromarray((255 * view.shade * _ramp(view.shade_angle)).astype(np.uint8))
+        scene.paste((0, 0, 0), mask=ramp.resize(scene.size, Image.Resampling.BILINEAR))
     return scene
 
 
