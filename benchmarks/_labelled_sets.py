@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kenspeckle.image import decode, views
+from kenspeckle.image import camera, decode, views
 from kenspeckle.regions import base, quad, windows
+from kenspeckle.store.base import Hits
 from kenspeckle.types import Float32, Picture
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.pipeline import pooled
@@ -44,6 +45,12 @@ class Parts:
     def of(self, *kinds: str) -> Parts:
         """Only the parts of these kinds."""
         chosen = np.isin(self.kind, kinds)
+        return Parts(self.rows[chosen], self.owner[chosen], self.kind[chosen])
+
+    def first(self, count: int) -> Parts:
+        """The first `count` parts of each picture; parts of one picture lie together."""
+        _, start = np.unique(self.owner, return_index=True)
+        chosen = np.arange(len(self.owner)) - start[self.owner] < count
         return Parts(self.rows[chosen], self.owner[chosen], self.kind[chosen])
 
 
@@ -81,7 +88,7 @@ def load(folder: Path, embedder: Embedder, cache: Path) -> LabelledSet:
         labels["query"],
         kept("references", "gallery", _whole),
         kept("regions", "query", _regions, base, windows, quad),
-        kept("views", "gallery", _views, views),
+        kept("views", "gallery", _views, views, camera),
     )
 
 
@@ -120,6 +127,25 @@ def embed(paths: Sequence[Path], cut: Cutter, embedder: Embedder, title: str) ->
         if number % 100 == 0:
             print(f"{title}: {number}/{len(paths)}", file=sys.stderr, flush=True)
     return Parts(np.concatenate(rows), np.array(owner, np.int64), np.array(kinds))
+
+
+def best_of_each(cosines: Float32, column: NDArray[np.int64], labels: int) -> Float32:
+    """`(R, G)` cosines to `(R, labels)`: the best reference of each label, -inf without one.
+
+    `column` `(G,)` is the label of each reference.
+    """
+    order = np.argsort(column, kind="stable")
+    starts = np.flatnonzero(np.diff(column[order], prepend=-1))
+    best = np.full((len(cosines), labels), -np.inf, np.float32)
+    best[:, column[order][starts]] = np.maximum.reduceat(cosines[:, order], starts, axis=1)
+    return best
+
+
+def hits(per_label: Float32, items: NDArray[np.int64], depth: int) -> Hits:
+    """The `depth` best of some labels for each row, as a search over one reference each."""
+    values = per_label[:, items]
+    top = np.argsort(-values, axis=1, kind="stable")[:, :depth]
+    return Hits(top, items[top], np.take_along_axis(values, top, 1))
 
 
 def _save(path: Path, parts: Parts) -> None:

@@ -76,20 +76,32 @@ def tpir_at_fpir(mated: ArrayLike, right: ArrayLike, strangers: ArrayLike, rate:
     return tpir(mated, right, threshold_at(strangers, rate))
 
 
+def fpir_by_item(scores: ArrayLike, items: ArrayLike, threshold: float) -> float:
+    """FPIR with every stranger item weighing the same, however many photos show it.
+
+    >>> fpir_by_item([0.9, 0.9, 0.9, 0.1], [0, 0, 0, 1], 0.5)
+    0.5
+    """
+    weights, count = _weights(items)
+    return float(weights[_floats(scores) > threshold].sum()) / count
+
+
 def expected_rate(scores: ArrayLike, items: ArrayLike, threshold: float) -> float:
-    """The FPIR to expect above T from a stranger item not seen yet: (a + 1) / (m + 1).
+    """The FPIR to expect above T on a photo not seen yet: (a + w) / (m + w).
 
     m is the number of stranger items, a the sum over them of the share of their trials above T, so
-    that many photos of one item count once. With one trial an item this is the exact expectation
-    for exchangeable items when T is one of the scores (the rank argument of conformal prediction:
+    that many photos of one item count once; w is the share that one trial is of its item in the
+    mean. With one trial an item, w is 1 and (a + 1) / (m + 1) the exact expectation for
+    exchangeable items when T is one of the scores (the rank argument of conformal prediction:
     Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005).
 
     >>> round(expected_rate([1, 2, 3, 4], [0, 1, 2, 3], 3.0), 3)
     0.4
     """
-    weights, count = _weights(items)
-    above = float(weights[_floats(scores) > threshold].sum())
-    return (above + 1) / (count + 1)
+    count = len(np.unique(np.asarray(items)))
+    part = count / len(_floats(scores))
+    above = fpir_by_item(scores, items, threshold) * count
+    return (above + part) / (count + part)
 
 
 def expected_threshold(scores: ArrayLike, items: ArrayLike, rate: float) -> float:
@@ -100,13 +112,13 @@ def expected_threshold(scores: ArrayLike, items: ArrayLike, rate: float) -> floa
     """
     values = _floats(scores)
     weights, count = _weights(items)
+    part = count / len(weights)
     order = np.argsort(-values, kind="stable")
     values, cumulative = values[order], np.cumsum(weights[order])
     # Ties count as one step: what lies above a value is what came before its first appearance.
     first = np.concatenate([[True], values[1:] < values[:-1]])
-    above = np.where(first, cumulative - weights[order], 0.0)
-    above = np.maximum.accumulate(above)
-    fits = np.flatnonzero((above + 1) / (count + 1) <= rate + 1e-12)
+    above = np.maximum.accumulate(np.where(first, cumulative - weights[order], 0.0))
+    fits = np.flatnonzero((above + part) / (count + part) <= rate + 1e-12)
     return float(values[fits[-1]] if len(fits) else values[0])
 
 

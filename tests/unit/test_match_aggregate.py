@@ -138,7 +138,7 @@ def test_without_a_runner_up_the_cohort_stands_in() -> None:
 
 @pytest.mark.parametrize(
     ("cohort", "items", "kind"),
-    [(True, 1, "margin+cohort"), (False, 9, "margin"), (False, 2, "cosine"), (False, 1, "cosine")],
+    [(True, 9, "margin"), (False, 3, "margin"), (True, 2, "cohort"), (False, 2, "cosine")],
 )
 def test_the_usual_score_exists(cohort: bool, items: int, kind: str) -> None:
     assert usual_score(cohort, items) == kind

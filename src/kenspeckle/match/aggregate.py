@@ -127,13 +127,15 @@ def score(kind: ScoreKind, best: Floats, second: Floats, near: Floats | None) ->
 
 
 def usual_score(has_cohort: bool, items: int) -> ScoreKind:
-    """The score that is used where nothing was measured: the fullest one that exists.
+    """The score of the quick calibration, and of a gallery without one: the margin.
 
-    Leaving an item out of a gallery of two leaves no runner-up to fit a margin on.
+    Of all scores its threshold moves least between camera views and real photos (see
+    docs/decisions/quick-calibration-score.md). Leaving an item out of a gallery of two leaves no
+    runner-up, so small galleries are measured against the cohort, or, without one, by the cosine.
     """
-    if has_cohort:
-        return "margin+cohort"
-    return "margin" if items > 2 else "cosine"
+    if items > 2:
+        return "margin"
+    return "cohort" if has_cohort else "cosine"
 
 
 def best_regions(values: Floats, owner: Int64) -> Int64:

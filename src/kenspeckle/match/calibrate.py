@@ -9,7 +9,7 @@ about another, and counted by item, since photos of one thing are not independen
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,7 @@ from kenspeckle.match.aggregate import Floats, ScoreKind, best_regions, leaders,
 from kenspeckle.stats import (
     expected_rate,
     expected_threshold,
+    fpir_by_item,
     supported_rate,
     tpir,
     trials_needed,
@@ -133,15 +134,18 @@ def fit(
     rate `fpir`; the largest one is taken, so that it holds for every kind. Too few items to tell
     that rate ask for the strictest threshold they know, above all their trials, and the promise of
     their kind says what so many items support. Under `strict` this raises PromiseRefused instead,
-    with the number of items needed.
+    with the number of items needed. A difference to a runner-up or to unrelated pictures has to be
+    above 0 in any case, or the item named would be the less likely one.
     """
     present = {name: trials for name, trials in strangers.items() if len(trials)}
     if strict:
         _refuse(present, fpir)
     if not present:
         return None
-    threshold = max(expected_threshold(t.scores, t.items, fpir) for t in present.values())
-    slope, intercept = _confidence(mated, joined(present.values()))
+    floor = -math.inf if kind == "cosine" else 0.0
+    asked = (expected_threshold(t.scores, t.items, fpir) for t in present.values())
+    threshold = max(floor, *asked)
+    slope, intercept = _confidence(mated, list(present.values()))
     return Calibration(
         score=kind,
         threshold=threshold,
@@ -183,7 +187,7 @@ def _promise(name: Strangers, trials: Trials, threshold: float) -> Promise:
     """The expected rate at the threshold, never below what so many items can show."""
     count = trials.independent
     rate = expected_rate(trials.scores, trials.items, threshold)
-    low, high = wilson(rate * (count + 1) - 1, count)
+    low, high = wilson(fpir_by_item(trials.scores, trials.items, threshold) * count, count)
     fpir = max(rate, supported_rate(count))
     return Promise(name, fpir, low, max(high, fpir), len(trials), count)
 
@@ -199,24 +203,28 @@ def _shortfalls(strangers: Mapping[Strangers, Trials], fpir: float) -> tuple[str
     )
 
 
-def _confidence(mated: Trials, strangers: Trials) -> tuple[float, float]:
+def _confidence(mated: Trials, strangers: Sequence[Trials]) -> tuple[float, float]:
     """Slope and intercept of the chance that the named item is the right one.
 
     Logistic regression on the score with Platt's targets (Platt, "Probabilistic outputs for
     support vector machines", 1999), by Newton's method. Right names stand against wrong names and
-    strangers; mated and non-mated queries weigh the same in all, since nobody knows how many
-    strangers will be asked about: the prior is one in two. Without a right name, (0, 0): no fit.
+    strangers. Nobody knows how many strangers will be asked about, so the prior is one in two:
+    mated queries weigh as much as all strangers, and each kind of stranger as much as another.
+    Without a right name, (0, 0): no fit.
     """
-    right = mated.right
-    if not right.any():
+    if not mated.right.any():
         return 0.0, 0.0
-    x = np.concatenate([mated.scores, strangers.scores])
-    positive = np.concatenate([right, np.zeros(len(strangers), bool)])
-    weight = np.concatenate(
-        [np.full(len(mated), 0.5 / len(mated)), np.full(len(strangers), 0.5 / len(strangers))]
-    ) * len(x)
-    yes, no = float(weight[positive].sum()), float(weight[~positive].sum())
-    target = np.where(positive, (yes + 1) / (yes + 2), 1 / (no + 2))
+    x = np.concatenate([mated.scores, *(t.scores for t in strangers)])
+    right = np.concatenate([mated.right, *(t.right for t in strangers)])
+    shares = [0.5, *(0.5 / len(strangers) for _ in strangers)]
+    weight = len(x) * np.concatenate(
+        [
+            np.full(len(t), part / len(t))
+            for t, part in zip((mated, *strangers), shares, strict=True)
+        ]
+    )
+    yes, no = float(weight[right].sum()), float(weight[~right].sum())
+    target = np.where(right, (yes + 1) / (yes + 2), 1 / (no + 2))
     centre, spread = float(x.mean()), float(x.std()) or 1.0
     slope, intercept = _logistic((x - centre) / spread, target, weight)
     if slope <= 0:  # a higher score that means less is noise, not evidence

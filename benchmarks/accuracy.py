@@ -1,0 +1,200 @@
+"""Accuracy on the labelled sets: what scores, region rules and enrolled views add.
+
+    python -m benchmarks.accuracy DATA [--cache FOLDER]
+
+DATA is the folder that holds the five sets and `baseline/` (or KENSPECKLE_TEST_ASSETS names the
+folder above it). First the figures of whole pictures are compared with the stored baseline, to
+three decimals; then every system is paired with the whole picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from benchmarks import _promises, _scoring
+from benchmarks._harness import Report, save
+from benchmarks._labelled_sets import SETS, LabelledSet, Parts, best_of_each, hits, load
+from kenspeckle.match.aggregate import (
+    ScoreKind,
+    best_regions,
+    cohort_level,
+    leaders,
+    score,
+)
+from kenspeckle.types import Float32
+from kenspeckle.vectors.embed import open_embedder
+
+RULES = {
+    "whole": ("whole",),
+    "center": ("center",),
+    "windows": ("whole", "window"),
+    "quad": ("whole", "quad"),
+    "auto": ("whole", "center", "window", "quad"),
+}
+ENROLLED = (2, 4, 8)
+METRICS = ("rank-1", "tpir@1%", "tpir@5%", "auroc")
+SCORES: tuple[ScoreKind, ...] = get_args(ScoreKind)
+
+
+def system(data: LabelledSet, regions: Parts, views: int, kind: ScoreKind, cohort: Float32) -> Any:
+    """Regions of a rule against references and their first views: the best region counts.
+
+    Cosines are reduced to labels once; a draw then only leaves columns out.
+    """
+    labels, column = np.unique(data.gallery, return_inverse=True)
+    near = cohort_level(regions.rows, cohort)
+    per_label = best_of_each(regions.rows @ data.references.rows.T, column, len(labels))
+    if views:
+        first = data.views.first(views)
+        cosines = regions.rows @ first.rows.T
+        per_label = np.maximum(per_label, best_of_each(cosines, column[first.owner], len(labels)))
+
+    def answer(mask: Any) -> _scoring.Answers:
+        ranked = leaders(hits(per_label, np.unique(column[mask]), 2))
+        scores = score(kind, ranked.best, ranked.second, near)
+        best = best_regions(scores, regions.owner)
+        return _scoring.Answers(labels[ranked.items[best]], scores[best])
+
+    return answer
+
+
+def systems() -> Iterator[tuple[str, str, int, ScoreKind]]:
+    """(name, rule, enrolled views, score) of everything that is judged."""
+    for kind in SCORES:
+        for rule in RULES:
+            yield f"{rule}, {kind}", rule, 0, kind
+        for views in ENROLLED:
+            yield f"whole + {views} views, {kind}", "whole", views, kind
+    yield "auto + 8 views, margin+cohort", "auto", 8, "margin+cohort"
+
+
+def judge(data: LabelledSet, cohort: Float32) -> dict[str, _scoring.Result]:
+    """Every system on one set."""
+    results = {}
+    for name, rule, views, kind in systems():
+        regions = data.regions.of(*RULES[rule])
+        precision = None
+        if name == "whole, cosine":
+            cosines = regions.rows @ data.references.rows.T
+            precision = _scoring.average_precision(cosines, data.gallery, data.query)
+        run = system(data, regions, views, kind, cohort)
+        results[name] = _scoring.evaluate(data.gallery, data.query, run, precision)
+    return results
+
+
+def reproduced(results: dict[str, _scoring.Result], stored: dict[str, Any]) -> list[str]:
+    """Figures of whole pictures that differ from the baseline by 0.0005 or more."""
+    wrong = []
+    for kind in SCORES:
+        baseline = _scoring.Result.read(stored, kind)
+        ours = results[f"whole, {kind}"]
+        for metric in ours.values:
+            if metric in baseline.values:
+                gap = ours.mean(metric) - baseline.mean(metric)
+                if abs(gap) >= 0.0005:
+                    wrong.append(f"{kind} {metric}: {gap:+.4f}")
+    return wrong
+
+
+def regions_per_query(data: LabelledSet) -> dict[str, float]:
+    """Runs of the model for one photo, mean, by rule."""
+    queries = len(data.query)
+    return {rule: len(data.regions.of(*kinds).rows) / queries for rule, kinds in RULES.items()}
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    assets = os.environ.get("KENSPECKLE_TEST_ASSETS", "")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", nargs="?", default=str(Path(assets) / "data") if assets else "")
+    parser.add_argument("--cache", default=str(Path(tempfile.gettempdir()) / "ken-accuracy"))
+    parser.add_argument("--quick", action="store_true", help="coins only; no claim")
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = arguments()
+    if not (Path(asked.data) / "baseline").is_dir():
+        print("accuracy: skipped, no labelled sets (KENSPECKLE_TEST_ASSETS)", file=sys.stderr)
+        return 0
+    embedder = open_embedder()
+    cohort = embedder.cohort
+    assert cohort is not None
+    results, runs, promises, wrong = {}, {}, {}, []
+    for name in SETS[1:2] if asked.quick else SETS:
+        data = load(Path(asked.data) / name, embedder, Path(asked.cache))
+        results[name] = judge(data, cohort)
+        stored = json.loads((Path(asked.data) / "baseline" / f"{name}.json").read_text("utf-8"))
+        wrong += [f"{name} {line}" for line in reproduced(results[name], stored)]
+        runs[name] = regions_per_query(data)
+        promises[name] = _promises.measure(data, cohort)
+        print(f"{name}: done", file=sys.stderr, flush=True)
+    print("\n".join(wrong) or "whole pictures: the baseline is reproduced to three decimals")
+    report(results, runs, promises, wrong, quick=asked.quick)
+    return len(wrong) > 0
+
+
+def report(
+    results: dict[str, dict[str, _scoring.Result]],
+    runs: dict[str, dict[str, float]],
+    promises: dict[str, Any],
+    wrong: list[str],
+    *,
+    quick: bool,
+) -> None:
+    """The table: each system's means over the sets, and its paired gain over the whole picture."""
+    gains: dict[str, Any] = {}
+    rows = []
+    for name, rule, _, kind in systems():
+        cost = np.mean([one[rule] for one in runs.values()])
+        for column, base in (("cosine", "whole, cosine"), ("same score", f"whole, {kind}")):
+            gains.setdefault(name, {})[column] = {
+                one: _scoring.against(results[one][name], results[one][base]) for one in results
+            }
+        cells = [
+            f"{np.mean([one[name].mean(metric) for one in results.values()]):.3f}"
+            for metric in METRICS
+        ]
+        cells += [
+            " ".join(_sign(gains[name]["same score"][one][metric]) for one in results)
+            for metric in ("rank-1", "tpir@1%")
+        ]
+        rows.append([name, f"{cost:.1f}", *cells])
+    save(
+        Report(
+            "accuracy",
+            "Mean of the sets, 20 draws with half of the labels unknown; gains are paired with "
+            "whole pictures under the same score, * outside the 95 % interval.",
+            ["system", "model runs", *METRICS, "gain of rank-1", "gain of tpir@1%"],
+            rows,
+            {
+                "figures": {
+                    one: {n: {m: r.mean(m) for m in r.values} for n, r in of.items()}
+                    for one, of in results.items()
+                },
+                "gains": gains,
+                "promises": promises,
+                "not reproduced": wrong,
+            },
+            notes=[f"gains in the order {', '.join(results)}", *_promises.lines(promises)],
+        ),
+        quick=quick,
+    )
+
+
+def _sign(gain: tuple[float, float, float]) -> str:
+    difference, low, high = gain
+    return f"{difference:+.3f}" + ("*" if low > 0 or high < 0 else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
