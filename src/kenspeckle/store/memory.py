@@ -79,7 +79,10 @@ class VectorIndex:
             self._blocks = (*blocks, *self._cut(parts))
 
     def _cut(self, parts: Sequence[tuple[Int64, Int64, Rows]]) -> Iterator[Block]:
-        ids, owners, rows = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        if len(parts) == 1:
+            ids, owners, rows = parts[0]  # a whole index is not copied as it is opened
+        else:
+            ids, owners, rows = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         if len(ids) > TAIL and not self._framed:
             self._frame, self._framed = Frame.of(rows), True
         for part in _even(len(ids)):

@@ -28,6 +28,8 @@ _REFERENCES = (
     "SELECT id, path, view, reference.label, variant, sha256, size, mtime_ns, origin,"
     " metadata, key FROM reference JOIN items ON number = item"
 )
+_COUNT = "SELECT count(*) FROM vectors WHERE space = ?"
+_AT_ONCE = 1024
 _ITEMS = (
     "SELECT number, key, items.label, variant, sum(view = '') FROM items"
     " JOIN reference ON item = number"
@@ -150,15 +152,14 @@ def put(
     """Insert references under the next change, replacing those of the same path and view."""
     change = _next_change(connection)
     find = "SELECT id FROM reference WHERE path = ? AND view = ?"
-    replaced: list[int] = []
+    replaced: set[int] = set()
     ids: list[int] = []
     for one, row in zip(enrolled, rows.astype("<f2"), strict=True):
         reference = one.reference
         path, view = encode(reference.path), encode(reference.view)
         old = connection.execute(find, (path, view)).fetchone()
         if old is not None:
-            replaced.append(old[0])
-            _erase(connection, old[0], change)
+            replaced |= _erase(connection, old[0], change)
         made = connection.execute(
             "INSERT INTO reference (item, path, view, label, variant, sha256, size, mtime_ns,"
             " origin, metadata, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -181,16 +182,20 @@ def put(
         if one.thumbnail:
             connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (identifier, one.thumbnail))
         ids.append(identifier)
-    if replaced:
-        _drop_orphans(connection)
+    _drop_orphans(connection, replaced)
     return ids
 
 
 def erase(connection: sqlite3.Connection, ids: Iterable[int]) -> int:
     """Erase references with vectors and thumbnails under the next change; how many there were."""
     change = _next_change(connection)
-    count = sum(_erase(connection, identifier, change) for identifier in ids)
-    _drop_orphans(connection)
+    owners: set[int] = set()
+    count = 0
+    for identifier in ids:
+        found = _erase(connection, identifier, change)
+        owners |= found
+        count += len(found)
+    _drop_orphans(connection, owners)
     oldest = change - KEPT_REMOVALS
     if oldest > 0:
         connection.execute("DELETE FROM removals WHERE change <= ?", (oldest,))
@@ -216,18 +221,24 @@ def _item_number(connection: sqlite3.Connection, reference: Reference) -> int:
     return int(found[0])
 
 
-def _erase(connection: sqlite3.Connection, identifier: int, change: int) -> int:
-    for table in ("vectors", "thumbnails"):
-        connection.execute(f"DELETE FROM {table} WHERE reference = ?", (identifier,))  # noqa: S608
-    gone = connection.execute("DELETE FROM reference WHERE id = ?", (identifier,)).rowcount
-    if gone:
-        connection.execute("INSERT INTO removals VALUES (?, ?)", (change, identifier))
-    return gone
+def _erase(connection: sqlite3.Connection, identifier: int, change: int) -> set[int]:
+    """Erase one reference; the number of its item, nothing when there was none."""
+    find = "SELECT item FROM reference WHERE id = ?"
+    owner = connection.execute(find, (identifier,)).fetchone()
+    if owner is None:
+        return set()
+    connection.execute("DELETE FROM vectors WHERE reference = ?", (identifier,))
+    connection.execute("DELETE FROM thumbnails WHERE reference = ?", (identifier,))
+    connection.execute("DELETE FROM reference WHERE id = ?", (identifier,))
+    connection.execute("INSERT INTO removals VALUES (?, ?)", (change, identifier))
+    return {owner[0]}
 
 
-def _drop_orphans(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "DELETE FROM items WHERE NOT EXISTS (SELECT 1 FROM reference WHERE item = number)"
+def _drop_orphans(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    connection.executemany(
+        "DELETE FROM items WHERE number = ?1"
+        " AND NOT EXISTS (SELECT 1 FROM reference WHERE item = ?1)",
+        [(number,) for number in numbers],
     )
 
 
@@ -239,35 +250,46 @@ def vectors(
     Raises IndexCorrupt when a row is not `width` finite numbers.
     """
     if since < 0:
-        query = "SELECT reference, 0, row FROM vectors WHERE space = ?"
-        found = connection.execute(query, (space,)).fetchall()
-        pairs = connection.execute("SELECT id, item FROM reference ORDER BY id").fetchall()
+        (count,) = connection.execute(_COUNT, (space,)).fetchone()
+        cursor = connection.execute("SELECT reference, row FROM vectors WHERE space = ?", (space,))
+        known = connection.execute("SELECT id, item FROM reference ORDER BY id")
     else:
-        query = (
-            "SELECT id, item, row FROM reference JOIN vectors ON reference = id AND space = ?"
-            " WHERE change > ?"
-        )
-        found = connection.execute(query, (space, since)).fetchall()
-        pairs = [(identifier, item) for identifier, item, _ in found]
+        # Said in full, as SQLite would rather read all vectors than sort the few new ones.
+        new = "FROM reference INDEXED BY reference_by_change"
+        some = f"{new} CROSS JOIN vectors ON reference = id AND space = ? WHERE change > ?"
+        (count,) = connection.execute(f"SELECT count(*) {some}", (space, since)).fetchone()
+        cursor = connection.execute(f"SELECT id, row {some}", (space, since))
+        known = connection.execute(f"SELECT id, item {new} WHERE change > ? ORDER BY id", (since,))
     try:
-        if set(map(len, blobs := [row[2] for row in found])) - {2 * width}:
-            raise corrupt(path, f"a vector that is not {width} numbers wide")
-        rows = np.frombuffer(bytearray().join(blobs), "<f2").reshape(-1, width)
-        ids = np.array([row[0] for row in found], np.int64)
-        owners = np.array(pairs, np.int64).reshape(-1, 2)
+        ids, rows = _rows(cursor, count, width)
+        owners = np.fromiter(known, np.dtype((np.int64, 2))).reshape(-1, 2)
     except (TypeError, ValueError, OverflowError) as error:
         raise corrupt(path, f"its vectors cannot be read ({error})") from error
-    if len(rows) and int((rows.view("<u2") & 0x7FFF).max()) >= 0x7C00:
-        raise corrupt(path, "a vector with numbers that are not finite")
     if not np.all(ids[1:] > ids[:-1]):
         order = np.argsort(ids, kind="stable")
         ids, rows = ids[order], rows[order]
-    owners = owners[np.argsort(owners[:, 0], kind="stable")]
     places = np.searchsorted(owners[:, 0], ids)
-    known = places < len(owners)
-    if not known.all() or not np.array_equal(owners[places, 0], ids):
+    if (places >= len(owners)).any() or not np.array_equal(owners[places, 0], ids):
         raise corrupt(path, "a vector without a reference")
     return ids, owners[places, 1], rows
+
+
+def _rows(cursor: sqlite3.Cursor, count: int, width: int) -> tuple[Int64, NDArray[np.float16]]:
+    """Ids and rows, some at a time: whole, the lists would outweigh the vectors."""
+    ids, rows = np.empty(count, np.int64), np.empty((count, width), "<f2")
+    start = 0
+    while found := cursor.fetchmany(_AT_ONCE):
+        part = slice(start, start + len(found))
+        if {len(row) for _, row in found} != {2 * width}:
+            raise ValueError(f"not {width} numbers each")
+        ids[part] = [identifier for identifier, _ in found]
+        rows[part] = np.frombuffer(b"".join([row for _, row in found]), "<f2").reshape(-1, width)
+        if int((rows[part].view("<u2") & 0x7FFF).max()) >= 0x7C00:
+            raise ValueError("numbers that are not finite")
+        start += len(found)
+    if start != count:
+        raise ValueError(f"{start} rows of {count}")
+    return ids, rows
 
 
 def removed(connection: sqlite3.Connection, since: int) -> Int64:
@@ -338,7 +360,7 @@ def counts(connection: sqlite3.Connection, space: int) -> tuple[int, int, int]:
     queries = (
         ("SELECT count(*) FROM items", ()),
         ("SELECT count(*) FROM reference WHERE view = ''", ()),
-        ("SELECT count(*) FROM vectors WHERE space = ?", (space,)),
+        (_COUNT, (space,)),
     )
     first, second, third = (connection.execute(*query).fetchone()[0] for query in queries)
     return first, second, third
