@@ -167,8 +167,9 @@ def test_odd_characters_are_escaped_and_escapes_kept(server: Server) -> None:
     ],
 )
 def test_bad_answers_are_refused(server: Server, page: str, said: str) -> None:
-    with pytest.raises(FetchError, match=said):
+    with pytest.raises(FetchError, match=said) as caught:
         fetch(at(server, page), OPEN)
+    assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("page", ["/slow", "/slow-headers", "/endless-headers"])
@@ -272,6 +273,9 @@ def test_dead_address_is_passed_over(server: Server) -> None:
         "http://[::1",
         "http://example.com:99999/",
         "http://example.com:port/",
+        "http://exa mple.com/",
+        "http://example.com\r\nX: y/",
+        "http://127.0.0.1:1/\r\nX-Y: z",
         "a.jpg",
         "",
     ],

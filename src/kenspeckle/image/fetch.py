@@ -60,6 +60,16 @@ def fetch(url: str, limits: ImageSettings, *, resolver: Resolver = resolve) -> b
 
     Raises FetchError, whose text names no password and no query.
     """
+    result = _fetched(url, limits, resolver)
+    if isinstance(result, FetchError):
+        # Raised here, away from its cause: an error that is kept must not keep half a body alive
+        # through the frames of a traceback.
+        raise result
+    return result
+
+
+def _fetched(url: str, limits: ImageSettings, resolver: Resolver) -> bytes | FetchError:
+    """The body, or what is wrong with the address."""
     deadline = time.monotonic() + limits.fetch_timeout
     shown = _shown(url)
     try:
@@ -69,18 +79,20 @@ def fetch(url: str, limits: ImageSettings, *, resolver: Resolver = resolve) -> b
             if onward is None:
                 return body
             url = urljoin(url, onward)
-    except TimeoutError as error:
-        raise FetchError(
+    except FetchError as error:
+        return error.with_traceback(None)
+    except TimeoutError:
+        return FetchError(
             shown,
             f"no whole answer within {limits.fetch_timeout:g} s",
             do="Try again, or raise image.fetch_timeout.",
-        ) from error
+        )
     except ssl.SSLError as error:
-        raise FetchError(shown, f"no trusted connection ({error.reason})") from error
-    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        return FetchError(shown, f"no trusted connection ({error.reason})")
+    except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise FetchError(shown, f"unreachable ({reason})", do="Check the address.") from error
-    raise FetchError(shown, f"more than {MAX_REDIRECTS} redirects", do="Give the last address.")
+        return FetchError(shown, f"unreachable ({reason})", do="Check the address.")
+    return FetchError(shown, f"more than {MAX_REDIRECTS} redirects", do="Give the last address.")
 
 
 def _shown(url: str) -> str:
