@@ -43,7 +43,7 @@ def list_models(home: Home = None, as_json: AsJson = False) -> None:
 
     chosen = _models(home)
     if as_json:
-        for row in table.MODELS:
+        for row in files.rows(chosen):
             console.json_line({**asdict(row), "installed": files.installed(row, chosen)})
         return
     names = {
@@ -62,7 +62,7 @@ def list_models(home: Home = None, as_json: AsJson = False) -> None:
                 row.source if row.origin == "hub" else row.origin,
                 f"`{names[row.name]}`: {row.note}" if row.name in names else row.note,
             )
-            for row in table.MODELS
+            for row in files.rows(chosen)
         ],
     )
 
@@ -169,7 +169,7 @@ def verify(names: Names = None, home: Home = None, as_json: AsJson = False) -> N
 
     chosen = _models(home)
     rows = [table.find(name) for name in names or []]
-    rows = rows or [row for row in table.MODELS if files.installed(row, chosen)]
+    rows = rows or [row for row in files.rows(chosen) if files.installed(row, chosen)]
     bad = False
     for row in rows:
         checked = files.verify(row, chosen)

@@ -186,6 +186,13 @@ class Checked:
     wrong: tuple[str, ...]
 
 
+def rows(settings: ModelSettings) -> list[ModelRow]:
+    """Every model that has a name: those of the table, then others that were pulled."""
+    known = {row.source for row in table.MODELS}
+    others = [source for source in read_lock(home(settings)) if source not in known]
+    return [*table.MODELS, *(table.find(source) for source in others)]
+
+
 def installed(row: ModelRow, settings: ModelSettings) -> bool:
     """Whether the files of a model are on this machine, without reading them."""
     if row.origin == "made":
