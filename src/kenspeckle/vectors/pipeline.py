@@ -81,11 +81,12 @@ def _one(source: S, work: Callable[[S], R], stop: threading.Event) -> Done[S, R]
     try:
         return Done(source, work(source))
     except KenspeckleError as error:
-        return Done(source, None, error)
+        failed = error
     except Exception as cause:  # a picture fails alone, whatever it fails of
-        unexpected = KenspeckleError(str(source), f"{type(cause).__name__}: {cause}")
-        unexpected.__cause__ = cause
-        return Done(source, None, unexpected)
+        failed = KenspeckleError(str(source), f"{type(cause).__name__}: {cause}")
+    # A traceback would keep the frames it passed, and the bytes of every failed picture with them.
+    failed.__cause__ = failed.__context__ = None
+    return Done(source, None, failed.with_traceback(None))
 
 
 def pooled(sources: Iterable[S], work: Callable[[S], R], callers: int = 0) -> Iterator[Done[S, R]]:
