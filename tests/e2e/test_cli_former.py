@@ -188,10 +188,12 @@ def test_a_former_index_opens_but_is_not_asked_with_another_model(run, tmp_path,
     about = json.loads(run("info", "--index", "old.npz", "--json").stdout)
     assert (about["references"], about["manifest"]["naming"]) == (5, "cards")
     assert len(run("list", "--index", "old.npz", "--json").stdout.splitlines()) == 5
-    for model in ([], ["--model", "default"]):
-        done = run("identify", "photo.png", "--index", "old.npz", *model, "--offline")
+    for model in ("", "default"):
+        environ = {"KENSPECKLE_MODELS_NAME": model}
+        done = run("identify", "photo.png", "--index", "old.npz", "--offline", env=environ)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.count("\n") == 1
+        assert "clip-vit-b-32" in done.stderr.splitlines()[-1]
+        assert ("names no model" in done.stderr) is (model == "")
     assert run("import", "old.npz", "--out", "new.ken").returncode == 0
     assert run("export", "back.npz", "--index", "new.ken").returncode == 0
     with np.load(tmp_path / "back.npz", allow_pickle=False) as file:

@@ -109,6 +109,14 @@ def test_calibration_comes_by_itself_and_carries_its_promise(run, things):
     assert "Out of date" in about["promise"]
 
 
+def test_another_rate_is_fitted_even_where_nothing_changed(run, things):
+    assert run("index", things).returncode == 0
+    (said,) = rows(run("index", things, "--fpir", "0.3", JSON).stdout)
+    assert (said["unchanged"], said["calibration"]["fpir"]) == (6, 0.3)
+    (about,) = rows(run("info", JSON).stdout)
+    assert (about["calibration"]["fpir"], about["stale"]) == (0.3, "")
+
+
 def test_identify_answers_files_folders_and_stdin_in_order(run, things, tmp_path):
     indexed(run, things)
     inner = tmp_path / "photos" / "below"

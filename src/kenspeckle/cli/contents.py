@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kenspeckle.cli import console, options
+from kenspeckle.cli.opening import opened
 from kenspeckle.errors import SettingError
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Item, Reference
@@ -63,7 +64,7 @@ def add(
         "models.home": home,
         "models.offline": offline,
     }
-    with Gallery.open(settings=options.settings(given), write=True) as gallery:
+    with opened(options.settings(given), write=True) as gallery:
         number = gallery.add(picture, label=label, key=key, variant=variant, metadata=pairs)
         (reference,) = gallery.store.get([number])
         stale, path = gallery.stale, gallery.store.path

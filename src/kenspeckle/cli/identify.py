@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from kenspeckle.cli import console, options, wording
+from kenspeckle.cli.opening import opened
 from kenspeckle.config import Settings
 from kenspeckle.errors import CatalogError, KenspeckleError
 from kenspeckle.gallery import Gallery
@@ -69,8 +70,7 @@ def identify(
         "models.offline": offline,
     }
     settings = options.settings(given)
-    with Gallery.open(settings=settings) as gallery:
-        gallery.embedder  # noqa: B018  a model of another index is refused once, not per photo
+    with opened(settings) as gallery:
         sources = list(listed(photos, settings.image.max_bytes))
         answers = _answers(gallery, sources, settings)
         if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Annotated
 
@@ -139,6 +140,7 @@ def _foretell(job: Job, as_json: bool) -> None:
 
 
 def _index(job: Job, as_json: bool) -> None:
+    start = time.perf_counter()
     with job.opened() as gallery, console.progress("indexed") as tell:
 
         def step(one: Step) -> None:
@@ -150,4 +152,4 @@ def _index(job: Job, as_json: bool) -> None:
     if as_json:
         console.json_line({"index": job.out} | report_data(report))
     else:
-        tell_report(job.out, report, items, references)
+        tell_report(job.out, report, items, references, time.perf_counter() - start)

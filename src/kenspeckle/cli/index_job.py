@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from kenspeckle.gallery import Gallery
 
 SHOWN = 10
 """Names listed of each kind; `--json` lists all."""
+LEAST_SECONDS = 5.0
+"""Time for a calibration that comes without indexing."""
 EVERY = 25
 """Pictures between two progress lines of an `.npz` run."""
 
@@ -84,8 +86,8 @@ class Job:
                 Path(self.out).unlink(missing_ok=True)
 
     def run(self, gallery: Gallery, progress: Progress) -> IndexReport:
-        """Index `source` into an opened gallery."""
-        return gallery.index(
+        """Index `source` into an opened gallery; fit the rule anew if another rate is asked for."""
+        report = gallery.index(
             self.source,
             table=self.table,
             rehash=self.rehash,
@@ -93,6 +95,10 @@ class Job:
             replace_all=self.replace_all,
             progress=progress,
         )
+        fitted, asked = report.calibration, self.settings.identify.fpir
+        if self.settings.index.calibrate and fitted is not None and fitted.fpir != asked:
+            report = replace(report, calibration=gallery.calibrate(seconds=LEAST_SECONDS))
+        return report
 
 
 def index_npz(job: Job) -> None:
@@ -123,8 +129,8 @@ def index_npz(job: Job) -> None:
     tell(f"wrote {job.out}: {count} refs × {width} dims, {size:.1f} KB")
 
 
-def tell_report(out: str, report: IndexReport, items: int, references: int) -> None:
-    """What a run did, for people."""
+def tell_report(out: str, report: IndexReport, items: int, references: int, seconds: float) -> None:
+    """What a run did, for people. `seconds` is how long all of it took, the rule included."""
     counts = [
         f"{count:,} {word}"
         for count, word in (
@@ -159,8 +165,8 @@ def tell_report(out: str, report: IndexReport, items: int, references: int) -> N
     )
     console.line(wording.promise(report.calibration))
     spent = wording.stages(report.stages.seconds)
-    stages = f" (seconds over all callers: {spent})" if spent else ""
-    console.line(f"{report.seconds:.1f} s{stages}.")
+    stages = f" (summed over callers: {spent})" if spent else ""
+    console.line(f"Took {seconds:.1f} s, the pictures {report.seconds:.1f} s of it{stages}.")
 
 
 def _tell_some(title: str, lines: list[str]) -> None:

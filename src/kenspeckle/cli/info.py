@@ -36,7 +36,7 @@ def _rows(found: Info, calibration: Calibration | None) -> list[tuple[str, str]]
         ("references", f"{about.references:,}"),
         ("camera views", f"{found.views:,}"),
         ("vectors", f"{about.vectors:,} × {made_by.width}, {console.size(found.memory)} in memory"),
-        ("model", made_by.model or "not named in the file"),
+        ("model", made_by.model + ("" if made_by.weights else " by its width; none is named")),
         ("weights", made_by.weights or "-"),
         ("head", made_by.head or "none"),
         ("space", made_by.space_id),

@@ -1,0 +1,29 @@
+"""Opening a gallery for a command."""
+
+from __future__ import annotations
+
+from kenspeckle.cli.console import note
+from kenspeckle.config import Settings
+from kenspeckle.gallery import Gallery
+
+
+def opened(settings: Settings, *, write: bool = False) -> Gallery:
+    """The gallery that the settings name, ready to embed: its model is found and fits.
+
+    An index that names no model (every `.npz` of the former system) is taken for one of the model
+    that its width suggests, and that is said. Raises as `Gallery.open`, and SpaceMismatch,
+    ModelError.
+    """
+    gallery = Gallery.open(settings=settings, write=write)
+    try:
+        made_by = gallery.store.manifest.fingerprint
+        if not made_by.weights and not settings.models.name:
+            note(
+                f"{gallery.store.path} names no model; by its {made_by.width} columns it is taken "
+                f"for one of {made_by.model}. Another is named by --model."
+            )
+        gallery.embedder  # noqa: B018  refused here once, not for each picture
+    except BaseException:
+        gallery.close()
+        raise
+    return gallery
