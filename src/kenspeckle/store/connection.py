@@ -179,6 +179,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translate(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged file in its message
+        raise _damaged(path, str(error)) from error
     except OSError as error:
         raise IndexReadOnly(
             str(path), error.strerror or str(error), do="Nothing was changed"
@@ -210,8 +212,12 @@ def _translate(path: Path, error: sqlite3.Error) -> GalleryError:
             f"the disk failed ({error}); what was committed before is kept",
             do="Check the disk and start again",
         )
+    return _damaged(path, str(error))
+
+
+def _damaged(path: Path, found: str) -> IndexCorrupt:
     return IndexCorrupt(
-        str(path), f"damaged ({error})", expected="a whole index file", do="Index anew"
+        str(path), f"damaged ({found})", expected="a whole index file", do="Index anew"
     )
 
 
