@@ -86,7 +86,9 @@ def info(
     if as_json:
         console.json_line(data)
         return
-    shown = {key: value for key, value in data.items() if value not in ("", None, 0, ())}
+    for name in ("cohort_keys", "cohort_sha256"):  # for programs
+        data.pop(name)
+    shown = {key: value for key, value in data.items() if value not in ("", None, 0)}
     recipe = shown.pop("recipe", None) or {}
     shown |= {f"recipe.{key}": value for key, value in recipe.items()}
     console.table(("what", "value"), list(shown.items()))
@@ -108,7 +110,7 @@ def _found(row: ModelRow, chosen: ModelSettings) -> dict[str, Any]:
         "card": str(card) if card else "",
         "general_strangers": "yes, by its cohort" if found.cohort else "no: it has no cohort",
         "commit": locked.commit if locked else "",
-        "licence": row.licence or (locked.licence if locked else ""),
+        "licence": (locked.licence if locked else "") or row.licence,
     }
     if found.width:
         data["width"] = found.width
@@ -169,7 +171,7 @@ def verify(names: Names = None, home: Home = None, as_json: AsJson = False) -> N
 
     chosen = _models(home)
     rows = [table.find(name) for name in names or []]
-    rows = rows or [row for row in files.rows(chosen) if files.installed(row, chosen)]
+    rows = rows or [row for row in files.rows(chosen) if files.verifiable(row, chosen)]
     bad = False
     for row in rows:
         checked = files.verify(row, chosen)
@@ -182,7 +184,7 @@ def verify(names: Names = None, home: Home = None, as_json: AsJson = False) -> N
         elif checked.wrong:
             console.line(f"{row.name}: {'; '.join(checked.wrong)}")
         else:
-            console.line(f"{row.name}: {checked.files} files as they should be")
+            console.line(f"{row.name}: as it should be ({checked.files} checked)")
     if bad:
         raise typer.Exit(1)
 

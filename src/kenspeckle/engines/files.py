@@ -203,6 +203,11 @@ def installed(row: ModelRow, settings: ModelSettings) -> bool:
     return (home(settings) / folder_of(row) / first).is_file()
 
 
+def verifiable(row: ModelRow, settings: ModelSettings) -> bool:
+    """Whether a model is on this machine and has files whose hashes are known."""
+    return row.origin != "made" and installed(row, settings)
+
+
 def card(row: ModelRow, settings: ModelSettings) -> Path | None:
     """The card of an installed model: who made it, of what, under which licence."""
     folders = {"embedded": WEIGHTS, "pack": WEIGHTS, "local": Path(row.source)}

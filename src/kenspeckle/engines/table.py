@@ -56,6 +56,13 @@ _LITE_288 = Recipe(288, mean=LITE_MEAN, std=LITE_STD)
 _LITE_224 = Recipe(224, mean=LITE_MEAN, std=LITE_STD)
 _COHORT = "37f90e1553a60cd3a6bec76d07fd2b4a2fbf6010788f993c4956997e6f3e7f2d"
 
+
+def _hub(name: str, source: str, width: int, licence: str) -> ModelRow:
+    """A checkpoint of a hub, with the licence that its publisher states."""
+    note = "needs the extra torch, and to be pulled"
+    return ModelRow(name, "torch", "hub", source, width=width, licence=licence, note=note)
+
+
 MODELS: tuple[ModelRow, ...] = (
     ModelRow(
         "efflite0-288-gem-w384",
@@ -114,15 +121,15 @@ MODELS: tuple[ModelRow, ...] = (
         card="efflite0-gem-w384.md",
         note="the fast form before quantisation; has no cohort",
     ),
-    ModelRow("clip-vit-b-32", "torch", "hub", "openai/clip-vit-base-patch32", width=512),
-    ModelRow("clip-vit-l-14", "torch", "hub", "openai/clip-vit-large-patch14", width=768),
-    ModelRow("clip-vit-l-14-336", "torch", "hub", "openai/clip-vit-large-patch14-336", width=768),
-    ModelRow("dinov2-small", "torch", "hub", "facebook/dinov2-small", width=384),
-    ModelRow("dinov2-base", "torch", "hub", "facebook/dinov2-base", width=768),
-    ModelRow("dinov2-large", "torch", "hub", "facebook/dinov2-large", width=1024),
-    ModelRow("siglip-base", "torch", "hub", "google/siglip-base-patch16-224", width=768),
-    ModelRow("siglip2-base", "torch", "hub", "google/siglip2-base-patch16-224", width=768),
-    ModelRow("fashion-clip", "torch", "hub", "patrickjohncyh/fashion-clip", width=512),
+    _hub("clip-vit-b-32", "openai/clip-vit-base-patch32", 512, "MIT"),
+    _hub("clip-vit-l-14", "openai/clip-vit-large-patch14", 768, "MIT"),
+    _hub("clip-vit-l-14-336", "openai/clip-vit-large-patch14-336", 768, "MIT"),
+    _hub("dinov2-small", "facebook/dinov2-small", 384, "Apache-2.0"),
+    _hub("dinov2-base", "facebook/dinov2-base", 768, "Apache-2.0"),
+    _hub("dinov2-large", "facebook/dinov2-large", 1024, "Apache-2.0"),
+    _hub("siglip-base", "google/siglip-base-patch16-224", 768, "Apache-2.0"),
+    _hub("siglip2-base", "google/siglip2-base-patch16-224", 768, "Apache-2.0"),
+    _hub("fashion-clip", "patrickjohncyh/fashion-clip", 512, "MIT"),
     ModelRow(
         "dummy",
         "dummy",
@@ -177,7 +184,7 @@ def find(name: str) -> ModelRow:
     if path.is_dir():
         return _folder(path)
     if _is_hub_name(name):
-        return ModelRow(name, "torch", "hub", name)
+        return _hub(name, name, 0, "")
     near = difflib.get_close_matches(key, [*_ROWS, *ALIASES], n=3, cutoff=0.5)
     raise ModelError(
         name,
