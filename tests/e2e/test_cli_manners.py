@@ -70,6 +70,7 @@ def test_each_command_has_help_that_begins_like_the_list(run, name):
         (["index", "a", "--fpir", "2"], "between 0 and 1"),
         (["index", "a", "--callers", "-1"], "0 to 256"),
         (["verify", "--top-confusables", "-1"], "--top-confusables"),
+        (["index", ""], "an empty name"),
         (["config", "zz"], "zz"),
         (["--nope"], "--nope"),
         (["models", "pull", "--nope"], "--nope"),
@@ -157,6 +158,14 @@ def test_a_reader_that_leaves_is_not_an_error_message(run, tmp_path):
     source = f"{sys.executable} -m kenspeckle config | head -c 1"
     done = subprocess.run(["bash", "-c", source], capture_output=True, text=True, cwd=tmp_path)
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line(tmp_path):
+    source = f"{sys.executable} -m kenspeckle config > /dev/full"
+    done = subprocess.run(["bash", "-c", source], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left" in done.stderr
 
 
 def test_ctrl_c_while_a_picture_is_awaited(run, things, tmp_path):

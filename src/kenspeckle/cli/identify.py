@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ import typer
 from kenspeckle.cli import console, options, wording
 from kenspeckle.cli.opening import opened
 from kenspeckle.config import Settings
-from kenspeckle.errors import CatalogError, KenspeckleError
+from kenspeckle.errors import CatalogError, InputError, KenspeckleError
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.decode import SUFFIXES, decode
 from kenspeckle.types import Decision
@@ -74,7 +74,7 @@ def identify(
         sources = list(listed(photos, settings.image.max_bytes))
         answers = _answers(gallery, sources, settings)
         if as_json:
-            done = list(_told(answers))
+            code = _code(_told(answers))
         else:
             with console.progress("identified") as tell:
                 done = []
@@ -83,7 +83,8 @@ def identify(
                     if len(sources) > 1:
                         tell(len(done), len(sources), one.source.name)
             _show(done, top is not None)
-    raise typer.Exit(_code(done))
+            code = _code(done)
+    raise typer.Exit(code)
 
 
 def listed(words: Sequence[str], most: int) -> Iterator[Photo]:
@@ -94,6 +95,8 @@ def listed(words: Sequence[str], most: int) -> Iterator[Photo]:
     for word in words:
         if word == "-":
             yield Photo("stdin", sys.stdin.buffer.read(most + 1))
+        elif not word:
+            yield Photo("(empty)", None, InputError("(empty)", "an empty name", expected="a photo"))
         elif not word.lower().startswith(("http://", "https://")) and Path(word).is_dir():
             yield from _folder(word)
         else:
@@ -178,7 +181,11 @@ def _show_candidates(name: str, decision: Decision) -> None:
         )
 
 
-def _code(done: Sequence[Done[Photo, Decision]]) -> int:
-    if any(one.value is None for one in done):
+def _code(done: Iterable[Done[Photo, Decision]]) -> int:
+    failed = known = False
+    for one in done:
+        failed = failed or one.value is None
+        known = known or (one.value is not None and one.value.known)
+    if failed:
         return FAILED
-    return 0 if any(one.value is not None and one.value.known for one in done) else ALL_UNKNOWN
+    return 0 if known else ALL_UNKNOWN

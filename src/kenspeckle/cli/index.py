@@ -106,6 +106,8 @@ def index(
     settings = options.settings(given)
     if (references is None) == (refs is None) and (references or not settings.index.refs):
         raise typer.BadParameter("name the references once", param_hint="'REFS' / '--refs'")
+    if "" in (references, refs, table):
+        raise typer.BadParameter("an empty name", param_hint="'REFS' / '--refs' / '--table'")
     if refs is not None and naming is None and settings.index.naming == "auto":
         settings = replace(settings, index=replace(settings.index, naming="cards"))
     job = Job(

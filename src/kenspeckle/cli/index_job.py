@@ -156,10 +156,10 @@ def tell_report(out: str, report: IndexReport, items: int, references: int, seco
         [str(error) for _, error in report.failed],
     )
     _tell_some(
-        "Nearly identical pictures of different items (are they one item?):",
+        "Look-alikes, pictures of different items that photos may confuse:",
         [
             f"{pair.a.path} ({pair.a.label}) and {pair.b.path} ({pair.b.label}), "
-            f"cosine {pair.similarity:.3f}"
+            + ("the same file" if pair.identical else f"cosine {pair.similarity:.3f}")
             for pair in report.look_alikes
         ],
     )

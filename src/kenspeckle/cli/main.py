@@ -57,6 +57,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence()
         return FAILED
+    except OSError as error:  # a full disk, a folder that may not be read
+        note(f"{error.filename or 'output'}: {error.strerror or error}")
+        _silence()
+        return FAILED
     return code if isinstance(code, int) else 0
 
 
