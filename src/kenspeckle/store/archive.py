@@ -82,10 +82,10 @@ class Archive:
                 return read_texts(stream.read(), count, f"{self.path}: {name}")
         if kind.kind != "U":
             raise self.corrupt(f"{name} holds {kind} instead of text")
-        try:
-            return [str(text) for text in self.array(name)]
-        except ValueError as error:  # a code point beyond Unicode
-            raise self.corrupt(f"{name} is not text ({error})") from error
+        array = self.array(name)
+        if array.itemsize and int(array.view(f"{kind.byteorder}u4").max(initial=0)) > 0x10FFFF:
+            raise self.corrupt(f"{name} is not Unicode")
+        return [str(text) for text in array]
 
     @contextmanager
     def _member(self, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any], int]]:
