@@ -263,3 +263,28 @@ def test_ctrl_c_keeps_what_is_done(run, things, tmp_path, drawn):
     said = indexed(run, things)
     assert said["added"] + said["unchanged"] == 66
     assert said["unchanged"] > 0
+
+
+def test_addresses_are_fetched_within_limits_or_refused(run, things):
+    indexed(run, things)
+    done = run("identify", "http://127.0.0.1:9/x.jpg", "ftp://example.org/x.jpg", JSON)
+    assert done.returncode == 1
+    said = rows(done.stdout)
+    assert "127.0.0.1" in said[0]["error"]
+    assert all("error" in row for row in said)
+
+
+def test_the_built_in_model_from_folder_to_answer(run, things, tmp_path):
+    environ = {"KENSPECKLE_MODELS_NAME": ""}
+    done = run("index", things, "--no-calibrate", env=environ)
+    assert done.returncode == 0, done.stderr
+    for number in range(6):
+        image = Image.open(things / f"thing_{number}.png").rotate(4, fillcolor=(120, 120, 120))
+        image.resize((500, 500)).save(tmp_path / f"photo_{number}.jpg", quality=80)
+    photos = sorted(tmp_path.glob("photo_*.jpg"))
+    answers = rows(run("identify", *photos, JSON, env=environ).stdout)
+    right = sum(row["label"] == f"thing {number}" for number, row in enumerate(answers))
+    assert right >= 5
+    (about,) = rows(run("info", JSON, env=environ).stdout)
+    assert about["manifest"]["fingerprint"]["model"] == "efflite0-288-gem-w384"
+    assert run("verify", env=environ).returncode == 0

@@ -1,0 +1,103 @@
+"""What the terminal gets: safe text, tables, progress, numbers."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kenspeckle.cli import console
+
+ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
+
+
+@given(ANY_TEXT)
+def test_safe_text_moves_no_cursor_and_can_be_written(text):
+    shown = console.safe(text)
+    shown.encode("utf-8")
+    assert not any(
+        unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in shown
+    )
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "N", "P", "S", "Zs"])))
+def test_text_that_hides_nothing_stays_as_it_is(text):
+    assert console.safe(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31m", "a\\x1b[31m"),
+        ("two\nlines\t", "two\\x0alines\\x09"),
+        ("caf\udce9.jpg", "caf\\xe9.jpg"),
+        ("\ud800", "\\ud800"),
+        ("gpj.\u202e", "gpj.\\u202e"),
+        ("\u2028", "\\u2028"),
+        ("Ünïcode – 日本 ✓", "Ünïcode – 日本 ✓"),
+        (3, "3"),
+    ],
+)
+def test_safe(text, shown):
+    assert console.safe(text) == shown
+
+
+def test_a_table_in_a_pipe_is_aligned_lines(capsys):
+    console.table(("name", "n"), [("a", 1), ("long\nname", 22)])
+    assert capsys.readouterr().out.splitlines() == [
+        "name          n",
+        "a             1",
+        "long\\x0aname  22",
+    ]
+
+
+def test_an_empty_table_is_its_head(capsys):
+    console.table(("name", "n"), [])
+    assert capsys.readouterr().out == "name  n\n"
+
+
+@given(ANY_TEXT)
+def test_json_lines_hold_any_text(text):
+    written: list[str] = []
+
+    class Out:
+        write = staticmethod(written.append)
+        flush = staticmethod(lambda: None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", Out)
+        console.json_line({"name": text})
+    (line,) = written
+    assert line.isascii()
+    assert line.endswith("\n")
+    assert line.count("\n") == 1
+    assert json.loads(line)["name"].encode("utf-16", "surrogatepass") == text.encode(
+        "utf-16", "surrogatepass"
+    )
+
+
+def test_progress_in_a_pipe_is_few_lines(capsys, monkeypatch):
+    now = iter([0.0, *(step * 0.5 for step in range(1, 11))])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    with console.progress("indexed") as tell:
+        for done in range(1, 11):
+            tell(done, 10, "a.jpg")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["indexed 4 of 10", "indexed 8 of 10", "indexed 10 of 10"]
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KB"),
+        (3 << 20, "3.0 MB"),
+        (5 << 30, "5.0 GB"),
+    ],
+)
+def test_size(count, shown):
+    assert console.size(count) == shown
