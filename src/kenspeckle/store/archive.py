@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,8 @@ class Archive:
         allowed = min(MAX_MEMBER, max(_ROOM, MAX_RATIO * info.compress_size))
         if info.file_size > allowed or info.flag_bits & 1:
             raise self.corrupt(f"{name} would unpack to {info.file_size} bytes")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise self.corrupt(f"{name} is packed by method {info.compress_type}")
         try:
             with self._archive.open(info) as stream:
                 shape, kind = _header(stream)
@@ -104,7 +107,7 @@ class Archive:
                 yield stream, shape, kind, info.file_size - stream.tell()
         except (ValueError, EOFError, TypeError, zipfile.BadZipFile, OSError) as error:
             raise self.corrupt(f"{name} cannot be read ({error})") from error
-        except (NotImplementedError, RuntimeError, MemoryError) as error:
+        except (NotImplementedError, RuntimeError, MemoryError, zlib.error) as error:
             raise self.corrupt(f"{name} cannot be read ({error or 'no memory'})") from error
 
 
