@@ -12,7 +12,7 @@ import pytest
 from kenspeckle.errors import KenspeckleError, PictureError
 from kenspeckle.types import Float32
 from kenspeckle.vectors.gather import Gather
-from kenspeckle.vectors.pipeline import StageTimes, pooled, timed
+from kenspeckle.vectors.pipeline import WINDOW, StageTimes, pooled, timed
 
 
 def threads() -> int:
@@ -48,7 +48,9 @@ def test_each_fails_alone() -> None:
     assert isinstance(done[3].error, PictureError)
     assert type(done[5].error) is KenspeckleError
     assert "ZeroDivisionError" in str(done[5].error)
-    assert isinstance(done[5].error.__cause__, ZeroDivisionError)
+    for one in (done[3], done[5]):  # a traceback would keep what the frames held
+        assert one.error is not None
+        assert one.error.__traceback__ is one.error.__cause__ is one.error.__context__ is None
 
 
 def test_no_more_in_flight_than_the_window() -> None:
@@ -67,7 +69,7 @@ def test_no_more_in_flight_than_the_window() -> None:
         with lock:
             taken += 1
     assert (drawn, taken) == (200, 200)
-    assert most <= 2 * 3 + 1
+    assert most <= WINDOW * 3 + 1
 
 
 def test_closing_early_starts_no_more() -> None:
@@ -77,7 +79,7 @@ def test_closing_early_starts_no_more() -> None:
     results.close()  # type: ignore[attr-defined]
     count = len(begun)
     time.sleep(0.02)
-    assert len(begun) == count <= 10
+    assert len(begun) == count <= WINDOW * 2 + 2
     assert threads() == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from kenspeckle.engines.files import ModelFiles
-from kenspeckle.engines.table import ModelRow
+from kenspeckle.engines.table import MODELS, ModelRow
 from kenspeckle.types import Float32
 
 
@@ -44,4 +44,7 @@ def load(row: ModelRow, files: ModelFiles, device: str = "cpu") -> Engine:
         return TorchModel(files.weights, side=side, device=device)
     from kenspeckle.engines.onnx_session import OnnxModel
 
-    return OnnxModel(files.weights, sha256=files.sha256, side=side, device=device)
+    known = files.sha256 in {one.sha256 for one in MODELS}
+    return OnnxModel(
+        files.weights, sha256=files.sha256, side=side, device=device, foreign=not known
+    )

@@ -53,7 +53,8 @@ class OnnxModel:
     """One loaded network. `run` may be called from many threads at once.
 
     The bytes whose `sha256` is checked are the bytes that are loaded; nothing outside the file is
-    read. `side` is needed where the file leaves it open.
+    read (a `foreign` file, one that no table knows, is looked through for that). `side` is needed
+    where the file leaves it open.
 
     Raises ModelError for a file that is another one than expected, damaged, or not a network from
     one square RGB picture to one row of features.
@@ -67,6 +68,7 @@ class OnnxModel:
         side: int = 0,
         threads: int = _threads.INTRA_OP,
         device: str = "cpu",
+        foreign: bool = True,
     ) -> None:
         name = provider(device)
         data = path.read_bytes()
@@ -78,7 +80,8 @@ class OnnxModel:
                 expected=f"{sha256[:16]}…",
                 do="The file is damaged or is another one; install or pull it anew",
             )
-        check_self_contained(data, str(path))
+        if foreign:
+            check_self_contained(data, str(path))
         self._thing = str(path)
         self._session: Any = _session(data, name, threads, self._thing)
         # A provider that fails to start is replaced by the CPU inside the runtime: ask it.

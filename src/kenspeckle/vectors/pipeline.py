@@ -17,6 +17,9 @@ from kenspeckle.errors import KenspeckleError
 S = TypeVar("S")
 R = TypeVar("R")
 
+WINDOW = 8
+"""Sources waiting for each caller: one large picture must not leave the other callers idle."""
+
 
 class StageTimes:
     """Seconds and counts per stage, added up over all callers. Safe to share between threads.
@@ -92,10 +95,10 @@ def _one(source: S, work: Callable[[S], R], stop: threading.Event) -> Done[S, R]
 def pooled(sources: Iterable[S], work: Callable[[S], R], callers: int = 0) -> Iterator[Done[S, R]]:
     """Do `work` on every source by `callers` threads (0: one a core); yield results in order.
 
-    At most `2 × callers` sources are in flight or wait to be taken, so memory does not grow with
-    their number; sources are read as they are needed. An error of one source is its result, and the
-    others go on. Closing the iterator, or an interrupt, finishes the work in hand and starts
-    no more.
+    `callers` sources are worked on and at most `WINDOW` times as many wait, done or not begun, so
+    memory does not grow with their number; sources are read as they are needed. An error of one
+    source is its result, and the others go on. Closing the iterator, or an interrupt, finishes the
+    work in hand and starts no more.
     """
     count = _threads.callers(callers)
     window: deque[Future[Done[S, R]]] = deque()
@@ -104,7 +107,7 @@ def pooled(sources: Iterable[S], work: Callable[[S], R], callers: int = 0) -> It
     try:
         for source in sources:
             window.append(pool.submit(_one, source, work, stop))
-            if len(window) >= 2 * count:
+            if len(window) >= WINDOW * count:
                 yield window.popleft().result()
         while window:
             yield window.popleft().result()
