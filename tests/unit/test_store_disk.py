@@ -61,6 +61,12 @@ def sql(path: Path, *statements: str, values: tuple[object, ...] = ()) -> None:
 
 def test_one_file_is_left_behind(path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["gallery.ken"]
+    before = path.read_bytes()
+    with open_store(path) as first, open_store(path) as second:
+        assert len(first) == len(second) == 20
+    peek(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == ["gallery.ken"]
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def _check_magic(path: Path) -> None:
 
 
 def _open_for_writing(path: Path, wait: float) -> sqlite3.Connection:
-    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+    if not _may_write(path):
         raise IndexReadOnly(
             str(path), "the file or its folder cannot be written", do="Change its permissions"
         )
@@ -113,9 +113,18 @@ def _open_for_writing(path: Path, wait: float) -> sqlite3.Connection:
     return connection
 
 
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
 def _open_for_reading(path: Path, wait: float) -> sqlite3.Connection:
-    """Open for reading; where nothing may be written at all, as a file that does not change."""
-    connection = _connect(path, "mode=ro", wait)
+    """Open for reading; where nothing may be written at all, as a file that does not change.
+
+    Where something may be, the connection could write, so that the last one to close takes
+    SQLite's helper files along, but is told not to change anything.
+    """
+    connection = _connect(path, "mode=rw" if _may_write(path) else "mode=ro", wait)
+    connection.execute("PRAGMA query_only = ON")
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
