@@ -85,11 +85,10 @@ def _one(source: S, work: Callable[[S], R], stop: threading.Event) -> Done[S, R]
         return Done(source, work(source))
     except KenspeckleError as error:
         failed = error
-        failed.__cause__ = failed.__context__ = None
     except Exception as cause:  # a picture fails alone, whatever it fails of
         failed = KenspeckleError(str(source), f"{type(cause).__name__}: {cause}")
-        failed.__cause__ = cause.with_traceback(None)
     # A traceback would keep the frames it passed, and the bytes of every failed picture with them.
+    failed.__cause__ = failed.__context__ = None
     return Done(source, None, failed.with_traceback(None))
 
 
