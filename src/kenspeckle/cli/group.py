@@ -171,6 +171,17 @@ def describe(params: Sequence[Any], context: Any) -> tuple[list[tuple[str, str]]
 class _Help:
     """Help in our words: arguments and options by their own names, without Python's types."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What follows the name in a line of use: `[OPTIONS] PHOTO...`."""
+        me: Any = self
+        pieces = ["[OPTIONS]"]
+        for param in me.get_params(ctx):
+            if param.param_type_name == "argument":
+                word = param.metavar or param.name.upper()
+                word = word if param.required else f"[{word}]"
+                pieces.append(word + ("..." if param.nargs != 1 else ""))
+        return pieces + (["COMMAND [ARGS]..."] if isinstance(me, TyperGroup) else [])
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, options and, for a group, its commands."""
         me: Any = self
