@@ -112,6 +112,22 @@ def test_reduced_keeps_small_pictures_as_they_are() -> None:
     assert reduced(camera(1200, 1300), 288).size == (600, 650)
 
 
+@pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
+@pytest.mark.parametrize("size", [(401, 307), (307, 403), (129, 130), (100, 90), (1, 9000)])
+def test_reduced_by_the_caller_is_the_same(fit: str, size: tuple[int, int]) -> None:
+    """`index` reduces once for vector, thumbnail and views; `identify` hands in the whole photo."""
+    picture = camera(*size)
+    recipe = Recipe(32, fit)  # type: ignore[arg-type]
+    early = tensor(reduced(picture, recipe.side), recipe, full=picture.size)
+    assert np.array_equal(early, tensor(picture, recipe))
+
+
+def test_a_size_that_does_not_fit_is_not_believed() -> None:
+    picture = camera(150, 120)
+    recipe = Recipe(32)
+    assert np.array_equal(tensor(picture, recipe, full=(9999, 777)), tensor(picture, recipe))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1153, 1500), (1701, 1301), (2309, 1733), (4032, 3024)])
 def test_reduction_is_within_the_grain_of_the_model(size: tuple[int, int]) -> None:

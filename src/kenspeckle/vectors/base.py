@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from kenspeckle.vectors.pipeline import StageTimes
+    from kenspeckle.vectors.preprocess import Size
 
 
 class Embedder(Protocol):
@@ -43,8 +44,14 @@ class Embedder(Protocol):
     def cohort(self) -> Float32 | None:
         """Unit rows `(C, D)` of unrelated pictures, or None when the model has none."""
 
-    def vector(self, image: Image, times: StageTimes | None = None) -> Float32:
-        """The unit vector `(D,)` of one picture in mode RGB."""
+    def vector(
+        self, image: Image, times: StageTimes | None = None, full: Size | None = None
+    ) -> Float32:
+        """The unit vector `(D,)` of one picture in mode RGB.
+
+        `full` is the size before `reduced`, for a picture that was reduced already: the vector is
+        then that of the picture before.
+        """
 
     def vectors(self, images: Sequence[Image], times: StageTimes | None = None) -> Float32:
         """Unit rows `(N, D)`, in the order of the pictures."""

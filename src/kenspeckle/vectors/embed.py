@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from kenspeckle.vectors.pipeline import StageTimes
+    from kenspeckle.vectors.preprocess import Size
 
 DEFAULTS = ModelSettings()
 
@@ -90,10 +91,12 @@ class ModelEmbedder:
         rows = read_cohort(path, row.cohort_keys, row.cohort_sha256)
         return self._head.apply(rows) if self._head else rows
 
-    def vector(self, image: Image, times: StageTimes | None = None) -> Float32:
+    def vector(
+        self, image: Image, times: StageTimes | None = None, full: Size | None = None
+    ) -> Float32:
         """See `Embedder`."""
         engine = self._loaded()
-        planes = tensor(image, self._files.recipe, times)
+        planes = tensor(image, self._files.recipe, times, full)
         with timed(times, "model"):
             raw = self._gather.row(planes)[None] if self._gather else engine.run(planes[None])
             row: Float32 = self._unit(raw)[0]

@@ -8,6 +8,9 @@ from PIL import Image
 from kenspeckle.types import Float32, Recipe
 from kenspeckle.vectors.pipeline import StageTimes, timed
 
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -21,7 +24,7 @@ LARGEST = 100_000_000
 """Most pixels of a letterbox square; a longer picture is reduced first whatever the recipe says."""
 
 
-def factor(size: tuple[int, int], side: int) -> int:
+def factor(size: Size, side: int) -> int:
     """The largest whole factor of reduction that keeps the short side at least 2 × `side`.
 
     >>> factor((1024, 768), 288), factor((4000, 3000), 288), factor((100, 100), 288)
@@ -34,64 +37,85 @@ def reduced(image: Image.Image, side: int) -> Image.Image:
     """The picture box-reduced by `factor`; the picture itself where that is 1.
 
     Averaging whole boxes of pixels first costs a fraction of resampling all of them; what is left
-    keeps twice the detail that the target can show.
+    keeps twice the detail that the target can show. Whoever hands the result on to a model says
+    what size it had, since its last column and row may stand for less than a whole box.
     """
     by = factor(image.size, side)
     return image.reduce(by) if by > 1 else image
 
 
-def _size(image: Image.Image, recipe: Recipe) -> tuple[int, int]:
-    """Width and height at which the recipe wants the picture, before a crop."""
-    if recipe.fit != "crop":
-        return recipe.side, recipe.side
-    width, height = image.size
-    short, target = min(image.size), recipe.short or recipe.side
-    return int(target * width / short), int(target * height / short)
+def _by(full: Size, recipe: Recipe) -> int:
+    """The factor by which a recipe reduces a picture of this size."""
+    target = recipe.short or recipe.side
+    square = max(full)
+    if recipe.fit == "letterbox" and square * square > LARGEST:
+        return factor((square, square), target)
+    return factor(full, target) if recipe.reduce else 1
 
 
-def _middle(image: Image.Image, recipe: Recipe) -> Image.Image:
-    """Before a crop: the middle of a picture so long that resizing all of it would be a waste."""
-    width, height = image.size
-    long = LONGEST * min(image.size)
-    if recipe.fit != "crop" or max(image.size) <= long:
-        return image
-    left, top = max(0, (width - long) // 2), max(0, (height - long) // 2)
-    return image.crop((left, top, min(width, left + long), min(height, top + long)))
+def _over(full: Size, by: int) -> Size:
+    """Size of a picture after reduction: Pillow keeps the boxes that are not whole."""
+    return -(-full[0] // by), -(-full[1] // by)
 
 
-def _padded(image: Image.Image, square: int, fill: int) -> Image.Image:
-    """The picture in the middle of a square, offsets rounded down."""
-    canvas = Image.new("RGB", (square, square), (fill,) * 3)
-    canvas.paste(image, ((square - image.width) // 2, (square - image.height) // 2))
-    return canvas
+def _cropped(source: Image.Image, full: Size, by: int, recipe: Recipe) -> Image.Image:
+    """Short side to the target, then the centre square, rounded as CLIP's own transform does."""
+    long = LONGEST * min(source.size)
+    if max(source.size) > long:  # the crop would cut all of the rest off
+        width, height = source.size
+        left, top = max(0, (width - long) // 2), max(0, (height - long) // 2)
+        source = source.crop((left, top, min(width, left + long), min(height, top + long)))
+        full = (source.width * by, source.height * by)
+    side, short, target = recipe.side, min(full), recipe.short or recipe.side
+    size = (int(target * full[0] / short), int(target * full[1] / short))
+    source = _resized(source, size, full, by, recipe)
+    left, top = (round((length - side) / 2) for length in size)
+    return source.crop((left, top, left + side, top + side))
 
 
-def fitted(image: Image.Image, recipe: Recipe, times: StageTimes | None = None) -> Image.Image:
+def _padded(source: Image.Image, full: Size, by: int, fill: int) -> tuple[Image.Image, Size]:
+    """The picture in the middle of a square, offsets rounded down; the square before reduction."""
+    square = (max(full), max(full))
+    if full[0] == full[1]:
+        return source, full
+    canvas = Image.new("RGB", _over(square, by), (fill,) * 3)
+    left, top = (canvas.width - source.width) // 2, (canvas.height - source.height) // 2
+    canvas.paste(source, (left, top))
+    return canvas, square
+
+
+def _resized(source: Image.Image, size: Size, full: Size, by: int, recipe: Recipe) -> Image.Image:
+    """The reduced picture at `size`; the resampler is told the true size over the factor."""
+    if full == size and by == 1:
+        return source
+    return source.resize(size, _FILTERS[recipe.resample], (0, 0, full[0] / by, full[1] / by))
+
+
+def fitted(
+    image: Image.Image,
+    recipe: Recipe,
+    times: StageTimes | None = None,
+    full: Size | None = None,
+) -> Image.Image:
     """The picture as the model sees it: `side` × `side`, RGB.
 
-    Where it is reduced first, the last column and row of the reduced picture may stand for less
-    than a whole box: the resampler is told the true size over the factor, not the rounded one.
+    `full` is the size that a picture handed in after `reduced` had before; the result is the same
+    as that of the picture before.
     """
-    with timed(times, "reduce"):
-        image = _middle(image, recipe)
-        size, full = _size(image, recipe), image.size
-        boxed = recipe.fit == "letterbox" and image.width != image.height
-        if boxed:
-            full = (max(full), max(full))
-        by = 1
-        if recipe.reduce or (boxed and full[0] * full[1] > LARGEST):
-            by = factor(full, recipe.short or recipe.side)
-        source = image.reduce(by) if by > 1 else image
-        if boxed:
-            source = _padded(source, -(-full[0] // by), recipe.fill)
+    with timed(times if full is None else None, "reduce"):
+        by = _by(full or image.size, recipe)
+        if full is not None and image.size == _over(full, by):
+            source = image
+        else:
+            full = image.size
+            by = _by(full, recipe)
+            source = image.reduce(by) if by > 1 else image
     with timed(times, "resize"):
-        if full != size:
-            box = (0, 0, full[0] / by, full[1] / by)
-            source = source.resize(size, _FILTERS[recipe.resample], box)
-        if recipe.fit == "crop":  # rounded as CLIP's own transform does
-            left, top = (round((length - recipe.side) / 2) for length in size)
-            source = source.crop((left, top, left + recipe.side, top + recipe.side))
-    return source
+        if recipe.fit == "crop":
+            return _cropped(source, full, by, recipe)
+        if recipe.fit == "letterbox":
+            source, full = _padded(source, full, by, recipe.fill)
+        return _resized(source, (recipe.side, recipe.side), full, by, recipe)
 
 
 def normalised(image: Image.Image, recipe: Recipe) -> Float32:
@@ -105,8 +129,13 @@ def normalised(image: Image.Image, recipe: Recipe) -> Float32:
     return planes
 
 
-def tensor(image: Image.Image, recipe: Recipe, times: StageTimes | None = None) -> Float32:
+def tensor(
+    image: Image.Image,
+    recipe: Recipe,
+    times: StageTimes | None = None,
+    full: Size | None = None,
+) -> Float32:
     """The input of a model for one picture in mode RGB: `(3, side, side)` float32, contiguous."""
-    square = fitted(image, recipe, times)
+    square = fitted(image, recipe, times, full)
     with timed(times, "resize"):
         return normalised(square, recipe)
