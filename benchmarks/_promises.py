@@ -119,12 +119,14 @@ def lines(promises: dict[str, Any]) -> list[str]:
     for name, table in promises.items():
         for rate, rules in table[QUICK].items():
             row = {key: np.array(values) for key, values in rules["both"].items()}
+            lost = int(np.isnan(row["ece"]).sum())
             found.append(
                 f"quick calibration, {name}, asked {rate}: promised {row['promised'].mean():.1%}, "
                 f"strangers named {row['fpir'].mean():.1%} "
                 f"({row['fpir'].min():.1%}–{row['fpir'].max():.1%} over the draws), "
                 f"known named rightly {row['tpir'].mean():.1%}, wrongly "
-                f"{row['wrong name'].mean():.1%}; confidence: ECE {row['ece'].mean():.2f}, "
-                f"Brier {row['brier'].mean():.2f}"
+                f"{row['wrong name'].mean():.1%}; confidence: ECE {np.nanmean(row['ece']):.2f}, "
+                f"Brier {np.nanmean(row['brier']):.2f}"
+                + (f", none in {lost} of {len(row['ece'])} draws" if lost else "")
             )
     return found

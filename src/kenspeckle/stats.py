@@ -153,7 +153,9 @@ def wilson(successes: float, trials: int) -> tuple[float, float]:
     centre = p + square / (2 * trials)
     spread = Z95 * math.sqrt(p * (1 - p) / trials + square / (4 * trials * trials))
     scale = 1 + square / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # Rounding must not push an end past the rate itself, or past 0 and 1.
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return min(max(0.0, low), p), max(min(1.0, high), p)
 
 
 def supported_rate(trials: int) -> float:

@@ -105,7 +105,7 @@ def test_a_calibrated_answer_gives_its_rule_and_runner_up(make: Callable[..., St
     assert 0.5 < (answer.confidence or 0) < 1
     text = " | ".join(answer.reasons)
     assert "above the threshold 0.100, fitted for FPIR 5 %" in text
-    assert "strangers like your items (120 trials of 60 items)" in text
+    assert "5 % of strangers like your items (60 items, 120 views)" in text
     assert "to runner-up B" in text
     assert [c.key for c in answer.candidates] == ["a", "b"]
 

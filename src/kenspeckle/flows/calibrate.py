@@ -12,10 +12,12 @@ import datetime
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from kenspeckle import _threads
 from kenspeckle.catalog.entry import on_disk
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode
@@ -41,7 +43,7 @@ SEED = 1_000_003
 WANTED = 200
 """Views that are made of a small gallery; a large one gets `LEAST_EACH` an item, time allowing."""
 LEAST_EACH, MOST_EACH = 2, 10
-VIEWS_SHARE = 0.8
+VIEWS_SHARE = 0.6
 """Share of the time for views; the rest searches the cohort."""
 BLOCK = 64
 """Queries searched at once: keeps the products small."""
@@ -276,6 +278,7 @@ def _general(
     drawn = np.random.default_rng(seed).permutation(len(cohort))
     drawn = drawn[: len(drawn) - len(drawn) % regions].astype(np.int64)
     parts: list[Trials] = []
+    search = partial(opened.store.search, threads=_threads.callers(opened.settings.index.callers))
     step = max(1, 4 * BLOCK // regions) * regions
     for first in range(0, len(drawn), step):
         if first and time.monotonic() >= deadline:
@@ -284,7 +287,7 @@ def _general(
         rows = cohort[own]
         owner = np.repeat(np.arange(len(own) // regions), regions)
         items = first // regions + np.arange(len(own) // regions)
-        found = reach(opened.store.search, rows, len(opened.store))
+        found = reach(search, rows, len(opened.store))
         near = cohort_level(rows, cohort, own)
         trials = judge(kind, found, near, owner, items)
         parts.append(Trials(trials.scores, trials.items, np.zeros(len(trials), bool)))

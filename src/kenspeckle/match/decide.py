@@ -15,7 +15,7 @@ import numpy as np
 
 from kenspeckle.match.aggregate import Floats, Leaders, leaders, score, usual_score
 from kenspeckle.store.base import Hits, Store
-from kenspeckle.types import Calibration, Candidate, Decision, Region
+from kenspeckle.types import Calibration, Candidate, Decision, Promise, Region
 
 
 def decide(
@@ -153,18 +153,22 @@ def _verdict(value: float, calibration: Calibration | None, known: bool) -> list
         f"score {value:.3f} ({calibration.score}) {side} the threshold "
         f"{calibration.threshold:.3f}, fitted for FPIR {_percent(calibration.fpir)}"
     ]
-    promises = [
-        f"{_percent(p.fpir)} of strangers {_strangers(p.strangers)} "
-        f"({p.trials:,} trials of {p.items:,} items)"
-        for p in calibration.promises
-    ]
-    if promises:
-        reasons.append(f"named at that threshold: {', '.join(promises)}")
+    if calibration.promises:
+        told = ", ".join(_promise(promise) for promise in calibration.promises)
+        reasons.append(f"at that threshold are named: {told}")
     return reasons
 
 
-def _strangers(kind: str) -> str:
-    return {"given": "as given", "general": "in general"}.get(kind, kind)
+def _promise(promise: Promise) -> str:
+    """What is promised, for whom, and on what: the quick calibration knows camera views only."""
+    rate = _percent(promise.fpir)
+    if promise.strangers == "general":
+        return f"{rate} of strangers in general ({promise.trials:,} unrelated pictures)"
+    if promise.strangers == "given":
+        return f"{rate} of the strangers given ({promise.items:,} items, {promise.trials:,} photos)"
+    return (
+        f"{rate} of strangers like your items ({promise.items:,} items, {promise.trials:,} views)"
+    )
 
 
 def _percent(rate: float) -> str:
