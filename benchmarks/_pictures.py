@@ -104,7 +104,7 @@ def synthetic_index(path: Path, count: int, seed: int = 0) -> None:
             )
         promise = Promise("general", 0.01, 0.006, 0.014, 2723, 2723)
         rule = Calibration(
-            score="margin+cohort",
+            score="margin",
             threshold=0.1,
             slope=20.0,
             intercept=-2.0,
