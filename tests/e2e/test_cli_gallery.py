@@ -265,6 +265,20 @@ def test_ctrl_c_keeps_what_is_done(run, things, tmp_path, drawn):
     assert said["unchanged"] > 0
 
 
+def test_a_table_names_items_and_its_columns_come_back(run, things, tmp_path):
+    lines = ["key,label,variant,path,shelf"]
+    lines += [f"k{n // 2},Thing {n // 2},{'ab'[n % 2]},thing_{n}.png,{n}" for n in range(6)]
+    (things / "list.csv").write_text("\n".join(lines))
+    assert indexed(run, things / "list.csv")["added"] == 6
+    (answer,) = rows(run("identify", things / "thing_3.png", JSON).stdout)
+    assert (answer["key"], answer["label"], answer["variant"]) == ("k1", "Thing 1", "b")
+    assert answer["candidates"][0]["metadata"]["shelf"] == "3"
+    assert "of 6 references, seed 0" in run("verify").stdout
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    other = ["--table", "table.csv", "--out", "other.ken"]
+    assert indexed(run, things, *other)["added"] == 6
+
+
 def test_addresses_are_fetched_within_limits_or_refused(run, things):
     indexed(run, things)
     done = run("identify", "http://127.0.0.1:9/x.jpg", "ftp://example.org/x.jpg", JSON)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from kenspeckle.catalog.entry import on_disk
+from kenspeckle.catalog.entry import base_of, on_disk
 from kenspeckle.cli import console, options
-from kenspeckle.config import ImageSettings
+from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, InputError, KenspeckleError
 from kenspeckle.evaluate.perturbed import PerturbedResult, judge
 from kenspeckle.evaluate.verify import VerifyReport
@@ -63,7 +62,7 @@ def verify(
     with Gallery.open(settings=settings) as gallery:
         ids, references = _own_rows(gallery)
         rows = gallery.store.rows(ids)
-        photographed, why = _photographed(gallery, rows, references, perturbed, settings.image)
+        photographed, why = _photographed(gallery, rows, references, perturbed, settings)
     names = [_name(reference) for reference in references]
     keys = [reference.key for reference in references]
     report = check(rows, names, keys, top=top_confusables, perturbed=photographed)
@@ -94,17 +93,17 @@ def _photographed(
     rows: Float32,
     references: list[Reference],
     count: int,
-    limits: ImageSettings,
+    settings: Settings,
 ) -> tuple[PerturbedResult | None, str]:
     """A camera view of up to `count` references, judged; or why there is none."""
     if not count:
         return None, "not asked for"
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
-    folder = Path(gallery.store.manifest.refs or ".")
+    folder = base_of(gallery.store.manifest.refs or settings.index.refs)
     queries, sources = [], []
     for row in chosen:
         try:
-            picture = decode(on_disk(folder, references[row].path), limits=limits)
+            picture = decode(on_disk(folder, references[row].path), limits=settings.image)
         except InputError:
             continue
         (view,) = camera_views(picture.image, 1, SEED + int(row))
