@@ -49,6 +49,8 @@ def test_verify(home: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "efflite0-288-gem-w384: as it should be (2 checked)" in capsys.readouterr().out
     assert run(["models", "verify", "clip", "--home", home]) == 1
     assert "models pull" in capsys.readouterr().err
+    assert run(["models", "verify", "mine.onnx", "--home", home]) == 1
+    assert "a file of yours" in capsys.readouterr().err
 
 
 def test_verify_names_a_damaged_file(

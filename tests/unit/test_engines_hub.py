@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from kenspeckle.cli.main import run
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import files, hub, table
 from kenspeckle.engines.lock import read_lock
@@ -246,6 +247,28 @@ def test_what_cannot_be_fetched_is_one_sentence(
 def test_nobody_answers(settings: ModelSettings) -> None:
     with pytest.raises(ModelMissing, match="could not be fetched"):
         hub.pull(table.find(NAME), settings, endpoint="http://127.0.0.1:9")
+
+
+def test_from_the_command_line(
+    fake: FakeHub, settings: ModelSettings, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    home = ["--home", settings.home]
+    assert run(["models", "pull", NAME, "--endpoint", fake.url, *home]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{NAME}: installed\n"
+    assert "4 files" in captured.err
+    assert run(["models", "list", *home]) == 0
+    assert NAME in capsys.readouterr().out
+    assert run(["models", "info", NAME, *home, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["commit"], data["licence"], data["width"]) == (fake.head, "mit", 24)
+    bundle = str(tmp_path / "bundle.zip")
+    assert run(["models", "pack", bundle, NAME, *home]) == 0
+    there = ["--home", str(tmp_path / "there"), "--offline"]
+    assert run(["models", "pull", NAME, "--from-pack", bundle, *there]) == 0
+    assert run(["models", "verify", NAME, *there[:2]]) == 0
+    (tmp_path / "there" / "someone--tiny-model" / "config.json").write_text("{}")
+    assert run(["models", "verify", NAME, *there[:2]]) == 1
 
 
 def test_a_model_that_was_not_pulled_names_the_command(settings: ModelSettings) -> None:

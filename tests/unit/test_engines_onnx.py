@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import files, table
@@ -129,6 +132,18 @@ def test_damaged_files_are_refused(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(ModelError):
         OnnxModel(path)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 5000), value=st.integers(0, 255))
+def test_a_changed_byte_is_an_error_of_ours_or_none(tmp_path: Path, at: int, value: int) -> None:
+    path = tmp_path / "net.onnx"
+    if not path.exists():
+        network(path)
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] = value
+    with contextlib.suppress(ModelError):
+        check_self_contained(bytes(data), "net")
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kenspeckle._foreign.checkpoint import read_checkpoint
 from kenspeckle._foreign.unpickle import restricted_load
@@ -152,6 +155,16 @@ def test_foreign_globals_are_named_and_not_executed(tmp_path: Path, protocol: in
 def test_hostile_streams_are_refused(stream: bytes) -> None:
     with pytest.raises(UnsafeFile):
         restricted_load(stream, {}, "stream")
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=60), st.integers(0, 300), st.integers(0, 255))
+def test_no_stream_does_anything_but_load_or_be_refused(tail: bytes, at: int, value: int) -> None:
+    good = bytearray(pickle.dumps({"a": [1, 2.5, "text", ("t", None)]}, 4))
+    good[at % len(good)] = value
+    for stream in (bytes(good), bytes(good[: at % len(good)]) + tail, tail):
+        with contextlib.suppress(UnsafeFile):
+            restricted_load(stream, {}, "stream")
 
 
 def test_what_is_allowed_cannot_be_changed() -> None:

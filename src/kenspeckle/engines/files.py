@@ -219,8 +219,13 @@ def card(row: ModelRow, settings: ModelSettings) -> Path | None:
 def verify(row: ModelRow, settings: ModelSettings) -> Checked:
     """Read every file of an installed model and compare it with the hash it should have.
 
-    Raises ModelMissing when the model is not installed.
+    Raises ModelMissing when the model is not installed, ModelError for a local file, of which
+    nobody knows what it should be.
     """
+    if row.origin == "local":
+        raise ModelError(
+            row.source, "a file of yours", expected="a model whose hash stands in the table or lock"
+        )
     if not installed(row, settings):
         raise _missing(row, settings)
     if row.origin == "hub":
