@@ -73,6 +73,12 @@ def test_fixed_and_free_shapes(tmp_path: Path, shape: tuple[Any, ...]) -> None:
     assert (model.width, model.side, model.device) == (3, 16, "cpu")
 
 
+def test_pictures_of_another_side_are_an_error_of_ours(tmp_path: Path) -> None:
+    model = OnnxModel(network(tmp_path / "net.onnx"))
+    with pytest.raises(ModelError, match="the network failed"):
+        model.run(np.zeros((1, 3, 20, 20), np.float32))
+
+
 def test_width_that_the_file_leaves_open(tmp_path: Path) -> None:
     path = network(tmp_path / "net.onnx", out=("batch", "features"))
     assert OnnxModel(path).width == 3

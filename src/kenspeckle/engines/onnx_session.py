@@ -96,7 +96,10 @@ class OnnxModel:
             raise ModelError(self._thing, "closed", expected="an open model")
         if self._single and len(batch) > 1:
             return np.concatenate([self.run(row[None]) for row in batch])
-        (rows,) = self._session.run([self._output], {self._input: batch})
+        try:
+            (rows,) = self._session.run([self._output], {self._input: batch})
+        except Exception as error:  # the runtime raises its own unrelated kinds
+            raise ModelError(self._thing, f"the network failed ({_first(error)})") from error
         features: Float32 = rows.reshape(len(batch), -1)
         return features
 
@@ -121,8 +124,11 @@ def _session(data: bytes, name: str, threads: int, thing: str) -> Any:
             data, options, providers=list(dict.fromkeys([name, PROVIDERS["cpu"]]))
         )
     except Exception as error:  # the runtime raises its own unrelated kinds
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(thing, f"ONNX Runtime refuses it ({first})") from error
+        raise ModelError(thing, f"ONNX Runtime refuses it ({_first(error)})") from error
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _picture_input(session: Any, side: int, thing: str) -> tuple[str, int, bool]:
