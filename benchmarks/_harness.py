@@ -178,7 +178,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def save(report: Report, *, quick: bool = False) -> None:
-    """Print the table and write `results/NAME.json` and `.md` (`NAME-quick` for a quick run)."""
+    """Print the table and write `results/NAME.json` and `.md`; a quick run is printed only."""
     where, date = machine(), datetime.datetime.now(datetime.UTC).date().isoformat()
     held = ", ".join(f"{name} {os.environ.get(name, 'not set')}" for name in POOLS[:3])
     setting = [
@@ -191,13 +191,12 @@ def save(report: Report, *, quick: bool = False) -> None:
     parts = [f"# {report.name}", report.claim, markdown(report.header, report.rows)]
     parts += ["\n".join(f"- {note}" for note in [*report.notes, *setting])]
     text = "\n\n".join(parts) + "\n"
-    RESULTS.mkdir(exist_ok=True)
-    stem = report.name + ("-quick" if quick else "")
-    (RESULTS / f"{stem}.md").write_text(text, encoding="utf-8")
+    print(text, flush=True)
+    if quick:
+        return
     content = {
         "name": report.name,
         "claim": report.claim,
-        "quick": quick,
         "date": date,
         "seed": report.seed,
         "machine": where,
@@ -206,8 +205,10 @@ def save(report: Report, *, quick: bool = False) -> None:
         "table": [list(report.header), *[list(row) for row in report.rows]],
         "measured": report.data,
     }
-    (RESULTS / f"{stem}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(text, flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{report.name}.md").write_text(text, encoding="utf-8")
+    data = json.dumps(content, indent=1) + "\n"
+    (RESULTS / f"{report.name}.json").write_text(data, encoding="utf-8")
 
 
 def main() -> None:
