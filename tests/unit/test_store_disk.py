@@ -22,6 +22,7 @@ from kenspeckle.errors import (
     IndexMissing,
     IndexReadOnly,
     IndexVersion,
+    SpaceMismatch,
 )
 from kenspeckle.store import Enrolled, Manifest, create_store, open_store, peek, records
 from kenspeckle.store.connection import MAX_VALUE
@@ -354,3 +355,66 @@ def test_text_tools_can_read_it(path: Path) -> None:
         query = "SELECT typeof(path), typeof(label) FROM reference LIMIT 1"
         assert connection.execute(query).fetchone() == ("text", "text")
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_put_in_its_place_is_followed(path: Path, tmp_path: Path) -> None:
+    with create_store(tmp_path / "new.ken", MANIFEST) as store:
+        store.add(enrolled(7, 3))
+    with open_store(path) as reader, open_store(path, write=True) as writer:
+        (tmp_path / "new.ken").replace(path)
+        assert reader.refresh()
+        assert not reader.refresh()
+        assert len(reader) == 7
+        writer.add(enrolled(1, 9))
+        assert reader.refresh()
+        assert len(reader) == len(writer) == 8
+    other = replace(MANIFEST, fingerprint=replace(MANIFEST.fingerprint, weights="cd"))
+    with open_store(path) as reader:
+        create_store(tmp_path / "other.ken", other).close()
+        (tmp_path / "other.ken").replace(path)
+        with pytest.raises(SpaceMismatch, match="replaced"):
+            reader.refresh()
+
+
+def test_a_model_set_by_another_process_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.ken"
+    other = replace(MANIFEST, fingerprint=replace(MANIFEST.fingerprint, weights="cd"))
+    with create_store(path, MANIFEST) as first, open_store(path, write=True) as second:
+        second.set_manifest(other)
+        with pytest.raises(SpaceMismatch, match="another process"):
+            first.add(enrolled(1))
+        second.add(enrolled(1))
+        assert first.change() == 1
+
+
+def test_what_a_deleted_index_left_is_not_taken_for_a_new_ones(path: Path, tmp_path: Path) -> None:
+    log = Path(f"{path}-wal")
+    with open_store(path, write=True) as store:
+        store.add(enrolled(30, 1))
+        left = log.read_bytes()
+    path.unlink()
+    log.write_bytes(left)
+    with create_store(path, MANIFEST) as store:
+        assert len(store) == 0
+        store.add(enrolled(2, 2))
+    with DiskStore.open(path) as store:
+        assert (len(store), store.check()) == (2, [])
+
+
+def test_two_that_make_one_index_do_not_lose_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gallery.ken"
+    make = records.write_manifest
+
+    def late(new: sqlite3.Connection, manifest: Manifest) -> None:
+        monkeypatch.setattr(records, "write_manifest", make)
+        with create_store(path, MANIFEST) as first:
+            first.add(enrolled(3))
+        make(new, manifest)
+
+    monkeypatch.setattr(records, "write_manifest", late)
+    with pytest.raises(GalleryError, match="just made"):
+        create_store(path, MANIFEST)
+    assert peek(path).vectors == 3
+    assert [one.name for one in tmp_path.iterdir()] == ["gallery.ken"]

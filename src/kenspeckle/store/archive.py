@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -147,7 +148,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     Raises IndexReadOnly when it cannot be written; the old file is then as it was.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
         with aside.open("wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:

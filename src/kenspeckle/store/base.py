@@ -177,7 +177,11 @@ class Store(Protocol):
         """How many commits have added or removed references, over all processes."""
 
     def refresh(self) -> bool:
-        """Take in what other processes have committed; whether there was anything."""
+        """Take in what other processes have committed; whether there was anything.
+
+        A file that has been put in the place of the one opened is opened instead; SpaceMismatch
+        if it holds vectors of another model.
+        """
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""

@@ -8,6 +8,7 @@ switched off before it is read.
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     """
     if path.exists():
         raise GalleryError(str(path), "there is a file already", do="Open it, or name another")
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     with translated(path):
         try:
             connection = _connect(aside, "mode=rwc", 10.0)
@@ -62,11 +63,32 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
                 connection.execute("PRAGMA journal_mode = WAL")
             finally:
                 connection.close()
-            aside.replace(path)
+            _put(aside, path)
             sync_folder(path.parent)
         finally:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                Path(f"{aside}{suffix}").unlink(missing_ok=True)
+            _forget_helpers(aside)
+            aside.unlink(missing_ok=True)
+
+
+def _forget_helpers(path: Path) -> None:
+    for suffix in ("-wal", "-shm", "-journal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _put(aside: Path, path: Path) -> None:
+    """Give a finished file its name, unless another process has made one meanwhile."""
+    taken = GalleryError(
+        str(path), "another process has just made it", do="Open it, or name another"
+    )
+    if path.exists():
+        raise taken
+    _forget_helpers(path)  # what a deleted index has left would be taken for this one's
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        raise taken from None
+    except OSError:  # a file system without links
+        aside.replace(path)
 
 
 def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connection:

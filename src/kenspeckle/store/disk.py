@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,18 +37,42 @@ class DiskStore:
     memory. What a process commits it reads back as any other process does.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, write: bool) -> None:
-        self._path, self._connection, self._write = path, connection, write
+    def __init__(self, path: Path, *, write: bool, wait: float) -> None:
+        self._path, self._write, self._wait = path, write, wait
         self._lock = threading.RLock()
-        self._seen = -1
+        self._take()
+
+    def _take(self) -> None:
+        """Open the file that is there now, and load its vectors."""
+        connection = file.open_file(self._path, write=self._write, wait=self._wait)
         try:
-            with file.translated(path):
-                self._space, self._manifest = records.read_manifest(connection, path)
-                self._index = VectorIndex(self._manifest.fingerprint.width)
+            with file.translated(self._path):
+                self._connection, self._inode = connection, _inode(self._path)
+                self._space, self._manifest = records.read_manifest(connection, self._path)
+                self._index, self._seen = VectorIndex(self._manifest.fingerprint.width), -1
                 self._load()
         except BaseException:
             connection.close()
             raise
+
+    def _follow(self) -> bool:
+        """Open the file anew if another has been put in its place; whether one had.
+
+        SpaceMismatch if that one holds vectors of another model.
+        """
+        if _inode(self._path) in (self._inode, 0):
+            return False
+        old, before = self._connection, self._manifest.fingerprint
+        self._take()
+        old.close()
+        if self._manifest.fingerprint.space_id != before.space_id:
+            raise SpaceMismatch(
+                self.path,
+                f"replaced by an index of {self._manifest.fingerprint}",
+                expected=str(before),
+                do="Open it anew",
+            )
+        return True
 
     @classmethod
     def create(cls, path: Path, manifest: Manifest, *, wait: float = WAIT) -> DiskStore:
@@ -63,7 +86,7 @@ class DiskStore:
 
         Raises IndexMissing, IndexCorrupt, IndexVersion, IndexReadOnly or IndexBusy.
         """
-        return cls(path, file.open_file(path, write=write, wait=wait), write=write)
+        return cls(path, write=write, wait=wait)
 
     @property
     def manifest(self) -> Manifest:
@@ -205,8 +228,10 @@ class DiskStore:
             return records.number(self._connection, self._path, "change")
 
     def refresh(self) -> bool:
-        """Take in what has been committed since; whether there was anything."""
+        """Take in what has been committed since, or a new file; whether there was anything."""
         with self._reading():
+            if self._follow():
+                return True
             if records.number(self._connection, self._path, "change") == self._seen:
                 return False
             self._load()
@@ -248,8 +273,14 @@ class DiskStore:
             raise IndexReadOnly(
                 self.path, "it was opened for reading", do="Open it with write=True"
             )
-        with self._lock, file.transaction(self._connection, self._path):
-            yield
+        with self._lock:
+            self._follow()
+            with file.transaction(self._connection, self._path):
+                if records.number(self._connection, self._path, "space") != self._space:
+                    raise SpaceMismatch(
+                        self.path, "another process has set another model", do="Open it anew"
+                    )
+                yield
 
     def _load(self) -> None:
         """Bring the vectors in memory to the file's last commit, in one consistent read."""
@@ -269,6 +300,14 @@ class DiskStore:
             index.discard(gone)
         index.extend(ids, owners, rows)
         self._index, self._seen = index, change
+
+
+def _inode(path: Path) -> int:
+    """Which file lies there, 0 if none does."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def peek(path: Path) -> Summary:
