@@ -113,6 +113,14 @@ def _row(rule: Calibration, photos: Trials, strangers: Trials) -> dict[str, floa
     }
 
 
+def summary(table: Any) -> Any:
+    """The lists over draws as mean, least and most; draws without the figure left out."""
+    if isinstance(table, dict):
+        return {key: summary(value) for key, value in table.items()}
+    there = [value for value in table if not np.isnan(value)]
+    return [round(float(f(there)), 4) for f in (np.mean, min, max)] if there else []
+
+
 def lines(promises: dict[str, Any]) -> list[str]:
     """The quick rule in words, a line a set and asked rate."""
     found = []

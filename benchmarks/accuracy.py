@@ -157,7 +157,7 @@ def report(
     for name, rule, _, kind in systems():
         for title, base in (("whole, cosine", "whole, cosine"), ("same score", f"whole, {kind}")):
             gains.setdefault(name, {})[f"against {title}"] = {
-                one: _scoring.against(of[name], of[base]) for one, of in results.items()
+                one: _rounded(_scoring.against(of[name], of[base])) for one, of in results.items()
             }
         cost = np.mean([one[rule] for one in runs.values()])
         cells = [
@@ -175,11 +175,11 @@ def report(
             rows,
             {
                 "figures": {
-                    one: {n: {m: r.mean(m) for m in r.values} for n, r in of.items()}
+                    one: {n: {m: round(r.mean(m), 4) for m in r.values} for n, r in of.items()}
                     for one, of in results.items()
                 },
-                "gains": gains,
-                "promises": promises,
+                "gains: difference, lower, upper": gains,
+                "promises: mean, least, most over the draws": _promises.summary(promises),
                 "not reproduced": wrong,
             },
             notes=[
@@ -191,7 +191,11 @@ def report(
     )
 
 
-def _cell(result: _scoring.Result, gains: dict[str, tuple[float, float, float]]) -> str:
+def _rounded(gains: dict[str, tuple[float, float, float]]) -> dict[str, tuple[float, ...]]:
+    return {metric: tuple(round(value, 4) for value in gain) for metric, gain in gains.items()}
+
+
+def _cell(result: _scoring.Result, gains: dict[str, tuple[float, ...]]) -> str:
     """rank-1 / TPIR, each with a mark where its gain is outside the interval."""
     marked = []
     for metric in ("rank-1", "tpir@1%"):
