@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -28,8 +27,6 @@ BADGE: dict[Verdict, str] = {
     "named": "✗ stranger named",
     "unreadable": "✓ named as unreadable",
 }
-
-_FITTED = re.compile(r"[;,] fitted for .*", re.DOTALL)
 
 SECTIONS = (
     (
@@ -78,11 +75,12 @@ class Shown:
 def page(answers: Sequence[Answer], shown: Shown) -> str:
     """The whole page as HTML. Pictures are data URIs; all text is escaped."""
     style = (resources.files("kenspeckle.cli") / "demo_page.css").read_text(encoding="utf-8")
+    common = shared(answers)
     body = [_head(answers, shown), _promise(shown.calibration)]
     for title, about, made, known in SECTIONS:
         chosen = [a for a in answers if a.shot.made == made and bool(a.shot.truth) == known]
         if chosen:
-            cards = "".join(_shot(answer, shown.folder) for answer in chosen)
+            cards = "".join(_shot(answer, shown.folder, common) for answer in chosen)
             body.append(f'<h2>{title}</h2><p>{about}</p><div class="grid">{cards}</div>')
     body += [_shelf(shown), _notes(shown)]
     return (
@@ -181,16 +179,17 @@ def _strangers(kind: str) -> str:
     return {"general": "in general", "given": "as given"}.get(kind, kind)
 
 
-def _shot(answer: Answer, folder: Path) -> str:
+def _shot(answer: Answer, folder: Path, common: frozenset[str]) -> str:
     shot, decision = answer.shot, answer.decision
     photo = _figure(uri(shot.path, SHOWN), "asked", shot.shows)
     badges = f'<span class="badge verdict">{BADGE[answer.verdict]}</span>'
     badges += f'<span class="badge">{shot.made}</span>'
     if decision is None:
-        said, meter, reasons, other = "Cannot be read", "", [answer.error], _figure("", "", "")
+        said, meter, other = "Cannot be read", "", _figure("", "", "")
+        reasons = [answer.error.replace(str(shot.path), shot.path.name)]
     else:
         said = decision.label if decision.known else "None of these"
-        meter, reasons = _meter(decision), [own(reason) for reason in decision.reasons]
+        meter, reasons = _meter(decision), [one for one in decision.reasons if one not in common]
         other = _reference(decision, folder)
     why = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     return (
@@ -200,9 +199,10 @@ def _shot(answer: Answer, folder: Path) -> str:
     )
 
 
-def own(reason: str) -> str:
-    """What a reason says of this photo: the promise behind the threshold is told once, above."""
-    return _FITTED.sub("", reason)
+def shared(answers: Sequence[Answer]) -> frozenset[str]:
+    """Reasons that all photos share (the promise behind the threshold): told once, above."""
+    told = [frozenset(answer.decision.reasons) for answer in answers if answer.decision]
+    return frozenset.intersection(*told) if len(told) > 1 else frozenset()
 
 
 def _reference(decision: Decision, folder: Path) -> str:
@@ -217,7 +217,7 @@ def _reference(decision: Decision, folder: Path) -> str:
 
 def _figure(source: str, what: str, name: str, kind: str = "") -> str:
     if not source:
-        return '<figure class="none" aria-hidden="true">–</figure>'
+        return '<figure class="none" aria-hidden="true">✕</figure>'
     caption = f"<figcaption><small>{escape(what)}</small> {escape(name)}</figcaption>"
     alt = escape(f"{what}: {name}")
     return f'<figure class="{kind}"><img src="{source}" alt="{alt}">{caption}</figure>'
