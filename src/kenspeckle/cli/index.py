@@ -17,6 +17,7 @@ from kenspeckle.cli.index_job import (
     report_data,
     tell_report,
 )
+from kenspeckle.cli.opening import device
 from kenspeckle.flows.index import Step
 
 
@@ -144,6 +145,7 @@ def _foretell(job: Job, as_json: bool) -> None:
 def _index(job: Job, as_json: bool) -> None:
     start = time.perf_counter()
     with job.opened() as gallery, console.progress("indexed") as tell:
+        device(gallery, job.settings)
 
         def step(one: Step) -> None:
             last = one.done == one.total and job.settings.index.calibrate

@@ -13,6 +13,7 @@ from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.naming import cards_name, stem
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.cli import console, wording
+from kenspeckle.cli.opening import device
 from kenspeckle.config import Settings
 from kenspeckle.errors import CatalogError, ModelMissing
 from kenspeckle.flows.index import IndexReport, Progress, Step
@@ -114,8 +115,8 @@ def index_npz(job: Job) -> None:
             name = cards_name(stem(one.path.rsplit("/", 1)[-1]))
             tell(f"[{one.done:{len(str(one.total))}}/{one.total}] {name[:50]}")
 
-    tell(f"device={job.settings.models.device}")
     with job.opened() as gallery:
+        tell(f"device={device(gallery, job.settings)}")
         made_by = gallery.store.manifest.fingerprint
         tell(f"loading model {made_by.model}")
         if made_by.head:

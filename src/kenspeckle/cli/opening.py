@@ -23,7 +23,21 @@ def opened(settings: Settings, *, write: bool = False) -> Gallery:
                 f"for one of {made_by.model}. Another is named by --model."
             )
         gallery.embedder  # noqa: B018  refused here once, not for each picture
+        device(gallery, settings)
     except BaseException:
         gallery.close()
         raise
     return gallery
+
+
+def device(gallery: Gallery, settings: Settings) -> str:
+    """Where the model runs; a remark says why it is not where it was asked to.
+
+    A model asked for on the CPU runs there, so it need not be loaded to know.
+    """
+    asked = settings.models.device
+    if asked == "cpu":
+        return asked
+    if gallery.embedder.note:
+        note(gallery.embedder.note)
+    return gallery.embedder.device
