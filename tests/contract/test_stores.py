@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -348,6 +350,33 @@ def test_a_copy_says_the_same(store: Store, tmp_path: Path) -> None:
             assert calibration.change == copy.change()
             hits, other = store.search(vectors(3, 3), 5), copy.search(vectors(3, 3), 5)
             np.testing.assert_allclose(hits.scores, other.scores, atol=1e-3)
+
+
+def test_threads_search_while_others_add_and_remove(store: Store) -> None:
+    first = enrolled(3000)
+    kept = set(store.add(first))
+    rows, stop = np.stack([one.vector for one in first[:7]]), threading.Event()
+
+    def look() -> int:
+        looks = 0
+        while not stop.is_set():
+            hits = store.search(rows, 5, threads=2)
+            assert (np.diff(hits.scores, axis=1) <= 0).all()
+            assert set(hits.ids[:, 0].tolist()) <= kept
+            store.item(hits.items[0, 0])
+            store.get(hits.ids[:, 0].tolist())
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(3) as pool:
+        looks = [pool.submit(look) for _ in range(3)]
+        try:
+            for n in range(25):
+                store.remove(store.add(enrolled(300, seed=n + 1, prefix=f"{n}-")))
+        finally:
+            stop.set()
+        assert all(one.result() > 0 for one in looks)
+    assert set(store.ids().tolist()) == kept
 
 
 _OTHER_PROCESS = """

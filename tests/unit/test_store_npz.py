@@ -233,7 +233,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, case: str) -> None:
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    bomb = member(bytes(300 * 1024 * 1024), f"({300 * 1024 * 1024},)", "|u1")
+    bomb = member(bytes(40 * 1024 * 1024), f"({40 * 1024 * 1024},)", "|u1")
     members = {"embeddings": plain(unit(3)), "names": plain(np.array(NAMES)), "kenspeckle": bomb}
     path = zipped(tmp_path / "x.npz", members, packed=True)
     assert path.stat().st_size < 10**6
@@ -382,3 +382,12 @@ def test_what_ours_says_must_agree_with_its_arrays(tmp_path: Path) -> None:
         npz.write(path, wrong)
         with pytest.raises(IndexCorrupt):
             open_store(path)
+
+
+def test_what_killed_processes_left_is_erased_after_a_day(tmp_path: Path) -> None:
+    old, new = (tmp_path / f".x[1].npz.{name}.new" for name in ("old", "new"))
+    for left in (old, new):
+        left.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    create_store(tmp_path / "x[1].npz", MANIFEST).close()
+    assert {one.name for one in tmp_path.iterdir()} == {new.name, "x[1].npz"}

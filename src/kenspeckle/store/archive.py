@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ import numpy as np
 
 from kenspeckle._foreign.arrays import read_texts
 from kenspeckle.errors import IndexCorrupt, IndexMissing, IndexReadOnly
+from kenspeckle.store.aside import aside, sync_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,32 +148,20 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     Raises IndexReadOnly when it cannot be written; the old file is then as it was.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    beside = aside(path)
     try:
-        with aside.open("wb") as file:
+        with beside.open("wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 for name, array in arrays.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                         np.lib.format.write_array(stream, array, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        beside.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise IndexReadOnly(
             str(path), f"it cannot be written ({error.strerror or error})", do="The old one is kept"
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlive a power cut, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return  # Windows opens no folders; its rename is written through
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        beside.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ switched off before it is read.
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from kenspeckle.errors import (
     IndexVersion,
 )
 from kenspeckle.store import migrations
-from kenspeckle.store.archive import sync_folder
+from kenspeckle.store.aside import aside, sync_folder
 
 MAGIC = b"SQLite format 3\x00"
 MAX_VALUE = 16 * 1024 * 1024
@@ -50,10 +49,10 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     """
     if path.exists():
         raise GalleryError(str(path), "there is a file already", do="Open it, or name another")
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    beside = aside(path)
     with translated(path):
         try:
-            connection = _connect(aside, "mode=rwc", 10.0)
+            connection = _connect(beside, "mode=rwc", 10.0)
             try:
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("BEGIN IMMEDIATE")
@@ -63,11 +62,11 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
                 connection.execute("PRAGMA journal_mode = WAL")
             finally:
                 connection.close()
-            _put(aside, path)
+            _put(beside, path)
             sync_folder(path.parent)
         finally:
-            _forget_helpers(aside)
-            aside.unlink(missing_ok=True)
+            _forget_helpers(beside)
+            beside.unlink(missing_ok=True)
 
 
 def _forget_helpers(path: Path) -> None:
@@ -75,7 +74,7 @@ def _forget_helpers(path: Path) -> None:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def _put(aside: Path, path: Path) -> None:
+def _put(beside: Path, path: Path) -> None:
     """Give a finished file its name, unless another process has made one meanwhile."""
     taken = GalleryError(
         str(path), "another process has just made it", do="Open it, or name another"
@@ -84,11 +83,11 @@ def _put(aside: Path, path: Path) -> None:
         raise taken
     _forget_helpers(path)  # what a deleted index has left would be taken for this one's
     try:
-        os.link(aside, path)
+        os.link(beside, path)
     except FileExistsError:
         raise taken from None
     except OSError:  # a file system without links
-        aside.replace(path)
+        beside.replace(path)
 
 
 def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connection:
