@@ -33,7 +33,7 @@ from kenspeckle.match.calibrate import (
     joined,
     judge,
 )
-from kenspeckle.regions.base import cut, effective, split
+from kenspeckle.regions.base import cut, effective, most, split
 from kenspeckle.store.base import Hits
 from kenspeckle.types import Calibration, Float32, Int64, Picture, Reference
 from kenspeckle.vectors.pipeline import pooled
@@ -43,8 +43,8 @@ SEED = 1_000_003
 WANTED = 200
 """Views that are made of a small gallery; a large one gets `LEAST_EACH` an item, time allowing."""
 LEAST_EACH, MOST_EACH = 2, 10
-VIEWS_SHARE = 0.6
-"""Share of the time for views; the rest searches the cohort."""
+COHORT_SHARE = 0.4
+"""The most of the time that goes into the cohort, which comes first; views get what is left."""
 BLOCK = 64
 """Queries searched at once: keeps the products small."""
 
@@ -77,10 +77,14 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     known = _known(opened)
     kind = usual_score(cohort is not None, len(known.references))
     plan = _plan(known, seed)
-    made = _gather(opened, known, kind, _views(opened, plan, start + VIEWS_SHARE * seconds))
-    strangers: dict[Strangers, Trials] = {"like your items": joined(made.left_out)}
+    general = NO_TRIALS
     if cohort is not None and known.references:
-        strangers["general"] = _general(opened, cohort, kind, made.regions, start + seconds, seed)
+        general = _general(opened, cohort, kind, start + COHORT_SHARE * seconds, seed)
+    made = _gather(opened, known, kind, _views(opened, plan, start + seconds))
+    strangers: dict[Strangers, Trials] = {
+        "like your items": joined(made.left_out),
+        "general": general,
+    }
     subject = Subject(
         regions=effective(settings.identify.regions),
         space_id=opened.embedder.space_id,
@@ -98,7 +102,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         views=Views(
             np.array(made.items, np.int64), np.array(made.level), np.array(made.lead, np.float64)
         ),
-        notes=_notes(made, len(plan)),
+        notes=_notes(made, len(plan), most(settings.identify.regions) if len(general) else 1),
     )
 
 
@@ -111,7 +115,6 @@ class _Gathered:
     items: list[int] = field(default_factory=list)
     level: list[float] = field(default_factory=list)
     lead: list[float] = field(default_factory=list)
-    regions: int = 1
     tried: int = 0
 
     @property
@@ -138,15 +141,14 @@ def _gather(
             made.items.append(query.item)
             made.level.append(level)
             made.lead.append(lead)
-            made.regions = max(made.regions, len(query.rows))
     return made
 
 
-def _notes(made: _Gathered, planned: int) -> tuple[str, ...]:
+def _notes(made: _Gathered, planned: int, regions: int) -> tuple[str, ...]:
     """What the trials are made of, and every exclusion."""
     notes = ["mated trials are camera views of the references, not photos"]
-    if made.regions > 1:
-        notes.append(f"a general stranger is {made.regions} cohort vectors in place of regions")
+    if regions > 1:
+        notes.append(f"a general stranger is {regions} cohort vectors in place of regions")
     if made.tried < planned:
         notes.append(f"{made.tried} of {planned} views in the time given")
     if made.failed:
@@ -267,14 +269,16 @@ def _beside_prints(opened: Opened, known: _Known, query: _Query) -> tuple[float,
 
 
 def _general(
-    opened: Opened, cohort: Float32, kind: ScoreKind, regions: int, deadline: float, seed: int
+    opened: Opened, cohort: Float32, kind: ScoreKind, deadline: float, seed: int
 ) -> Trials:
-    """Trials of the cohort: `regions` vectors a trial, drawn without repetition.
+    """Trials of the cohort: as many vectors a trial as the rule has regions at most, drawn without
+    repetition.
 
     The cohort has whole pictures only; unrelated vectors stand for the regions of a photo. They
     differ more from each other than its regions would, so the best of them is rather too good: the
     threshold errs to the careful side.
     """
+    regions = most(opened.settings.identify.regions)
     drawn = np.random.default_rng(seed).permutation(len(cohort))
     drawn = drawn[: len(drawn) - len(drawn) % regions].astype(np.int64)
     parts: list[Trials] = []

@@ -43,6 +43,16 @@ def effective(rule: str) -> str:
     return rule if rule in ("whole", "center") else f"whole+{rule}"
 
 
+def most(rule: str) -> int:
+    """The most regions that a photo can have under a rule.
+
+    >>> most("whole"), most("windows")
+    (1, 6)
+    """
+    parts = {"whole": 1, "center": 1, "windows": WINDOWS, "quad": QUADS}
+    return sum(parts[part] for part in effective(rule).split("+"))
+
+
 def split(picture: Picture, rule: str) -> tuple[Region, ...]:
     """The regions of a photo under a rule, the whole picture first (rule `center` has it not).
 

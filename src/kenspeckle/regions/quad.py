@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kenspeckle import _threads
 from kenspeckle._extras import need
 from kenspeckle.types import Region
 
@@ -34,6 +35,7 @@ def find_quads(image: Image.Image, count: int) -> list[Region]:
     top left of the picture is taken. Raises MissingExtra without OpenCV.
     """
     cv2 = need("cv2", "regions 'quad'")
+    cv2.setNumThreads(_threads.INTRA_OP)
     scale = max(1.0, max(image.size) / SIDE)
     size = max(1, round(image.width / scale)), max(1, round(image.height / scale))
     if min(size) < LEAST:
