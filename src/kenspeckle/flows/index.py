@@ -133,7 +133,7 @@ def enrol(
     recipe = opened.embedder.fingerprint.recipe
     with stages.stage("reduce"):
         image = reduced(picture.image, recipe.side) if recipe.reduce else picture.image
-    vector = opened.embedder.vector(image, stages)
+    vector = opened.embedder.vector(image, stages, full=picture.size)
     with stages.stage("thumbnail"):
         small = thumbnail(image, settings.index.thumbnail)
     reference = replace(reference, sha256=picture.sha256)

@@ -120,12 +120,10 @@ def fitted(
 
 def normalised(image: Image.Image, recipe: Recipe) -> Float32:
     """`(3, side, side)` float32: `(value - mean) / std` per channel."""
-    pixels = np.asarray(image).transpose(2, 0, 1)
-    mean = np.array(recipe.mean, np.float32)[:, None, None]
-    std = np.array(recipe.std, np.float32)[:, None, None]
-    planes = np.empty(pixels.shape, np.float32)
-    np.subtract(pixels, mean, out=planes)
-    np.divide(planes, std, out=planes)
+    planes = np.empty((3, image.height, image.width), np.float32)
+    for plane, band, mean, std in zip(planes, image.split(), recipe.mean, recipe.std, strict=True):
+        np.subtract(np.asarray(band), np.float32(mean), out=plane)
+        np.divide(plane, np.float32(std), out=plane)
     return planes
 
 
