@@ -418,3 +418,15 @@ def test_two_that_make_one_index_do_not_lose_it(
         create_store(path, MANIFEST)
     assert peek(path).vectors == 3
     assert [one.name for one in tmp_path.iterdir()] == ["gallery.ken"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not Unicode")
+@pytest.mark.parametrize("name", ["a #?%41&mode=memory.ken", "na\udcffme.ken", "' \" ;.ken", "-x"])
+def test_an_index_may_have_any_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with create_store(path, MANIFEST) as store:
+        store.add(enrolled(2))
+    with open_store(path) as store:
+        assert len(store) == 2
+    assert peek(path).references == 2
+    assert [one.name for one in tmp_path.iterdir()] == [name]
