@@ -49,26 +49,25 @@ def best(
 
 def _candidates(estimates: Sequence[Estimates], query: int, k: int) -> tuple[Int64, Int64, Float64]:
     """Block number, place and upper bound of each row that may be among the k best."""
-    maxima, widest = [], []
-    for part in estimates:
-        factor, constant = part.bounds[query]
-        maxima.append(group_maxima(part.scores[query]).astype(np.float64))
-        widest.append(factor * part.largest + constant)
+    scores = np.concatenate([part.scores[query] for part in estimates])
+    edges = np.cumsum([0, *(part.scores.shape[1] for part in estimates)])
+    maxima = group_maxima(scores).astype(np.float64)
+    widest = max(part.bounds[query][0] * part.largest + part.bounds[query][1] for part in estimates)
     # In k groups there is a row at least this good, so k rows are.
-    floor = kth_largest(np.concatenate([m - w for m, w in zip(maxima, widest, strict=True)]), k)
-    found = []
-    for number, part in enumerate(estimates):
-        groups = np.flatnonzero(maxima[number] + widest[number] >= floor)
-        places = members(groups, part.scores.shape[1])
-        scores = part.scores[query, places].astype(np.float64)
+    floor = kth_largest(maxima, k) - widest
+    places = members(np.flatnonzero(maxima >= floor - widest), len(scores))
+    near = scores[places].astype(np.float64)  # float32 would round the limit it is compared with
+    keep = (near >= floor - widest) & np.isfinite(near)
+    places, near = places[keep], near[keep]
+    parts = np.searchsorted(edges, places, "right") - 1
+    places = places - edges[parts]
+    bounds = np.empty(len(places))
+    for number in np.unique(parts):
+        here, part = parts == number, estimates[number]
         factor, constant = part.bounds[query]
-        bounds = factor * part.errors[places] + constant
-        keep = (scores + bounds >= floor) & np.isfinite(scores)
-        numbers = np.full(int(keep.sum()), number, np.int64)
-        found.append((numbers, places[keep], (scores - bounds)[keep], (scores + bounds)[keep]))
-    parts, places, lower, upper = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    keep = upper >= kth_largest(lower, k)
-    return parts[keep], places[keep], upper[keep]
+        bounds[here] = factor * part.errors[places[here]] + constant
+    keep = near + bounds >= max(floor, kth_largest(near - bounds, k))
+    return parts[keep], places[keep], (near + bounds)[keep]
 
 
 def _exact(row: Float64, blocks: Sequence[Block], parts: Int64, places: Int64) -> Best:
