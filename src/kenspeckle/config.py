@@ -58,6 +58,7 @@ class IndexSettings:
     path: str = _setting("", "index file; empty: gallery.ken, else card_index.npz", "CARD_INDEX")
     refs: str = _setting("", "folder of reference pictures", "REFS_DIR")
     naming: str = _setting("auto", "cards, plain, or auto")
+    label_from: str = _setting("query", "label of gathered pictures: query or title")
     views: int = _setting(0, "camera views enrolled beside each reference")
     calibrate: bool = _setting(True, "fit the rule for unknowns after indexing")
     callers: int = _setting(0, "pictures worked on at once; 0: one a core")
@@ -68,7 +69,9 @@ class IndexSettings:
 class IdentifySettings:
     """How a photo is asked about."""
 
-    regions: str = _setting("whole", "whole, center, windows, quad, or auto")
+    regions: str = _setting(
+        "", "whole, center, windows, quad, or auto; empty: the calibration's, else whole"
+    )
     fpir: float = _setting(0.01, "false-positive rate that the calibration aims at")
     top: int = _setting(5, "candidates listed with each answer")
 
@@ -137,11 +140,12 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "image.max_frames": (lambda v: v > 0, "above 0"),
     "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
     "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
+    "index.label_from": (lambda v: v in ("query", "title"), "query or title"),
     "index.views": (lambda v: 0 <= v <= 32, "0 to 32"),
     "index.callers": (lambda v: 0 <= v <= 256, "0 to 256"),
     "index.thumbnail": (lambda v: 0 <= v <= 512, "0 to 512"),
     "identify.regions": (
-        lambda v: v in ("whole", "center", "windows", "quad", "auto"),
+        lambda v: v in ("", "whole", "center", "windows", "quad", "auto"),
         "whole, center, windows, quad or auto",
     ),
     "identify.fpir": (lambda v: 0 < v < 1, "between 0 and 1, both excluded"),

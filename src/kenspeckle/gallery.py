@@ -1,11 +1,10 @@
 """The Python API: a gallery of your things, and the questions it answers.
 
-from kenspeckle import Gallery
-
-with Gallery.create("things.ken") as gallery:
-    report = gallery.index("pictures/")
-    answer = gallery.identify("photo.jpg")
-    print(answer.label or "none of these", answer.confidence, answer.reasons)
+    >>> from kenspeckle import Gallery
+    >>> with Gallery.create("things.ken") as gallery:  # doctest: +SKIP
+    ...     report = gallery.index("pictures/")
+    ...     answer = gallery.identify("photo.jpg")
+    ...     print(answer.label or "none of these", answer.confidence, answer.reasons)
 """
 
 from __future__ import annotations
@@ -22,11 +21,12 @@ from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.naming import Scheme, name_item
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, IndexMissing, InputError, SpaceMismatch
+from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.flows import calibrate, index
+from kenspeckle.flows.exchange import copy
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.index import IndexReport, Progress
-from kenspeckle.flows.opened import Opened, stale
+from kenspeckle.flows.opened import Opened, default_path, matching_embedder, stale
 from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
 from kenspeckle.match.similar import look_alikes
@@ -37,7 +37,6 @@ from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Picture
-DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,8 @@ class Gallery:
         `replace_all`), ModelError.
         """
         work, listing_notes, skipped, scheme = self._planned(refs, table, rehash, flat)
-        self._guard(work, str(refs), replace_all)
+        if not replace_all:
+            index.guard(self._store, work, _absolute(refs))
         if work.add or work.change:
             report = index.index(self._opened(), work, progress)
             if len(report.failed) == len(work.add) + len(work.change) and not len(self._store):
@@ -161,7 +161,7 @@ class Gallery:
         else:
             report = index.rearrange(self._store, work)
         manifest = self._store.manifest
-        now = replace(manifest, naming=scheme, refs=_absolute(str(refs)))
+        now = replace(manifest, naming=scheme, refs=_absolute(refs))
         if now != manifest:
             self._store.set_manifest(now)
         report = replace(report, skipped=skipped, notes=listing_notes)
@@ -276,6 +276,14 @@ class Gallery:
         """Why the calibration no longer fits the gallery; empty when it does or there is none."""
         return stale(self._store, self._settings.identify.regions)
 
+    def export(self, path: str | os.PathLike[str]) -> int:
+        """Copy everything into a new file; how many references.
+
+        `.npz` by that suffix, an index file by any other name; so a gallery made of one becomes
+        the other. Raises GalleryError if the file is there, IndexReadOnly.
+        """
+        return copy(self._store, path)
+
     @property
     def store(self) -> Store:
         """The store behind it, for exports and measurements."""
@@ -300,7 +308,7 @@ class Gallery:
 
     def _opened(self) -> Opened:
         if self._embedder is None:
-            self._embedder = _matching_embedder(self._store.manifest, self._settings)
+            self._embedder = matching_embedder(self._store.manifest, self._settings)
         self._store.refresh()
         return Opened(self._store, self._embedder, self._settings)
 
@@ -314,23 +322,10 @@ class Gallery:
         stored = self._store.manifest.naming
         asked = self._settings.index.naming
         naming = stored if asked == "auto" and len(self._store) else asked
-        listing = scan(refs, naming=naming, table=table, flat=flat)
+        label_from = self._settings.index.label_from
+        listing = scan(refs, naming=naming, table=table, label_from=label_from, flat=flat)
         work = plan(listing, index.listed(self._store), rehash=rehash)
         return work, listing.notes, listing.skipped, listing.scheme
-
-    def _guard(self, work: Plan, refs: str, replace_all: bool) -> None:
-        """Another folder by mistake must not empty a gallery."""
-        former = self._store.manifest.refs
-        if replace_all or not former or former == _absolute(refs) or not work.remove:
-            return
-        if len(work.remove) > len(self._store) // 2:
-            raise GalleryError(
-                refs,
-                f"it lacks {len(work.remove)} of the {len(self._store)} references that "
-                f"{self._store.path} holds of {former}",
-                expected="the same folder, or one that was moved",
-                do="Use --replace to exchange them, `kenspeckle add` to add, or another --out",
-            )
 
     def _finished(self, report: IndexReport) -> IndexReport:
         """Look-alikes and the quick calibration, where anything changed."""
@@ -353,46 +348,11 @@ class Gallery:
         return f"added/{decode(data, name='picture', limits=limits).sha256[:16]}", data
 
 
-def default_path(settings: Settings) -> Path:
-    """The index meant when none is named. IndexMissing says how to make one."""
-    names = (settings.index.path,) if settings.index.path else DEFAULT_PATHS
-    for name in names:
-        if Path(name).exists():
-            return Path(name)
-    raise IndexMissing(
-        " or ".join(names), "no such file here", do="Make one: kenspeckle index PICTURES"
-    )
-
-
-def _matching_embedder(manifest: Manifest, settings: Settings) -> Embedder:
-    """The embedder that made a gallery's vectors, or SpaceMismatch, which names both sides."""
-    made_by = manifest.fingerprint
-    models = replace(
-        settings.models,
-        name=settings.models.name or made_by.model,
-        head=settings.models.head or manifest.options.get("head", ""),
-    )
-    embedder = open_embedder(models)
-    asked = embedder.fingerprint
-    same = asked.space_id == made_by.space_id
-    if not made_by.weights:  # an index that names no model: the width is all there is to compare
-        same = asked.width == made_by.width
-    if not same:
-        embedder.close()
-        raise SpaceMismatch(
-            "this index",
-            f"its vectors were made by {made_by}, asked was {asked}",
-            expected="one and the same",
-            do=f"Leave --model and --projection out, or index anew with --model {asked.model}",
-        )
-    return embedder
-
-
 def _scheme(manifest: Manifest) -> Scheme:
     return "cards" if manifest.naming == "cards" else "plain"
 
 
-def _absolute(path: str) -> str:
+def _absolute(path: str | os.PathLike[str]) -> str:
     return str(Path(path).absolute()) if path else ""
 
 

@@ -56,6 +56,14 @@ def index(
         str | None,
         typer.Option("--naming", metavar="SCHEME", help="How files are named: cards, plain, auto."),
     ] = None,
+    label_from: Annotated[
+        str | None,
+        typer.Option(
+            "--label-from",
+            metavar="FIELD",
+            help="Label of gathered pictures (manifest.json): query or title.",
+        ),
+    ] = None,
     model: options.Model = None,
     projection: options.Head = None,
     views: Annotated[
@@ -94,6 +102,7 @@ def index(
     given = {
         "index.path": out,
         "index.naming": naming,
+        "index.label_from": label_from,
         "index.views": views,
         "index.calibrate": calibrate,
         "index.callers": callers,

@@ -82,6 +82,7 @@ OPTION_OF = {
     "index.path": "--index",
     "index.refs": "--refs",
     "index.naming": "--naming",
+    "index.label_from": "--label-from",
     "index.views": "--views",
     "index.calibrate": "--calibrate",
     "index.callers": "--callers",

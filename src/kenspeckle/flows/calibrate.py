@@ -86,7 +86,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         "general": general,
     }
     subject = Subject(
-        regions=effective(settings.identify.regions),
+        regions=effective(opened.regions),
         space_id=opened.embedder.space_id,
         items=len(known.references),
         references=sum(len(rows) for rows in known.references.values()),
@@ -102,7 +102,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         views=Views(
             np.array(made.items, np.int64), np.array(made.level), np.array(made.lead, np.float64)
         ),
-        notes=_notes(made, len(plan), most(settings.identify.regions) if len(general) else 1),
+        notes=_notes(made, len(plan), most(opened.regions) if len(general) else 1),
     )
 
 
@@ -191,7 +191,7 @@ def _views(
     """The queries in order, None for one that failed, until the deadline."""
     folder = Path(opened.store.manifest.refs or ".")
     folder = folder if folder.is_dir() else folder.parent
-    rule = opened.settings.identify.regions
+    rule = opened.regions
 
     def in_time() -> Iterator[tuple[int, int, Reference, int]]:
         for task in plan:
@@ -278,7 +278,7 @@ def _general(
     differ more from each other than its regions would, so the best of them is rather too good: the
     threshold errs to the careful side.
     """
-    regions = most(opened.settings.identify.regions)
+    regions = most(opened.regions)
     drawn = np.random.default_rng(seed).permutation(len(cohort))
     drawn = drawn[: len(drawn) - len(drawn) % regions].astype(np.int64)
     parts: list[Trials] = []

@@ -15,9 +15,8 @@ def identify(opened: Opened, picture: Picture, *, stale: str = "") -> Decision:
     `stale` says why the calibration no longer fits the gallery, and is told in the reasons.
     Raises SettingError, ModelError.
     """
-    embedder, settings = opened.embedder, opened.settings.identify
-    regions = split(picture, settings.regions)
-    rows = embedder.vectors([cut(picture.image, region) for region in regions])
+    regions = split(picture, opened.regions)
+    rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
     try:
         return _answer(opened, regions, rows, stale)
     except KeyError:  # another process has removed a reference since this one looked

@@ -13,7 +13,7 @@ from itertools import chain
 
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.sync import Plan, Relabel
-from kenspeckle.errors import KenspeckleError, ModelError
+from kenspeckle.errors import GalleryError, KenspeckleError, ModelError
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
@@ -93,6 +93,19 @@ def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> Index
         failed=tuple(failed),
         stages=stages,
         seconds=time.perf_counter() - start,
+    )
+
+
+def guard(store: Store, plan: Plan, refs: str) -> None:
+    """Refuse to empty a gallery because another folder was named by mistake. GalleryError."""
+    former, gone = store.manifest.refs, len(plan.remove)
+    if former in ("", refs) or gone <= len(store) // 2:
+        return
+    raise GalleryError(
+        refs,
+        f"it lacks {gone} of the {len(store)} references that {store.path} holds of {former}",
+        expected="the same folder, or one that was moved",
+        do="Use --replace to exchange them, `kenspeckle add` to add, or another --out",
     )
 
 

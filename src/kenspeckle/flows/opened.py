@@ -1,13 +1,18 @@
-"""What a flow needs of a gallery."""
+"""What a flow needs of a gallery, and how it is come by."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kenspeckle.config import Settings
+from kenspeckle.errors import IndexMissing, SpaceMismatch
 from kenspeckle.regions.base import effective
-from kenspeckle.store.base import Store
+from kenspeckle.store.base import Manifest, Store
 from kenspeckle.vectors.base import Embedder
+from kenspeckle.vectors.embed import open_embedder
+
+DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +23,20 @@ class Opened:
     embedder: Embedder
     settings: Settings
 
+    @property
+    def regions(self) -> str:
+        """The region rule: the one asked for, else the one calibrated for, else `whole`."""
+        return rule(self.store, self.settings.identify.regions)
 
-def stale(store: Store, regions: str) -> str:
-    """Why the stored calibration does not fit the gallery or the region rule as they are now.
+
+def rule(store: Store, asked: str) -> str:
+    """The region rule asked for; where none is, the one that the gallery is calibrated for."""
+    calibration = store.calibration()
+    return asked or (calibration.regions if calibration else "whole")
+
+
+def stale(store: Store, asked: str) -> str:
+    """Why the stored calibration does not fit the gallery, or the region rule asked for.
 
     Empty when it fits, and when there is none.
     """
@@ -31,6 +47,42 @@ def stale(store: Store, regions: str) -> str:
         return "it was fitted for another model"
     if calibration.change != store.change():
         return "references were added or removed since"
-    if calibration.regions != effective(regions):
-        return f"it was fitted for regions {calibration.regions}, asked are {effective(regions)}"
+    regions = effective(asked or calibration.regions)
+    if calibration.regions != regions:
+        return f"it was fitted for regions {calibration.regions}, asked are {regions}"
     return ""
+
+
+def default_path(settings: Settings) -> Path:
+    """The index meant when none is named. IndexMissing says how to make one."""
+    names = (settings.index.path,) if settings.index.path else DEFAULT_PATHS
+    for name in names:
+        if Path(name).exists():
+            return Path(name)
+    raise IndexMissing(
+        " or ".join(names), "no such file here", do="Make one: kenspeckle index PICTURES"
+    )
+
+
+def matching_embedder(manifest: Manifest, settings: Settings) -> Embedder:
+    """The embedder that made a gallery's vectors, or SpaceMismatch, which names both sides."""
+    made_by = manifest.fingerprint
+    models = replace(
+        settings.models,
+        name=settings.models.name or made_by.model,
+        head=settings.models.head or manifest.options.get("head", ""),
+    )
+    embedder = open_embedder(models)
+    asked = embedder.fingerprint
+    same = asked.space_id == made_by.space_id
+    if not made_by.weights:  # an index that names no model: the width is all there is to compare
+        same = asked.width == made_by.width
+    if not same:
+        embedder.close()
+        raise SpaceMismatch(
+            "this index",
+            f"its vectors were made by {made_by}, asked was {asked}",
+            expected="one and the same",
+            do=f"Leave --model and --projection out, or index anew with --model {asked.model}",
+        )
+    return embedder

@@ -33,9 +33,16 @@ trials of unrelated strangers, enough for a promise of 1 % (299)."""
 def effective(rule: str) -> str:
     """The rule by its parts, as a calibration stores it: `whole+center+windows`.
 
-    Two machines with the same setting but different extras have different rules. Raises
-    SettingError for an unknown rule.
+    A stored rule is one too; what this machine has no extra for is left out of it, so that two
+    machines with one setting but different extras have different rules. Raises SettingError for an
+    unknown rule.
+
+    >>> effective("windows"), effective("whole+center")
+    ('whole+windows', 'whole+center')
     """
+    parts = rule.split("+")
+    if len(parts) > 1 and set(parts) < set(RULES) - {"auto"}:
+        return "+".join(part for part in parts if part != "quad" or has("cv2"))
     if rule not in RULES:
         raise SettingError("identify.regions", repr(rule), expected=", ".join(RULES))
     if rule == "auto":
