@@ -1,10 +1,10 @@
 """The Python API: a gallery of your things, and the questions it answers.
 
-    >>> from kenspeckle import Gallery
-    >>> with Gallery.create("things.ken") as gallery:  # doctest: +SKIP
-    ...     report = gallery.index("pictures/")
-    ...     answer = gallery.identify("photo.jpg")
-    ...     print(answer.label or "none of these", answer.confidence, answer.reasons)
+>>> from kenspeckle import Gallery
+>>> with Gallery.create("things.ken") as gallery:  # doctest: +SKIP
+...     report = gallery.index("pictures/")
+...     answer = gallery.identify("photo.jpg")
+...     print(answer.label or "none of these", answer.confidence, answer.reasons)
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from typing import BinaryIO, Self
 
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.folder import scan
-from kenspeckle.catalog.naming import Scheme, name_item
+from kenspeckle.catalog.naming import Scheme, name_item, named_by_file
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.flows import calibrate, index
-from kenspeckle.flows.exchange import copy
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.index import IndexReport, Progress
 from kenspeckle.flows.opened import Opened, default_path, matching_embedder, stale
@@ -31,7 +30,7 @@ from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
 from kenspeckle.match.similar import look_alikes
 from kenspeckle.store.base import Manifest, Store, Summary
-from kenspeckle.store.open import create_store, open_store, peek
+from kenspeckle.store.open import copy_store, create_store, open_store, peek
 from kenspeckle.types import Calibration, Candidate, Decision, Item, Picture, Reference
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
@@ -99,7 +98,9 @@ class Gallery:
         Raises IndexMissing, IndexCorrupt, IndexVersion, and with `write` IndexReadOnly.
         """
         settings = settings or Settings()
-        return cls(open_store(path or default_path(settings), write=write), settings)
+        return cls(
+            open_store(path or default_path(settings), write=write, named=named_by_file), settings
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -282,7 +283,7 @@ class Gallery:
         `.npz` by that suffix, an index file by any other name; so a gallery made of one becomes
         the other. Raises GalleryError if the file is there, IndexReadOnly.
         """
-        return copy(self._store, path)
+        return copy_store(self._store, path)
 
     @property
     def store(self) -> Store:

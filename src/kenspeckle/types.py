@@ -155,8 +155,14 @@ class Fingerprint:
 
     @property
     def space_id(self) -> str:
-        """Sixteen hex digits that stand for weights, recipe, width and head."""
+        """Sixteen hex digits that stand for weights, recipe, width and head.
+
+        What a recipe leaves at its default is left out, so that a field which a later release adds
+        changes no space that exists.
+        """
         parts = {k: v for k, v in self.to_dict().items() if k != "model"}
+        usual = asdict(Recipe(self.recipe.side))
+        parts["recipe"] = {k: v for k, v in parts["recipe"].items() if k == "side" or v != usual[k]}
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

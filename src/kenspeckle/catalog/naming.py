@@ -14,7 +14,7 @@ from typing import Literal
 
 from kenspeckle.catalog.entry import shown
 from kenspeckle.errors import SettingError
-from kenspeckle.types import NO_METADATA
+from kenspeckle.types import NO_METADATA, Reference
 
 Scheme = Literal["cards", "plain"]
 
@@ -152,9 +152,24 @@ def name_item(text: str, scheme: Scheme) -> Name:
     if scheme == "plain":
         label = plain_name(first_of(text))
         return Name(key_of(label), label)
-    code = set_code(text)
-    name, rarity = served(cards_name(first_of(text)), code)
+    return _card(cards_name(first_of(text)), cards_name(text), set_code(text))
+
+
+def named_by_file(stored: str, filename: str) -> Reference:
+    """The reference that a stored name and a file name tell of, where an index holds only these.
+
+    >>> one = named_by_file("Dark Magician Pscr", "LOCH-JP001_dark_magician_pscr.jpg")
+    >>> one.label, one.variant
+    ('Dark Magician', 'LOCH-JP001 PScR')
+    """
+    name = _card(stored, stored, set_code(filename))
+    return Reference(name.key, name.label, filename, name.variant, metadata=name.metadata)
+
+
+def _card(name: str, stored: str, code: str) -> Name:
+    """A card: prints of one card differ in set code and rarity, and share the key."""
+    name, rarity = served(name, code)
     label = tidy(name) or "?"
-    metadata = {"stored_name": cards_name(text), "set_code": code, "rarity": rarity}
+    metadata = {"stored_name": stored, "set_code": code, "rarity": rarity}
     variant = " ".join(part for part in (code, rarity) if part)
     return Name(key_of(label), label, variant, {k: v for k, v in metadata.items() if v})

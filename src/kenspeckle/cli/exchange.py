@@ -9,7 +9,6 @@ import typer
 
 from kenspeckle.cli import console, options
 from kenspeckle.config import Settings
-from kenspeckle.flows.exchange import copy
 from kenspeckle.gallery import Gallery
 
 
@@ -38,7 +37,7 @@ def import_(
 def _copy(settings: Settings, out: str, as_json: bool) -> None:
     with Gallery.open(settings=settings) as gallery:
         source, made_by = gallery.store.path, gallery.store.manifest.fingerprint
-        count = copy(gallery.store, out)
+        count = gallery.export(out)
     size = Path(out).stat().st_size
     if as_json:
         console.json_line({"from": source, "to": out, "vectors": count, "bytes": size})

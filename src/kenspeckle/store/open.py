@@ -63,30 +63,38 @@ def peek(path: str | os.PathLike[str]) -> Summary:
     return npz.peek(place) if _is_zip(place) else disk.peek(place)
 
 
-def copy_store(source: Store, path: str | os.PathLike[str]) -> None:
-    """Copy a gallery into a new index of either kind, by the suffix of `path`.
+def copy_store(source: Store, path: str | os.PathLike[str]) -> int:
+    """Copy a gallery into a new index of either kind, by the suffix of `path`; how many references.
 
     Vectors, calibration and, except into `.npz`, thumbnails go along; ids are given anew. A
-    calibration that was fresh stays fresh. Raises GalleryError if there is a file already,
-    IndexReadOnly.
+    calibration that was fresh stays fresh. A copy that fails leaves no file behind. Raises
+    GalleryError if there is a file already, IndexReadOnly.
     """
-    place = Path(path)
+    target = create_store(path, source.manifest)
+    try:
+        with target:
+            _copy(source, target)
+            return len(target)
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: Store, target: Store) -> None:
+    rows = list(source.references())
+    for start in range(0, len(rows), BATCH):
+        some = rows[start : start + BATCH]
+        vectors = source.rows([identifier for identifier, _ in some])
+        target.add(
+            [
+                Enrolled(reference, vector, source.thumbnail(identifier))
+                for (identifier, reference), vector in zip(some, vectors, strict=True)
+            ]
+        )
     calibration = source.calibration()
-    fresh = calibration is not None and calibration.change == source.change()
-    with create_store(place, source.manifest) as target:
-        rows = list(source.references())
-        for start in range(0, len(rows), BATCH):
-            some = rows[start : start + BATCH]
-            vectors = source.rows([identifier for identifier, _ in some])
-            target.add(
-                [
-                    Enrolled(reference, vector, source.thumbnail(identifier))
-                    for (identifier, reference), vector in zip(some, vectors, strict=True)
-                ]
-            )
-        if calibration is not None:
-            change = target.change() if fresh else -1
-            target.set_calibration(dataclasses.replace(calibration, change=change))
+    if calibration is not None:
+        change = target.change() if calibration.change == source.change() else -1
+        target.set_calibration(dataclasses.replace(calibration, change=change))
 
 
 def _is_zip(path: Path) -> bool:
