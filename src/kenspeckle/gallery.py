@@ -233,7 +233,7 @@ class Gallery:
         FetchError, SpaceMismatch, ModelError.
         """
         opened = self._opened()
-        return identify(opened, self.picture(source), stale=self.stale)
+        return identify(opened, self.picture(source))
 
     def search(self, source: Source, top: int = 10) -> list[Candidate]:
         """The items most like a whole picture, best first; nothing is decided."""
@@ -275,7 +275,7 @@ class Gallery:
     @property
     def stale(self) -> str:
         """Why the calibration no longer fits the gallery; empty when it does or there is none."""
-        return stale(self._store, self._settings.identify.regions)
+        return stale(self._store, self.calibration, self._settings.identify.regions)
 
     def export(self, path: str | os.PathLike[str]) -> int:
         """Copy everything into a new file; how many references.

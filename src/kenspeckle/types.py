@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -160,11 +161,7 @@ class Fingerprint:
         What a recipe leaves at its default is left out, so that a field which a later release adds
         changes no space that exists.
         """
-        parts = {k: v for k, v in self.to_dict().items() if k != "model"}
-        usual = asdict(Recipe(self.recipe.side))
-        parts["recipe"] = {k: v for k, v in parts["recipe"].items() if k == "side" or v != usual[k]}
-        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _space_id(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -180,6 +177,15 @@ class Fingerprint:
     def __str__(self) -> str:
         head = f" + head {self.head[:12]}" if self.head else ""
         return f"{self.model} ({self.weights[:12]}{head}, {self.width} wide)"
+
+
+@lru_cache(maxsize=64)
+def _space_id(fingerprint: Fingerprint) -> str:
+    parts = {k: v for k, v in fingerprint.to_dict().items() if k != "model"}
+    usual = asdict(Recipe(fingerprint.recipe.side))
+    parts["recipe"] = {k: v for k, v in parts["recipe"].items() if k == "side" or v != usual[k]}
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

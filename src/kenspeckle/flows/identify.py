@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from kenspeckle.flows.opened import Opened
-from kenspeckle.match.aggregate import cohort_level, reach
+from kenspeckle.flows.opened import Opened, rule, stale
+from kenspeckle.match.aggregate import Floats, cohort_level, reach
 from kenspeckle.match.decide import decide
 from kenspeckle.regions.base import cut, split
-from kenspeckle.types import Decision, Float32, Picture, Region
+from kenspeckle.types import Calibration, Decision, Float32, Picture, Region
 
 
-def identify(opened: Opened, picture: Picture, *, stale: str = "") -> Decision:
+def identify(opened: Opened, picture: Picture) -> Decision:
     """The answer for one picture: an item, or unknown, with its reasons.
 
-    `stale` says why the calibration no longer fits the gallery, and is told in the reasons.
     Raises SettingError, ModelError.
     """
-    regions = split(picture, opened.regions)
+    calibration = opened.store.calibration()
+    regions = split(picture, rule(calibration, opened.settings.identify.regions))
     rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
+    near = _near(opened, rows, calibration)
     try:
-        return _answer(opened, regions, rows, stale)
+        return _answer(opened, regions, rows, near, calibration)
     except KeyError:  # another process has removed a reference since this one looked
         opened.store.refresh()
-        return _answer(opened, regions, rows, stale)
+        return _answer(opened, regions, rows, near, calibration)
 
 
-def _answer(opened: Opened, regions: tuple[Region, ...], rows: Float32, stale: str) -> Decision:
-    store, cohort = opened.store, opened.embedder.cohort
-    top = opened.settings.identify.top
-    found = reach(store.search, rows, len(store), distinct=max(top, 2))
-    near = None if cohort is None else cohort_level(rows, cohort)
-    return decide(regions, found, near, store, store.calibration(), top=top, stale=stale)
+def _near(opened: Opened, rows: Float32, calibration: Calibration | None) -> Floats | None:
+    """The cohort level of each region, where the rule asks for it and the model has a cohort."""
+    asked = calibration is None or "cohort" in calibration.score
+    cohort = opened.embedder.cohort if asked else None
+    return None if cohort is None else cohort_level(rows, cohort)
+
+
+def _answer(
+    opened: Opened,
+    regions: tuple[Region, ...],
+    rows: Float32,
+    near: Floats | None,
+    calibration: Calibration | None,
+) -> Decision:
+    store, settings = opened.store, opened.settings.identify
+    found = reach(store.search, rows, len(store), distinct=max(settings.top, 2))
+    why = stale(store, calibration, settings.regions)
+    return decide(regions, found, near, store, calibration, top=settings.top, stale=why)

@@ -9,6 +9,7 @@ from kenspeckle.config import Settings
 from kenspeckle.errors import IndexMissing, SpaceMismatch
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Store
+from kenspeckle.types import Calibration
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 
@@ -26,28 +27,26 @@ class Opened:
     @property
     def regions(self) -> str:
         """The region rule: the one asked for, else the one calibrated for, else `whole`."""
-        return rule(self.store, self.settings.identify.regions)
+        return rule(self.store.calibration(), self.settings.identify.regions)
 
 
-def rule(store: Store, asked: str) -> str:
+def rule(calibration: Calibration | None, asked: str) -> str:
     """The region rule asked for; where none is, the one that the gallery is calibrated for."""
-    calibration = store.calibration()
     return asked or (calibration.regions if calibration else "whole")
 
 
-def stale(store: Store, asked: str) -> str:
-    """Why the stored calibration does not fit the gallery, or the region rule asked for.
+def stale(store: Store, calibration: Calibration | None, asked: str) -> str:
+    """Why a calibration does not fit the gallery, or the region rule asked for.
 
     Empty when it fits, and when there is none.
     """
-    calibration = store.calibration()
     if calibration is None:
         return ""
     if calibration.space_id != store.manifest.fingerprint.space_id:
         return "it was fitted for another model"
     if calibration.change != store.change():
         return "references were added or removed since"
-    regions = effective(asked or calibration.regions)
+    regions = effective(rule(calibration, asked))
     if calibration.regions != regions:
         return f"it was fitted for regions {calibration.regions}, asked are {regions}"
     return ""
