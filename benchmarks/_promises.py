@@ -28,8 +28,8 @@ QUICK = usual_score(True, 100)
 def measure(data: LabelledSet, cohort: Float32) -> dict[str, Any]:
     """score → asked rate → rule (both kinds of stranger, or one) → figures, means over draws."""
     table: dict[str, Any] = {}
-    for draw in _scoring.draws(data.gallery):
-        gallery = _Gallery(data, cohort, draw)
+    for number, draw in enumerate(_scoring.draws(data.gallery)):
+        gallery = _Gallery(data, cohort, draw, number)
         for kind in SCORES:
             trials = gallery.trials(kind)
             photos, strangers = gallery.photos(kind)
@@ -39,6 +39,8 @@ def measure(data: LabelledSet, cohort: Float32) -> dict[str, Any]:
                     fitted = fit(SUBJECT, kind, trials[0], kinds, rate)
                     assert fitted is not None
                     row = _row(fitted, photos, strangers)
+                    if rule != "both":
+                        row["fpir of its kind"] = gallery.kept(kind, trials, rule, rate)
                     cell = table.setdefault(kind, {}).setdefault(f"{rate:.0%}", {})
                     for name, value in row.items():
                         cell.setdefault(rule, {}).setdefault(name, []).append(value)
@@ -51,7 +53,8 @@ SUBJECT = Subject("whole", "", 0, 0, 0, "")
 class _Gallery:
     """Cosines of one draw: the known labels enrolled, everything else asked about."""
 
-    def __init__(self, data: LabelledSet, cohort: Float32, known: Any) -> None:
+    def __init__(self, data: LabelledSet, cohort: Float32, known: Any, seed: int) -> None:
+        self.half = np.random.default_rng(seed).permutation(len(cohort)) % 2 == 0
         self.labels, column = np.unique(data.gallery, return_inverse=True)
         self.items = np.flatnonzero(np.isin(self.labels, known))
         self.column = column
@@ -65,6 +68,7 @@ class _Gallery:
         of = column[views.owner]
         mine = np.isin(of, self.items)
         self.rows, self.owner, self.shown = views.rows[mine], views.owner[mine], of[mine]
+        self.other_rows, self.other_shown = views.rows[~mine], of[~mine]
 
     def _cosines(self, rows: Float32) -> Float32:
         return best_of_each(rows @ self.references.T, self.column, len(self.labels))
@@ -85,6 +89,27 @@ class _Gallery:
         unrelated = judge(kind, hits(self._cosines(self.cohort), self.items, 2), level, own, own)
         unrelated = Trials(unrelated.scores, unrelated.items, np.zeros(len(own), bool))
         return mated, {"like your items": left_out, "general": unrelated}
+
+    def kept(self, kind: ScoreKind, trials: Any, rule: str, rate: float) -> float:
+        """FPIR on fresh strangers of the very kind that a rule was fitted on: camera views of the
+        labels that are not enrolled, or the half of the cohort that the other half was not fitted
+        on."""
+        mated, strangers = trials
+        of_kind = strangers[rule]
+        if rule == "general":
+            part = Trials(
+                of_kind.scores[self.half], of_kind.items[self.half], of_kind.right[self.half]
+            )
+            fresh = of_kind.scores[~self.half]
+        else:
+            part = of_kind
+            number = np.arange(len(self.other_rows))
+            found = hits(self._cosines(self.other_rows), self.items, 2)
+            near = cohort_level(self.other_rows, self.cohort)
+            fresh = judge(kind, found, near, number, self.other_shown).scores
+        fitted = fit(SUBJECT, kind, mated, {rule: part}, rate)  # type: ignore[dict-item]
+        assert fitted is not None
+        return stats.fpir(fresh, fitted.threshold)
 
     def photos(self, kind: ScoreKind) -> tuple[Trials, Trials]:
         """Real photos of enrolled things, and of the others."""
@@ -128,13 +153,18 @@ def lines(promises: dict[str, Any]) -> list[str]:
         for rate, rules in table[QUICK].items():
             row = {key: np.array(values) for key, values in rules["both"].items()}
             lost = int(np.isnan(row["ece"]).sum())
-            found.append(
+            kept = {
+                k: np.mean(rules[k]["fpir of its kind"]) for k in ("like your items", "general")
+            }
+            found += [
                 f"quick calibration, {name}, asked {rate}: promised {row['promised'].mean():.1%}, "
-                f"strangers named {row['fpir'].mean():.1%} "
+                f"strangers' photos named {row['fpir'].mean():.1%} "
                 f"({row['fpir'].min():.1%}–{row['fpir'].max():.1%} over the draws), "
                 f"known named rightly {row['tpir'].mean():.1%}, wrongly "
-                f"{row['wrong name'].mean():.1%}; confidence: ECE {np.nanmean(row['ece']):.2f}, "
+                f"{row['wrong name'].mean():.1%}; views of items not enrolled named "
+                f"{kept['like your items']:.1%}, the other half of the cohort "
+                f"{kept['general']:.1%}; confidence: ECE {np.nanmean(row['ece']):.2f}, "
                 f"Brier {np.nanmean(row['brier']):.2f}"
                 + (f", none in {lost} of {len(row['ece'])} draws" if lost else "")
-            )
+            ]
     return found
