@@ -90,14 +90,21 @@ def test_small_galleries(tmp_path: Path, items: int, each: int) -> None:
         assert answer.candidates[0].similarity > 0.99
 
 
-def test_identical_pictures_of_two_items_do_not_upset_it(tmp_path: Path) -> None:
-    folder = shelf(tmp_path / "refs", 4)
-    (folder / "twin.png").write_bytes((folder / "thing-1.png").read_bytes())
-    made = Gallery.create(tmp_path / "made.ken", settings=SETTINGS)
-    report = made.index(folder)
-    assert made.calibrate(10) is not None
-    assert any(pair.identical for pair in report.look_alikes)
-    made.store.close()
+def test_items_that_share_a_file_are_no_strangers_to_each_other(tmp_path: Path) -> None:
+    """Left out, such an item would still be found under its other name and spoil the threshold."""
+    with gallery(tmp_path, 6) as made:
+        before = made.calibrate(30)
+        folder = tmp_path / "refs"
+        (folder / "twin.png").write_bytes((folder / "thing-1.png").read_bytes())
+        report = made.index(folder)
+        assert any(pair.identical for pair in report.look_alikes)
+        rule = made.calibrate(30)
+        assert rule is not None
+        assert before is not None
+        assert rule.items == 7
+        assert rule.promises[0].items == 5
+        assert any(note.startswith("2 items share a file") for note in rule.notes)
+        assert rule.threshold < 2 * before.threshold
 
 
 def test_moved_originals_are_counted(tmp_path: Path) -> None:

@@ -60,10 +60,12 @@ class _Query:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the trials need to know of the gallery: ids of references and views by item."""
+    """What the trials need to know of the gallery: references by item, views by path, and items
+    that share a file with another one (left out of the gallery, such an item is still in it)."""
 
     references: dict[int, list[tuple[int, Reference]]]
     views: dict[str, list[int]]
+    twins: list[int]
 
 
 def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | None:
@@ -102,7 +104,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         views=Views(
             np.array(made.items, np.int64), np.array(made.level), np.array(made.lead, np.float64)
         ),
-        notes=_notes(made, len(plan), most(opened.regions) if len(general) else 1),
+        notes=_notes(made, known, len(plan), most(opened.regions) if len(general) else 1),
     )
 
 
@@ -144,11 +146,13 @@ def _gather(
     return made
 
 
-def _notes(made: _Gathered, planned: int, regions: int) -> tuple[str, ...]:
+def _notes(made: _Gathered, known: _Known, planned: int, regions: int) -> tuple[str, ...]:
     """What the trials are made of, and every exclusion."""
     notes = ["mated trials are camera views of the references, not photos"]
     if regions > 1:
         notes.append(f"a general stranger is {regions} cohort vectors in place of regions")
+    if known.twins:
+        notes.append(f"{len(known.twins)} items share a file with another: not taken for strangers")
     if made.tried < planned:
         notes.append(f"{made.tried} of {planned} views in the time given")
     if made.failed:
@@ -168,7 +172,16 @@ def _known(opened: Opened) -> _Known:
             views.setdefault(reference.path, []).append(number)
         else:
             references.setdefault(item, []).append((number, reference))
-    return _Known(references, views)
+    return _Known(references, views, _twins(references))
+
+
+def _twins(references: dict[int, list[tuple[int, Reference]]]) -> list[int]:
+    sharing: dict[str, set[int]] = {}
+    for item, rows in references.items():
+        for _, reference in rows:
+            if reference.sha256:
+                sharing.setdefault(reference.sha256, set()).add(item)
+    return sorted(set().union(*(items for items in sharing.values() if len(items) > 1)))
 
 
 def _plan(known: _Known, seed: int) -> list[tuple[int, int, Reference, int]]:
@@ -241,9 +254,11 @@ def _judged(
         mine = np.isin(found.ids, _held_out(known, query)) & (owner == number)[:, None]
         hidden[mine] = -1
     held = Hits(found.ids, hidden, found.scores)
+    left_out = judge(kind, found, near, owner, items, without=items)
+    strange = ~np.isin(left_out.items, known.twins)
     return (
         judge(kind, held, near, owner, items),
-        judge(kind, found, near, owner, items, without=items),
+        Trials(left_out.scores[strange], left_out.items[strange], left_out.right[strange]),
     )
 
 
