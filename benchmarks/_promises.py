@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks import _scoring
 from benchmarks._labelled_sets import LabelledSet, best_of_each, hits
 from kenspeckle import stats
-from kenspeckle.flows.calibrate import LEAST_EACH, MOST_EACH, WANTED
+from kenspeckle.flows.trials import LEAST_EACH, MOST_EACH, WANTED
 from kenspeckle.match.aggregate import SCORES, ScoreKind, cohort_level, usual_score
 from kenspeckle.match.calibrate import Strangers, Subject, Trials, fit, judge
 from kenspeckle.match.decide import confidence

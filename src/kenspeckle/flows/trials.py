@@ -1,0 +1,203 @@
+"""Trials of a gallery: its own camera views, and the cohort, asked about one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from kenspeckle import _threads
+from kenspeckle.catalog.entry import on_disk
+from kenspeckle.flows.opened import Opened
+from kenspeckle.image.decode import decode
+from kenspeckle.image.views import camera_views
+from kenspeckle.match.aggregate import ScoreKind, cohort_level, reach
+from kenspeckle.match.calibrate import NO_TRIALS, Trials, joined, judge
+from kenspeckle.regions.base import cut, most, split
+from kenspeckle.store.base import Hits
+from kenspeckle.types import Float32, Int64, Picture, Reference
+from kenspeckle.vectors.pipeline import pooled
+
+SEED = 1_000_003
+"""Far from the seeds of enrolled views: a view is never judged against itself."""
+WANTED = 200
+"""Views that are made of a small gallery; a large one gets `LEAST_EACH` an item, time allowing."""
+LEAST_EACH, MOST_EACH = 2, 10
+BLOCK = 64
+"""Queries searched at once: keeps the products small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One view: the item and reference it was made of, and its regions' vectors `(k, D)`."""
+
+    item: int
+    reference: Reference
+    rows: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the trials need to know of the gallery: references by item, views by path, and items
+    that share a file with another one (left out of the gallery, such an item is still in it)."""
+
+    references: dict[int, list[tuple[int, Reference]]]
+    views: dict[str, list[int]]
+    twins: list[int]
+
+
+def known_of(opened: Opened) -> Known:
+    """Read once what the trials ask for again and again."""
+    references: dict[int, list[tuple[int, Reference]]] = {}
+    views: dict[str, list[int]] = {}
+    rows = list(opened.store.references())
+    owners = opened.store.owners([number for number, _ in rows])
+    for (number, reference), item in zip(rows, owners.tolist(), strict=True):
+        if reference.view:
+            views.setdefault(reference.path, []).append(number)
+        else:
+            references.setdefault(item, []).append((number, reference))
+    return Known(references, views, _twins(references))
+
+
+def _twins(references: dict[int, list[tuple[int, Reference]]]) -> list[int]:
+    sharing: dict[str, set[int]] = {}
+    for item, rows in references.items():
+        for _, reference in rows:
+            if reference.sha256:
+                sharing.setdefault(reference.sha256, set()).add(item)
+    return sorted(set().union(*(items for items in sharing.values() if len(items) > 1)))
+
+
+def plan_views(known: Known, seed: int) -> list[tuple[int, int, Reference, int]]:
+    """(item, id, reference, seed of the view) in the order of work: every item once, then again."""
+    rng = np.random.default_rng(seed)
+    items = sorted(known.references)
+    each = min(max(-(-WANTED // max(len(items), 1)), LEAST_EACH), MOST_EACH)
+    plan = []
+    for turn in range(each):
+        for place in rng.permutation(len(items)).tolist():
+            rows = known.references[items[place]]
+            number, reference = rows[turn % len(rows)]
+            plan.append((items[place], number, reference, SEED + each * number + turn))
+    return plan
+
+
+def make_views(
+    opened: Opened, plan: Sequence[tuple[int, int, Reference, int]], deadline: float
+) -> Iterator[Query | None]:
+    """The queries in order, None for one that failed, until the deadline."""
+    folder = Path(opened.store.manifest.refs or ".")
+    folder = folder if folder.is_dir() else folder.parent
+    rule = opened.regions
+
+    def in_time() -> Iterator[tuple[int, int, Reference, int]]:
+        for task in plan:
+            if time.monotonic() >= deadline:
+                return
+            yield task
+
+    def work(task: tuple[int, int, Reference, int]) -> Query:
+        item, _, reference, seed = task
+        picture = decode(on_disk(folder, reference.path), limits=opened.settings.image)
+        view = Picture(camera_views(picture.image, 1, seed)[0], reference.path)
+        parts = [cut(view.image, region) for region in split(view, rule)]
+        return Query(item, reference, opened.embedder.vectors(parts))
+
+    for result in pooled(in_time(), work, opened.settings.index.callers):
+        yield result.value
+
+
+def blocks(queries: Iterator[Query | None]) -> Iterator[list[Query | None]]:
+    """Up to `BLOCK` of them at a time."""
+    block: list[Query | None] = []
+    for query in queries:
+        block.append(query)
+        if len(block) == BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def judge_views(
+    opened: Opened, kind: ScoreKind, known: Known, queries: Sequence[Query]
+) -> tuple[Trials, Trials]:
+    """Mated and left-out trials of some views.
+
+    Where an item has another reference of the same print, the one that the view was made of takes
+    no part in the mated trial.
+    """
+    rows = np.concatenate([query.rows for query in queries])
+    sizes = [len(query.rows) for query in queries]
+    owner = np.repeat(np.arange(len(queries)), sizes)
+    items = np.array([query.item for query in queries], np.int64)
+    cohort = opened.embedder.cohort
+    near = None if cohort is None else cohort_level(rows, cohort)
+    found = reach(opened.store.search, rows, len(opened.store), distinct=3)
+    hidden = found.items.copy()
+    for number, query in enumerate(queries):
+        mine = np.isin(found.ids, _held_out(known, query)) & (owner == number)[:, None]
+        hidden[mine] = -1
+    held = Hits(found.ids, hidden, found.scores)
+    left_out = judge(kind, found, near, owner, items, without=items)
+    strange = ~np.isin(left_out.items, known.twins)
+    return (
+        judge(kind, held, near, owner, items),
+        Trials(left_out.scores[strange], left_out.items[strange], left_out.right[strange]),
+    )
+
+
+def _held_out(known: Known, query: Query) -> list[int]:
+    """Ids that a mated trial does without: the reference of the view, if it has an equal."""
+    rows = known.references[query.item]
+    equals = [number for number, other in rows if other.variant == query.reference.variant]
+    if len(equals) < 2:
+        return []
+    own = [number for number, other in rows if other.path == query.reference.path]
+    return own + known.views.get(query.reference.path, [])
+
+
+def beside_prints(opened: Opened, known: Known, query: Query) -> tuple[float, float]:
+    """The view's cosine to its own reference, and the lead of its print over the item's others."""
+    rows = known.references[query.item]
+    near = query.rows @ opened.store.rows([number for number, _ in rows]).T
+    region = near[int(near.max(axis=1).argmax())]
+    own = np.array([other.path == query.reference.path for _, other in rows])
+    right = np.array([other.variant == query.reference.variant for _, other in rows])
+    lead = np.nan if right.all() else region[right].max() - region[~right].max()
+    return float(region[own].max()), float(lead)
+
+
+def general_trials(
+    opened: Opened, cohort: Float32, kind: ScoreKind, deadline: float, seed: int
+) -> Trials:
+    """Trials of the cohort: as many vectors a trial as the rule has regions at most, drawn without
+    repetition.
+
+    The cohort has whole pictures only; unrelated vectors stand for the regions of a photo. They
+    differ more from each other than its regions would, so the best of them is rather too good: the
+    threshold errs to the careful side.
+    """
+    regions = most(opened.regions)
+    drawn = np.random.default_rng(seed).permutation(len(cohort))
+    drawn = drawn[: len(drawn) - len(drawn) % regions].astype(np.int64)
+    parts: list[Trials] = []
+    search = partial(opened.store.search, threads=_threads.callers(opened.settings.index.callers))
+    step = max(1, 4 * BLOCK // regions) * regions
+    for first in range(0, len(drawn), step):
+        if first and time.monotonic() >= deadline:
+            break
+        own: Int64 = drawn[first : first + step]
+        rows = cohort[own]
+        owner = np.repeat(np.arange(len(own) // regions), regions)
+        items = first // regions + np.arange(len(own) // regions)
+        found = reach(search, rows, len(opened.store))
+        near = cohort_level(rows, cohort, own)
+        trials = judge(kind, found, near, owner, items)
+        parts.append(Trials(trials.scores, trials.items, np.zeros(len(trials), bool)))
+    return joined(parts) if parts else NO_TRIALS
