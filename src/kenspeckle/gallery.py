@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from kenspeckle.catalog.entry import Entry
+from kenspeckle.catalog.entry import Entry, base_of
 from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.naming import Scheme, name_item, named_by_file
 from kenspeckle.catalog.sync import Plan, plan
@@ -266,6 +266,11 @@ class Gallery:
     def thumbnail(self, reference_id: int) -> bytes:
         """The small JPEG kept of a reference, empty if there is none."""
         return self._store.thumbnail(reference_id)
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths of listed references start: the folder indexed, else the setting's."""
+        return base_of(self._store.manifest.refs or self._settings.index.refs)
 
     @property
     def calibration(self) -> Calibration | None:

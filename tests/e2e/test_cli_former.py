@@ -148,7 +148,7 @@ def test_verify_says_the_former_lines(run, tmp_path):
     assert any(line.startswith("median self similarity:       1.000") for line in lines)
     assert any(line.startswith("median best wrong similarity: 0.") for line in lines)
     assert "recommended similarity threshold: 0.50" in lines
-    assert lines[-1].startswith("perturbed queries: skipped, none of 20 pictures")
+    assert lines[-1].startswith("perturbed queries: not measured (none of 20 pictures")
 
 
 def test_verify_fails_on_duplicates(run, tmp_path):
@@ -158,8 +158,8 @@ def test_verify_fails_on_duplicates(run, tmp_path):
     done = run("verify", "--index", "twice.npz")
     assert done.returncode == 1
     assert "19/20 = 95.0% top-1 self-id" in done.stdout
-    assert "the same vector 2 times: Card 3 Pscr, Card 7 Pscr" in done.stdout
-    assert "Card 7 Pscr: nearest is Card 3 Pscr (top 1.000, self 1.000)" in done.stdout
+    assert "same vector, different items: Card 3 Pscr, Card 7 Pscr" in done.stdout
+    assert "Card 7 Pscr: top 1.000 (Card 3 Pscr), self 1.000" in done.stdout
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

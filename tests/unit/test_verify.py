@@ -76,7 +76,7 @@ def test_few_rows(count, top):
     assert (report.correct, report.passed) == (count, True)
     assert len(report.nearest.pairs) == min(top, count * (count - 1) // 2)
     text = list(lines(report))
-    assert text[0] == f"[verify] {count} refs × 16 dims"
+    assert text[0] == f"[verify] {count} rows × 16 dims"
     assert f"{count}/{count} = 100.0% top-1 self-id" in text
     json.dumps(report.to_dict(), allow_nan=False)
 
@@ -175,7 +175,7 @@ def test_the_numbers_are_those_of_the_contract():
     text = list(lines(report))
     score, i, j = report.nearest.pairs[0]
     assert f"  {score:.3f}  Thing {i}  ↔  Thing {j}" in text
-    assert f"recommended --sim-threshold: {report.threshold:.2f}" in text
+    assert f"recommended similarity threshold: {report.threshold:.2f}" in text
 
 
 def test_long_names_are_cut_and_failures_limited():

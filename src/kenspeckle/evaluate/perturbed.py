@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kenspeckle.catalog.entry import on_disk
+from kenspeckle.errors import InputError, KenspeckleError
 from kenspeckle.evaluate.neighbours import blocks, item_codes
-from kenspeckle.types import Float32, Int64
+from kenspeckle.gallery import Gallery
+from kenspeckle.image.views import camera_views
+from kenspeckle.types import Float32, Int64, Reference
+
+SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +74,34 @@ def judge(
         top5=float((ranks < 5).mean()),
         margins=margins,
     )
+
+
+def photographed(
+    gallery: Gallery, rows: Float32, references: Sequence[Reference], count: int
+) -> tuple[PerturbedResult | None, str]:
+    """Ask about a camera view of up to `count` references, spread evenly over `rows` `(N, D)`.
+
+    `references` are those of the rows. Returns the result, or None and why there is none: no
+    picture is where it was indexed, or the model is not at hand.
+    """
+    if not count:
+        return None, "not asked for"
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
+    folder = gallery.folder
+    queries, sources = [], []
+    for row in chosen:
+        try:
+            picture = gallery.picture(on_disk(folder, references[row].path))
+        except InputError:
+            continue
+        (view,) = camera_views(picture.image, 1, SEED + int(row))
+        try:
+            queries.append(gallery.embedder.vector(view))
+        except KenspeckleError as error:
+            return None, str(error)
+        sources.append(row)
+    if not queries:
+        return None, f"none of {len(chosen)} pictures is where it was indexed ({folder})"
+    what = f"a camera view of each of {len(queries)} references, seed {SEED}"
+    keys = [reference.key for reference in references]
+    return judge(rows, keys, np.stack(queries), np.asarray(sources, np.int64), what), ""

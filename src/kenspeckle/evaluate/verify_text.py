@@ -17,10 +17,12 @@ NAME = 42
 def lines(report: VerifyReport, why: str = "needs the pictures and the model") -> Iterator[str]:
     """The report for people, a line at a time; `why` no perturbed queries were asked."""
     names = report.names
-    yield f"[verify] {report.count} refs × {report.width} dims"
-    yield f"most confusable pairs ({len(report.nearest.pairs)}):"
+    yield f"[verify] {report.count} rows × {report.width} dims"
+    if report.nearest.pairs:
+        yield "most confusable pairs:"
     for score, i, j in report.nearest.pairs:
-        yield f"  {score:.3f}  {_short(names[i])}  ↔  {_short(names[j])}"
+        one = "  (one item)" if report.keys[i] == report.keys[j] else ""
+        yield f"  {score:.3f}  {_short(names[i])}  ↔  {_short(names[j])}{one}"
     share = 100 * report.correct / report.count
     yield f"{report.correct}/{report.count} = {share:.1f}% top-1 self-id"
     for failure in report.failures[:LISTED]:
@@ -28,10 +30,10 @@ def lines(report: VerifyReport, why: str = "needs the pictures and the model") -
             f"  {_short(names[failure.row])}: top {failure.top:.3f} "
             f"({_short(names[failure.by])}), self {failure.own:.3f}"
         )
-    yield f"median self similarity:      {_three(report.self_median)}"
-    yield f"median best wrong:           {_three(report.wrong_median)}"
-    yield f"margin (their difference):   {_three(report.gap)}"
-    yield f"recommended --sim-threshold: {report.threshold:.2f}"
+    yield f"median self similarity:       {_three(report.self_median)}"
+    yield f"median best wrong similarity: {_three(report.wrong_median)}"
+    yield f"margin (gap of the medians):  {_three(report.gap)}"
+    yield f"recommended similarity threshold: {report.threshold:.2f}"
     yield from _damage(report)
     yield from _items(report)
     yield from _perturbed(report, why)
