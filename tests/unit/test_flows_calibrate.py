@@ -180,6 +180,11 @@ def test_regions_of_the_rule_are_tried(tmp_path: Path) -> None:
         assert made.stale == ""
     with Gallery.open(tmp_path / "made.ken", settings=SETTINGS) as other:
         assert "regions" in other.stale
+    unasked = replace(SETTINGS, identify=replace(SETTINGS.identify, regions=""))
+    with Gallery.open(tmp_path / "made.ken", settings=unasked) as other:
+        assert other.stale == ""
+        answer = other.identify(tmp_path / "refs" / "thing-0.png")
+        assert any("regions" in reason for reason in answer.reasons)
 
 
 @pytest.mark.parametrize("items", [1, 2, 8])

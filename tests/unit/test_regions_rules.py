@@ -182,6 +182,16 @@ def test_the_rule_is_named_by_its_parts(monkeypatch: pytest.MonkeyPatch) -> None
     assert base.effective("auto") == "whole+center+windows+quad"
 
 
-def test_an_unknown_rule_names_the_known_ones() -> None:
+@pytest.mark.parametrize("rule", base.RULES)
+def test_a_rule_read_from_a_calibration_is_the_same_rule(rule: str) -> None:
+    stored = base.effective(rule)
+    assert base.effective(stored) == stored
+    picture = Picture(noise((200, 150)), "made")
+    assert base.split(picture, stored) == base.split(picture, rule)
+    assert base.most(stored) == base.most(rule) <= base.MOST
+
+
+@pytest.mark.parametrize("rule", ["middle", "", "whole+", "whole+middle", "auto+whole"])
+def test_an_unknown_rule_names_the_known_ones(rule: str) -> None:
     with pytest.raises(SettingError, match="whole, center, windows, quad, auto"):
-        base.effective("middle")
+        base.effective(rule)

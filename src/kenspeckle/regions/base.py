@@ -33,21 +33,16 @@ trials of unrelated strangers, enough for a promise of 1 % (299)."""
 def effective(rule: str) -> str:
     """The rule by its parts, as a calibration stores it: `whole+center+windows`.
 
-    A stored rule is one too; what this machine has no extra for is left out of it, so that two
-    machines with one setting but different extras have different rules. Raises SettingError for an
-    unknown rule.
-
-    >>> effective("windows"), effective("whole+center")
-    ('whole+windows', 'whole+center')
+    Two machines with the same setting but different extras have different rules. What comes out
+    may go in again. Raises SettingError for an unknown rule.
     """
-    parts = rule.split("+")
-    if len(parts) > 1 and set(parts) < set(RULES) - {"auto"}:
-        return "+".join(part for part in parts if part != "quad" or has("cv2"))
-    if rule not in RULES:
-        raise SettingError("identify.regions", repr(rule), expected=", ".join(RULES))
     if rule == "auto":
         return "whole+center+windows" + ("+quad" if has("cv2") else "")
-    return rule if rule in ("whole", "center") else f"whole+{rule}"
+    if rule in ("windows", "quad"):
+        return f"whole+{rule}"
+    if not set(rule.split("+")) <= set(RULES) - {"auto"}:
+        raise SettingError("identify.regions", repr(rule), expected=", ".join(RULES))
+    return rule
 
 
 def most(rule: str) -> int:
