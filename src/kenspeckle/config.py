@@ -59,7 +59,9 @@ class IndexSettings:
     refs: str = _setting("", "folder of reference pictures", "REFS_DIR")
     naming: str = _setting("auto", "cards, plain, or auto")
     label_from: str = _setting("query", "label of gathered pictures: query or title")
-    views: int = _setting(0, "camera views enrolled beside each reference")
+    views: int = _setting(
+        -1, "camera views enrolled beside each reference; -1: as the gallery has them, else none"
+    )
     calibrate: bool = _setting(True, "fit the rule for unknowns after indexing")
     callers: int = _setting(0, "pictures worked on at once; 0: one a core")
     thumbnail: int = _setting(96, "longest side of the stored thumbnail, pixels; 0: none")
@@ -72,7 +74,9 @@ class IdentifySettings:
     regions: str = _setting(
         "", "whole, center, windows, quad, or auto; empty: the calibration's, else whole"
     )
-    fpir: float = _setting(0.01, "false-positive rate that the calibration aims at")
+    fpir: float = _setting(
+        0.0, "false-positive rate to aim at; 0: that of the gallery's calibration, else 0.01"
+    )
     top: int = _setting(5, "candidates listed with each answer")
 
 
@@ -141,14 +145,14 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
     "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
     "index.label_from": (lambda v: v in ("query", "title"), "query or title"),
-    "index.views": (lambda v: 0 <= v <= 32, "0 to 32"),
+    "index.views": (lambda v: -1 <= v <= 32, "-1 to 32"),
     "index.callers": (lambda v: 0 <= v <= 256, "0 to 256"),
     "index.thumbnail": (lambda v: 0 <= v <= 512, "0 to 512"),
     "identify.regions": (
         lambda v: v in ("", "whole", "center", "windows", "quad", "auto"),
         "whole, center, windows, quad or auto",
     ),
-    "identify.fpir": (lambda v: 0 < v < 1, "between 0 and 1, both excluded"),
+    "identify.fpir": (lambda v: v == 0 or 1e-6 <= v < 1, "between 0.000001 and 1"),
     "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
 }
 

@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Self
 
 from kenspeckle.catalog.entry import Entry, base_of
@@ -25,7 +26,15 @@ from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.flows import calibrate, index
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.index import IndexReport, Progress
-from kenspeckle.flows.opened import Opened, default_path, matching_embedder, stale
+from kenspeckle.flows.opened import (
+    Opened,
+    absolute,
+    default_path,
+    matching_embedder,
+    new_manifest,
+    stale,
+    with_views,
+)
 from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
 from kenspeckle.match.similar import look_alikes
@@ -61,8 +70,9 @@ class Gallery:
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self._store, self._settings = store, settings
+        self._store, self._settings = store, with_views(store, settings)
         self._embedder: Embedder | None = None
+        self._lock = Lock()
 
     @classmethod
     def create(
@@ -75,12 +85,7 @@ class Gallery:
                 str(path), "it exists", expected="a new file", do="Open it, or name another"
             )
         embedder = open_embedder(settings.models)
-        manifest = Manifest(
-            fingerprint=embedder.fingerprint,
-            naming=naming or settings.index.naming,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            options={"head": _absolute(settings.models.head)},
-        )
+        manifest = new_manifest(embedder, settings, naming)
         gallery = cls(create_store(path, manifest), settings)
         gallery._embedder = embedder
         return gallery
@@ -150,7 +155,7 @@ class Gallery:
         """
         work, listing_notes, skipped, scheme = self._planned(refs, table, rehash, flat)
         if not replace_all:
-            index.guard(self._store, work, _absolute(refs))
+            index.guard(self._store, work, absolute(refs))
         if work.add or work.change:
             report = index.index(self._opened(), work, progress)
             if len(report.failed) == len(work.add) + len(work.change) and not len(self._store):
@@ -162,7 +167,7 @@ class Gallery:
         else:
             report = index.rearrange(self._store, work)
         manifest = self._store.manifest
-        now = replace(manifest, naming=scheme, refs=_absolute(refs))
+        now = replace(manifest, naming=scheme, refs=absolute(refs))
         if now != manifest:
             self._store.set_manifest(now)
         report = replace(report, skipped=skipped, notes=listing_notes)
@@ -184,9 +189,10 @@ class Gallery:
         """
         name, data = self._bytes(source)
         named = name_item(label or Path(name).stem, _scheme(self._store.manifest))
+        key = key or named.key
         reference = Reference(
-            key=key or named.key,
-            label=label or named.label,
+            key=key,
+            label=self._label(key) or label or named.label,
             path=name,
             variant=variant or ("" if label else named.variant),
             size=len(data),
@@ -280,7 +286,7 @@ class Gallery:
     @property
     def stale(self) -> str:
         """Why the calibration no longer fits the gallery; empty when it does or there is none."""
-        return stale(self._store, self.calibration, self._settings.identify.regions)
+        return stale(self._store, self.calibration, self._settings.identify)
 
     def export(self, path: str | os.PathLike[str]) -> int:
         """Copy everything into a new file; how many references.
@@ -313,8 +319,9 @@ class Gallery:
     # Inside
 
     def _opened(self) -> Opened:
-        if self._embedder is None:
-            self._embedder = matching_embedder(self._store.manifest, self._settings)
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = matching_embedder(self._store.manifest, self._settings)
         self._store.refresh()
         return Opened(self._store, self._embedder, self._settings)
 
@@ -325,6 +332,7 @@ class Gallery:
         rehash: bool,
         flat: bool,
     ) -> tuple[Plan, tuple[str, ...], tuple[tuple[str, str], ...], str]:
+        self._store.refresh()
         stored = self._store.manifest.naming
         asked = self._settings.index.naming
         naming = stored if asked == "auto" and len(self._store) else asked
@@ -334,13 +342,18 @@ class Gallery:
         return work, listing.notes, listing.skipped, listing.scheme
 
     def _finished(self, report: IndexReport) -> IndexReport:
-        """Look-alikes and the quick calibration, where anything changed."""
+        """The quick calibration and, by what it measured, look-alikes, where anything changed."""
         calibration, wanted = self.calibration, self._settings.index.calibrate
         changed = report.added + report.changed + report.removed + report.relabelled
-        pairs = look_alikes(self._store) if changed else ()
         if wanted and len(self._store) and (calibration is None or self.stale):
             calibration = self.calibrate(min(max(5.0, report.seconds), 60.0))
+        pairs = look_alikes(self._store) if changed else ()
         return replace(report, look_alikes=tuple(pairs), calibration=calibration)
+
+    def _label(self, key: str) -> str:
+        """The label of an enrolled item, empty if there is none: one item has one name."""
+        found = self._store.select({"key": key})
+        return self._store.get(found[:1].tolist())[0].label if len(found) else ""
 
     def _bytes(self, source: Source) -> tuple[str, bytes]:
         limits = self._settings.image
@@ -349,17 +362,13 @@ class Gallery:
         if isinstance(source, str) and _is_address(source):
             return source, fetch(source, limits)
         if isinstance(source, (str, os.PathLike)):
-            return _absolute(os.fspath(source)), read(source, limits)
+            return absolute(os.fspath(source)), read(source, limits)
         data = source if isinstance(source, bytes) else source.read(limits.max_bytes + 1)
-        return f"added/{decode(data, name='picture', limits=limits).sha256[:16]}", data
+        return f"added/{hashlib.sha256(data).hexdigest()[:16]}", data
 
 
 def _scheme(manifest: Manifest) -> Scheme:
     return "cards" if manifest.naming == "cards" else "plain"
-
-
-def _absolute(path: str | os.PathLike[str]) -> str:
-    return str(Path(path).absolute()) if path else ""
 
 
 def _is_address(source: str) -> bool:

@@ -174,8 +174,9 @@ def test_one_item_is_scored_against_the_cohort(make: Callable[..., Store]) -> No
 def test_a_rule_that_cannot_be_applied_is_not_pretended(make: Callable[..., Store]) -> None:
     """A margin was fitted, all items but one have gone, and there is no cohort."""
     answer = ask(make(enrolled("a", axis(1))), axis(1), rule=RULE, stale="removed")
-    assert answer.known
-    assert answer.reasons[0].startswith("not calibrated")
+    assert not answer.known
+    assert answer.reasons[0].endswith("one item is left: calibrate anew")
+    assert [candidate.key for candidate in answer.candidates] == ["a"]
 
 
 def test_a_stale_calibration_says_so(make: Callable[..., Store]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kenspeckle.catalog.walk import walk_through
 from kenspeckle.cli import console, options, wording
 from kenspeckle.cli.opening import opened
 from kenspeckle.config import Settings
@@ -104,14 +105,10 @@ def listed(words: Sequence[str], most: int) -> Iterator[Photo]:
 
 
 def _folder(word: str) -> Iterator[Photo]:
-    found = sorted(
-        path
-        for path in Path(word).rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    for path in found:
-        yield Photo(str(path), str(path))
-    if not found:
+    walk = walk_through(word, flat=False)
+    for found in sorted(walk.pictures):
+        yield Photo(found.file, found.file)
+    if not walk.pictures:
         error = CatalogError(
             word, "no pictures", expected=f"files ending in {' '.join(sorted(SUFFIXES))}"
         )

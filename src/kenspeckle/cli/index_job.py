@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from kenspeckle.gallery import Gallery
 
 SHOWN = 10
 """Names listed of each kind; `--json` lists all."""
-LEAST_SECONDS = 5.0
-"""Time for a calibration that comes without indexing."""
 EVERY = 25
 """Pictures between two progress lines of an `.npz` run."""
 
@@ -87,8 +85,8 @@ class Job:
                 Path(self.out).unlink(missing_ok=True)
 
     def run(self, gallery: Gallery, progress: Progress) -> IndexReport:
-        """Index `source` into an opened gallery; fit the rule anew if another rate is asked for."""
-        report = gallery.index(
+        """Index `source` into an opened gallery."""
+        return gallery.index(
             self.source,
             table=self.table,
             rehash=self.rehash,
@@ -96,10 +94,6 @@ class Job:
             replace_all=self.replace_all,
             progress=progress,
         )
-        fitted, asked = report.calibration, self.settings.identify.fpir
-        if self.settings.index.calibrate and fitted is not None and fitted.fpir != asked:
-            report = replace(report, calibration=gallery.calibrate(seconds=LEAST_SECONDS))
-        return report
 
 
 def index_npz(job: Job) -> None:

@@ -102,6 +102,8 @@ def settings(given: dict[str, Any]) -> Settings:
     A value that its setting cannot have is a wrong option (exit code 2) when it was given as one;
     from a file or the environment it stays a SettingError (exit code 1).
     """
+    if given.get("identify.fpir") == 0:  # 0 in a file means that none is asked for
+        raise typer.BadParameter("0; expected between 0.000001 and 1", param_hint="--fpir")
     try:
         return load(given)[0]
     except SettingError as error:

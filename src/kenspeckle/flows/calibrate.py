@@ -43,7 +43,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     the notes. Raises ModelError.
     """
     start = time.monotonic()
-    store, settings, cohort = opened.store, opened.settings, opened.embedder.cohort
+    store, cohort = opened.store, opened.embedder.cohort
     change, known = store.change(), known_of(opened)
     kind = usual_score(cohort is not None, len(known.references))
     plan = plan_views(known, seed)
@@ -68,7 +68,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         kind,
         joined(made.mated),
         strangers,
-        settings.identify.fpir,
+        opened.fpir,
         views=Views(
             np.array(made.items, np.int64), np.array(made.level), np.array(made.lead, np.float64)
         ),

@@ -41,5 +41,5 @@ def _answer(
 ) -> Decision:
     store, settings = opened.store, opened.settings.identify
     found = reach(store.search, rows, len(store), distinct=max(settings.top, 2))
-    why = stale(store, calibration, settings.regions)
+    why = stale(store, calibration, settings)
     return decide(regions, found, near, store, calibration, top=settings.top, stale=why)

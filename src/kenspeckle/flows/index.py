@@ -98,12 +98,13 @@ def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> Index
 
 def guard(store: Store, plan: Plan, refs: str) -> None:
     """Refuse to empty a gallery because another folder was named by mistake. GalleryError."""
-    former, gone = store.manifest.refs, len(plan.remove)
+    former, gone = store.manifest.refs, len(plan.remove) + len(plan.change)
     if former in ("", refs) or gone <= len(store) // 2:
         return
     raise GalleryError(
         refs,
-        f"it lacks {gone} of the {len(store)} references that {store.path} holds of {former}",
+        f"it lacks, or has other pictures for, {gone} of the {len(store)} references that "
+        f"{store.path} holds of {former}",
         expected="the same folder, or one that was moved",
         do="Use --replace to exchange them, `kenspeckle add` to add, or another --out",
     )
@@ -212,15 +213,15 @@ def _batches(pictures: Iterator[list[Enrolled]]) -> Iterator[list[Enrolled]]:
 
 def _relabel(store: Store, rows: Sequence[Relabel]) -> None:
     """Store references under their new names with the vectors they have; then drop old places."""
-    if not rows:
-        return
-    vectors = store.rows([row.id for row in rows])
-    store.add(
-        [
-            Enrolled(row.reference, vector, store.thumbnail(row.id))
-            for row, vector in zip(rows, vectors, strict=True)
-        ]
-    )
+    for start in range(0, len(rows), COMMIT_ROWS):
+        some = rows[start : start + COMMIT_ROWS]
+        vectors = store.rows([row.id for row in some])
+        store.add(
+            [
+                Enrolled(row.reference, vector, store.thumbnail(row.id))
+                for row, vector in zip(some, vectors, strict=True)
+            ]
+        )
     store.remove([row.id for row in rows if row.reference.path != row.former.path])
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from kenspeckle.config import Settings
-from kenspeckle.errors import IndexMissing, SpaceMismatch
+from kenspeckle.config import IdentifySettings, Settings
+from kenspeckle.errors import GalleryError, IndexMissing, SpaceMismatch
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Store
 from kenspeckle.types import Calibration
@@ -14,6 +16,8 @@ from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 
 DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
+USUAL_FPIR = 0.01
+"""Asked for where nobody asks: one stranger in a hundred may be named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,20 @@ class Opened:
         """The region rule: the one asked for, else the one calibrated for, else `whole`."""
         return rule(self.store.calibration(), self.settings.identify.regions)
 
+    @property
+    def fpir(self) -> float:
+        """The false-positive rate asked for, else the one calibrated for, else the usual one."""
+        calibration = self.store.calibration()
+        return self.settings.identify.fpir or (calibration.fpir if calibration else USUAL_FPIR)
+
 
 def rule(calibration: Calibration | None, asked: str) -> str:
     """The region rule asked for; where none is, the one that the gallery is calibrated for."""
     return asked or (calibration.regions if calibration else "whole")
 
 
-def stale(store: Store, calibration: Calibration | None, asked: str) -> str:
-    """Why a calibration does not fit the gallery, or the region rule asked for.
+def stale(store: Store, calibration: Calibration | None, asked: IdentifySettings) -> str:
+    """Why a calibration does not fit the gallery, or the region rule or rate asked for.
 
     Empty when it fits, and when there is none.
     """
@@ -46,10 +56,48 @@ def stale(store: Store, calibration: Calibration | None, asked: str) -> str:
         return "it was fitted for another model"
     if calibration.change != store.change():
         return "references were added or removed since"
-    regions = effective(rule(calibration, asked))
+    regions = effective(rule(calibration, asked.regions))
     if calibration.regions != regions:
         return f"it was fitted for regions {calibration.regions}, asked are {regions}"
+    if asked.fpir not in (0, calibration.fpir):
+        return f"it was fitted for FPIR {calibration.fpir:g}, asked is {asked.fpir:g}"
     return ""
+
+
+def new_manifest(embedder: Embedder, settings: Settings, naming: str) -> Manifest:
+    """What a new gallery says of itself: its options are what has to be found again to use it."""
+    name, head = settings.models.name, settings.models.head
+    return Manifest(
+        fingerprint=embedder.fingerprint,
+        naming=naming or settings.index.naming,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        options={
+            "model": absolute(name) if name and Path(name).exists() else "",
+            "head": absolute(head),
+            "views": str(max(settings.index.views, 0)),
+        },
+    )
+
+
+def with_views(store: Store, settings: Settings) -> Settings:
+    """The settings with the number of views that a gallery enrols, the same for all references.
+
+    Raises GalleryError when another number is asked for.
+    """
+    has, asked = int(store.manifest.options.get("views", "0")), settings.index.views
+    if asked not in (-1, has) and len(store):
+        raise GalleryError(
+            store.path,
+            f"it was made with {has} views a reference, asked are {asked}",
+            expected="the same",
+            do="Leave --views out, or index into a new file",
+        )
+    return replace(settings, index=replace(settings.index, views=max(asked, has)))
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """The path from the root on, empty for none."""
+    return str(Path(path).absolute()) if path else ""
 
 
 def default_path(settings: Settings) -> Path:
@@ -68,7 +116,7 @@ def matching_embedder(manifest: Manifest, settings: Settings) -> Embedder:
     made_by = manifest.fingerprint
     models = replace(
         settings.models,
-        name=settings.models.name or made_by.model,
+        name=settings.models.name or manifest.options.get("model") or made_by.model,
         head=settings.models.head or manifest.options.get("head", ""),
     )
     embedder = open_embedder(models)

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from kenspeckle import _threads
-from kenspeckle.catalog.entry import on_disk
+from kenspeckle.catalog.entry import base_of, on_disk
+from kenspeckle.errors import ModelError
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode
 from kenspeckle.image.views import camera_views
@@ -90,9 +90,8 @@ def plan_views(known: Known, seed: int) -> list[tuple[int, int, Reference, int]]
 def make_views(
     opened: Opened, plan: Sequence[tuple[int, int, Reference, int]], deadline: float
 ) -> Iterator[Query | None]:
-    """The queries in order, None for one that failed, until the deadline."""
-    folder = Path(opened.store.manifest.refs or ".")
-    folder = folder if folder.is_dir() else folder.parent
+    """The queries in order, None for one that failed, until the deadline. Raises ModelError."""
+    folder = base_of(opened.store.manifest.refs)
     rule = opened.regions
 
     def in_time() -> Iterator[tuple[int, int, Reference, int]]:
@@ -101,7 +100,9 @@ def make_views(
                 return
             yield task
 
-    def work(task: tuple[int, int, Reference, int]) -> Query:
+    def work(task: tuple[int, int, Reference, int]) -> Query | None:
+        if time.monotonic() >= deadline:  # what waited in the queue is too late as well
+            return None
         item, _, reference, seed = task
         picture = decode(on_disk(folder, reference.path), limits=opened.settings.image)
         view = Picture(camera_views(picture.image, 1, seed)[0], reference.path)
@@ -109,7 +110,10 @@ def make_views(
         return Query(item, reference, opened.embedder.vectors(parts))
 
     for result in pooled(in_time(), work, opened.settings.index.callers):
-        yield result.value
+        if isinstance(result.error, ModelError):
+            raise result.error
+        if result.value is not None or result.error is not None:
+            yield result.value
 
 
 def blocks(queries: Iterator[Query | None]) -> Iterator[list[Query | None]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,8 +39,7 @@ def decide(
         return _empty(regions[0], calibration)
     values = _values(ranked, near, calibration)
     if calibration and bool(np.isnan(values).all()):
-        calibration, stale = None, ""  # its score needs a runner-up that is no longer there
-        values = _values(ranked, near, None)
+        return _undecided(regions, ranked, found, store, calibration, top)
     best = int(np.where(np.isnan(values), -np.inf, values).argmax())
     candidates, ids = _candidates(found, best, store, top)
     value = float(values[best])
@@ -91,6 +91,29 @@ def _empty(region: Region, calibration: Calibration | None) -> Decision:
     reasons = ("the gallery is empty",)
     return Decision(
         False, "", "", "", False, -1.0, threshold, -1.0, None, None, region, (), reasons
+    )
+
+
+def _undecided(
+    regions: Sequence[Region],
+    ranked: Leaders,
+    found: Hits,
+    store: Store,
+    calibration: Calibration,
+    top: int,
+) -> Decision:
+    """Unknown: the rule compares with a runner-up, and the gallery has none any more."""
+    best = int(np.nan_to_num(ranked.best, nan=-2).argmax())
+    candidates, _ = _candidates(found, best, store, top)
+    reason = (
+        f"the rule ({calibration.score}) compares with a runner-up, and one item is left: "
+        "calibrate anew"
+    )
+    return replace(
+        _empty(regions[best], calibration),
+        similarity=float(ranked.best[best]),
+        candidates=candidates,
+        reasons=(reason,),
     )
 
 

@@ -1,0 +1,138 @@
+"""What the Python API keeps, on pictures drawn in code and the dummy model."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kenspeckle import Gallery
+from kenspeckle.config import IdentifySettings, IndexSettings, ModelSettings, Settings
+from kenspeckle.errors import GalleryError, ModelError, SpaceMismatch
+
+DUMMY = Settings(models=ModelSettings(name="dummy"))
+
+
+@pytest.fixture
+def folder(drawn, tmp_path) -> Path:
+    return drawn(tmp_path / "things", 8)
+
+
+def made(path: Path, folder: Path, settings: Settings = DUMMY) -> Gallery:
+    gallery = Gallery.create(path, settings=settings)
+    gallery.index(folder)
+    return gallery
+
+
+def test_look_alikes_are_named_on_the_first_run(folder, tmp_path):
+    from PIL import Image
+
+    first = sorted(folder.iterdir())[0]
+    with Image.open(first) as image:
+        image.convert("RGB").save(folder / "copy.png", compress_level=1)
+    with Gallery.create(tmp_path / "g.ken", settings=DUMMY) as gallery:
+        report = gallery.index(folder)
+    assert any({"copy.png", first.name} == {p.a.path, p.b.path} for p in report.look_alikes)
+
+
+def test_another_folder_with_the_same_names_is_refused(drawn, folder, tmp_path):
+    other = drawn(tmp_path / "others", 16)
+    names = sorted(path.name for path in folder.iterdir())
+    for path, name in zip(sorted(other.iterdir())[8:], names, strict=True):
+        path.rename(tmp_path / f"moved-{name}")
+    for path in other.iterdir():
+        path.unlink()
+    for name in names:
+        (tmp_path / f"moved-{name}").rename(other / name)
+    with made(tmp_path / "g.ken", folder) as gallery:
+        before = [one.sha256 for one in gallery.references()]
+        with pytest.raises(GalleryError, match="--replace"):
+            gallery.index(other)
+        assert [one.sha256 for one in gallery.references()] == before
+        assert gallery.index(other, replace_all=True).changed == 8
+
+
+def test_another_rate_makes_the_rule_stale_and_index_fits_it_anew(folder, tmp_path):
+    with made(tmp_path / "g.ken", folder) as gallery:
+        assert gallery.calibration.fpir == 0.01
+        assert gallery.stale == ""
+    asked = replace(DUMMY, identify=IdentifySettings(fpir=0.3))
+    with Gallery.open(tmp_path / "g.ken", settings=asked, write=True) as gallery:
+        assert "FPIR 0.01, asked is 0.3" in gallery.stale
+        gallery.index(folder)
+        assert (gallery.calibration.fpir, gallery.stale) == (0.3, "")
+    with Gallery.open(tmp_path / "g.ken", settings=DUMMY) as gallery:
+        assert gallery.stale == ""
+
+
+def test_another_number_of_views_is_refused(folder, tmp_path):
+    views = replace(DUMMY, index=IndexSettings(views=2))
+    with made(tmp_path / "g.ken", folder, views) as gallery:
+        assert len(gallery) == 3 * 8
+        assert len(gallery.references()) == 8
+    with Gallery.open(tmp_path / "g.ken", settings=DUMMY, write=True) as gallery:
+        assert gallery.index(folder).same == 8
+    with pytest.raises(GalleryError, match="2 views a reference, asked are 3"):
+        Gallery.open(tmp_path / "g.ken", settings=replace(DUMMY, index=IndexSettings(views=3)))
+
+
+def test_one_item_has_one_label(folder, tmp_path):
+    with made(tmp_path / "g.ken", folder) as gallery:
+        pictures = sorted(folder.iterdir())
+        gallery.add(pictures[0], label="Odd Thing")
+        gallery.add(pictures[1].read_bytes(), label="odd thing")
+        labels = {one.label for one in gallery.references("odd thing")}
+    assert labels == {"Odd Thing"}
+
+
+def test_many_threads_load_one_model(folder, tmp_path, monkeypatch):
+    from kenspeckle.flows import opened
+
+    made(tmp_path / "g.ken", folder).close()
+    loaded = []
+    real = opened.open_embedder
+    monkeypatch.setattr(opened, "open_embedder", lambda s: loaded.append(s) or real(s))
+    photo = sorted(folder.iterdir())[0]
+    with Gallery.open(tmp_path / "g.ken", settings=DUMMY) as gallery:
+        threads = [threading.Thread(target=gallery.identify, args=(photo,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(loaded) == 1
+
+
+def test_a_model_that_fails_is_told_and_not_calibrated_around(folder, tmp_path, monkeypatch):
+    from kenspeckle.engines.dummy import DummyModel
+
+    with made(tmp_path / "g.ken", folder) as gallery:
+
+        def broken(*_):
+            raise ModelError("dummy", "broken")
+
+        monkeypatch.setattr(DummyModel, "run", broken)
+        with pytest.raises(ModelError, match="broken"):
+            gallery.calibrate(5)
+
+
+def test_another_model_is_refused_and_both_are_named(folder, tmp_path):
+    made(tmp_path / "g.ken", folder).close()
+    other = Settings(models=ModelSettings(name="default"))
+    with (
+        Gallery.open(tmp_path / "g.ken", settings=other) as gallery,
+        pytest.raises(SpaceMismatch, match=r"made by dummy .* asked was efflite0-288"),
+    ):
+        gallery.identify(sorted(folder.iterdir())[0])
+
+
+def test_exports_answer_alike(folder, tmp_path):
+    photo = sorted(folder.iterdir())[2]
+    with made(tmp_path / "g.ken", folder) as gallery:
+        assert gallery.export(tmp_path / "g.npz") == 8
+        answer = gallery.identify(photo)
+    with Gallery.open(tmp_path / "g.npz", settings=DUMMY) as gallery:
+        again = gallery.identify(photo)
+    assert (again.key, again.known) == (answer.key, answer.known)
+    assert again.score == pytest.approx(answer.score, abs=1e-5)
