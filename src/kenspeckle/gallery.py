@@ -17,6 +17,10 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Self
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
 from kenspeckle.catalog.entry import Entry, base_of
 from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.naming import Scheme, name_item, named_by_file
@@ -37,6 +41,7 @@ from kenspeckle.flows.opened import (
 )
 from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
+from kenspeckle.image.in_memory import in_memory
 from kenspeckle.match.similar import look_alikes
 from kenspeckle.store.base import Manifest, Store, Summary
 from kenspeckle.store.open import copy_store, create_store, open_store, peek
@@ -44,7 +49,7 @@ from kenspeckle.types import Calibration, Candidate, Decision, Item, Picture, Re
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 
-Source = str | os.PathLike[str] | bytes | BinaryIO | Picture
+Source = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +81,25 @@ class Gallery:
 
     @classmethod
     def create(
-        cls, path: str | os.PathLike[str], *, settings: Settings | None = None, naming: str = ""
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        settings: Settings | None = None,
+        exist_ok: bool = False,
     ) -> Self:
-        """Make an index file. GalleryError if it is there already; ModelError, IndexReadOnly."""
+        """Make an index file; with `exist_ok` open the one that is there, for writing.
+
+        Raises GalleryError if it is there already, ModelError, IndexReadOnly.
+        """
         settings = settings or Settings()
+        if exist_ok and Path(path).exists():
+            return cls.open(path, settings=settings, write=True)
         if Path(path).exists():
             raise GalleryError(
                 str(path), "it exists", expected="a new file", do="Open it, or name another"
             )
         embedder = open_embedder(settings.models)
-        manifest = new_manifest(embedder, settings, naming)
+        manifest = new_manifest(embedder, settings)
         gallery = cls(create_store(path, manifest), settings)
         gallery._embedder = embedder
         return gallery
@@ -249,12 +263,22 @@ class Gallery:
         return list(identify(whole, self.picture(source)).candidates)
 
     def picture(self, source: Source) -> Picture:
-        """Read a picture within the limits of the settings. Raises PictureError, FetchError."""
+        """Read a picture within the limits of the settings.
+
+        A Pillow image and an array `(height, width, 3)` uint8, RGB, are taken as they are. Raises
+        PictureError, FetchError.
+        """
         if isinstance(source, Picture):
             return source
+        if isinstance(source, (Image, np.ndarray)):
+            return in_memory(source)
         if isinstance(source, str) and _is_address(source):
             data = fetch(source, self._settings.image)
             return decode(data, name=source, limits=self._settings.image)
+        if not isinstance(source, (str, os.PathLike, bytes)) and not hasattr(source, "read"):
+            raise InputError(
+                "picture", f"a {type(source).__name__}", expected="a path, bytes, a file or pixels"
+            )
         return decode(source, limits=self._settings.image)
 
     def items(self) -> list[Item]:
@@ -357,8 +381,8 @@ class Gallery:
 
     def _bytes(self, source: Source) -> tuple[str, bytes]:
         limits = self._settings.image
-        if isinstance(source, Picture):
-            raise InputError(source.name, "decoded pixels", expected="a file, bytes or an address")
+        if isinstance(source, (Picture, Image, np.ndarray)):
+            raise InputError("picture", "decoded pixels", expected="a file, bytes or an address")
         if isinstance(source, str) and _is_address(source):
             return source, fetch(source, limits)
         if isinstance(source, (str, os.PathLike)):

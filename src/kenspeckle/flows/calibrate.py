@@ -28,7 +28,18 @@ from kenspeckle.flows.trials import (
     plan_views,
 )
 from kenspeckle.match.aggregate import ScoreKind, usual_score
-from kenspeckle.match.calibrate import NO_TRIALS, Strangers, Subject, Trials, Views, fit, joined
+from kenspeckle.match.calibrate import (
+    NO_TRIALS,
+    Strangers,
+    Subject,
+    Trials,
+    Views,
+    but,
+    fit,
+    joined,
+    look_alike_level,
+)
+from kenspeckle.match.similar import nearer_than
 from kenspeckle.regions.base import effective, most
 from kenspeckle.types import Calibration
 
@@ -51,8 +62,10 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     if cohort is not None and known.references:
         general = general_trials(opened, cohort, kind, start + COHORT_SHARE * seconds, seed)
     made = _gather(opened, known, kind, make_views(opened, plan, start + seconds))
+    views = made.views()
+    twins = known.twins | _look_alikes(opened, known, look_alike_level(views))
     strangers: dict[Strangers, Trials] = {
-        "like your items": joined(made.left_out),
+        "like your items": but(joined(made.left_out), twins),
         "general": general,
     }
     subject = Subject(
@@ -69,11 +82,23 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         joined(made.mated),
         strangers,
         opened.fpir,
-        views=Views(
-            np.array(made.items, np.int64), np.array(made.level), np.array(made.lead, np.float64)
-        ),
-        notes=_notes(made, known, len(plan), most(opened.regions) if len(general) else 1),
+        views=views,
+        notes=_notes(made, len(twins), len(plan), most(opened.regions) if len(general) else 1),
     )
+
+
+def _look_alikes(opened: Opened, known: Known, level: float | None) -> set[int]:
+    """Items that look like another one: left out of the gallery, they are still in it.
+
+    A view of one is rightly found near the other, which says nothing about strangers; as trials,
+    two pictures of one thing under two names would make all other items unknown.
+    """
+    if level is None:
+        return set()
+    numbers = [number for rows in known.references.values() for number, _ in rows]
+    items = {rows[0][1].key: item for item, rows in known.references.items()}
+    pairs = nearer_than(opened.store, numbers, level)
+    return {items[one.key] for pair in pairs for one in (pair.a, pair.b)}
 
 
 @dataclass(slots=True)
@@ -86,6 +111,11 @@ class _Gathered:
     level: list[float] = field(default_factory=list)
     lead: list[float] = field(default_factory=list)
     tried: int = 0
+
+    def views(self) -> Views:
+        """The views by themselves."""
+        level, lead = (np.array(values, np.float64) for values in (self.level, self.lead))
+        return Views(np.array(self.items, np.int64), level, lead)
 
     @property
     def failed(self) -> int:
@@ -114,13 +144,16 @@ def _gather(
     return made
 
 
-def _notes(made: _Gathered, known: Known, planned: int, regions: int) -> tuple[str, ...]:
+def _notes(made: _Gathered, twins: int, planned: int, regions: int) -> tuple[str, ...]:
     """What the trials are made of, and every exclusion."""
     notes = ["mated trials are camera views of the references, not photos"]
     if regions > 1:
         notes.append(f"a general stranger is {regions} cohort vectors in place of regions")
-    if known.twins:
-        notes.append(f"{len(known.twins)} items share a file with another: not taken for strangers")
+    if twins:
+        notes.append(
+            f"{twins} items look like another one: photos may take one for the other, and they are "
+            "not taken for strangers"
+        )
     if made.tried < planned:
         notes.append(f"{made.tried} of {planned} views in the time given")
     if made.failed:

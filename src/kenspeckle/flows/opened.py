@@ -16,8 +16,8 @@ from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 
 DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
-USUAL_FPIR = 0.01
-"""Asked for where nobody asks: one stranger in a hundred may be named."""
+USUAL_FPIR = 0.05
+"""Aimed at where nobody asks; why, is in docs/decisions/usual-fpir.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ def stale(store: Store, calibration: Calibration | None, asked: IdentifySettings
     return ""
 
 
-def new_manifest(embedder: Embedder, settings: Settings, naming: str) -> Manifest:
+def new_manifest(embedder: Embedder, settings: Settings) -> Manifest:
     """What a new gallery says of itself: its options are what has to be found again to use it."""
     name, head = settings.models.name, settings.models.head
     return Manifest(
         fingerprint=embedder.fingerprint,
-        naming=naming or settings.index.naming,
+        naming=settings.index.naming,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         options={
             "model": absolute(name) if name and Path(name).exists() else "",
@@ -97,7 +97,7 @@ def with_views(store: Store, settings: Settings) -> Settings:
 
 def absolute(path: str | os.PathLike[str]) -> str:
     """The path from the root on, empty for none."""
-    return str(Path(path).absolute()) if path else ""
+    return os.path.abspath(path) if path else ""  # noqa: PTH100  it has to fold `..`, not links
 
 
 def default_path(settings: Settings) -> Path:

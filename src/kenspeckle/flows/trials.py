@@ -47,7 +47,7 @@ class Known:
 
     references: dict[int, list[tuple[int, Reference]]]
     views: dict[str, list[int]]
-    twins: list[int]
+    twins: set[int]
 
 
 def known_of(opened: Opened) -> Known:
@@ -64,13 +64,13 @@ def known_of(opened: Opened) -> Known:
     return Known(references, views, _twins(references))
 
 
-def _twins(references: dict[int, list[tuple[int, Reference]]]) -> list[int]:
+def _twins(references: dict[int, list[tuple[int, Reference]]]) -> set[int]:
     sharing: dict[str, set[int]] = {}
     for item, rows in references.items():
         for _, reference in rows:
             if reference.sha256:
                 sharing.setdefault(reference.sha256, set()).add(item)
-    return sorted(set().union(*(items for items in sharing.values() if len(items) > 1)))
+    return set().union(*(items for items in sharing.values() if len(items) > 1))
 
 
 def plan_views(known: Known, seed: int) -> list[tuple[int, int, Reference, int]]:
@@ -148,11 +148,9 @@ def judge_views(
         mine = np.isin(found.ids, _held_out(known, query)) & (owner == number)[:, None]
         hidden[mine] = -1
     held = Hits(found.ids, hidden, found.scores)
-    left_out = judge(kind, found, near, owner, items, without=items)
-    strange = ~np.isin(left_out.items, known.twins)
     return (
         judge(kind, held, near, owner, items),
-        Trials(left_out.scores[strange], left_out.items[strange], left_out.right[strange]),
+        judge(kind, found, near, owner, items, without=items),
     )
 
 

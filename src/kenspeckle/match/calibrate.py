@@ -9,7 +9,7 @@ about another, and counted by item, since photos of one thing are not independen
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,6 +116,12 @@ def joined(parts: Iterable[Trials]) -> Trials:
     )
 
 
+def but(trials: Trials, items: Collection[int]) -> Trials:
+    """The trials that show none of these items."""
+    stays = ~np.isin(trials.items, list(items))
+    return Trials(trials.scores[stays], trials.items[stays], trials.right[stays])
+
+
 def fit(
     subject: Subject,
     kind: ScoreKind,
@@ -164,7 +170,7 @@ def fit(
         method=method,
         notes=(*notes, *_shortfalls(present, fpir)),
         variant_margin=print_margin(views),
-        view_level=float(np.quantile(views.level, 0.9)) if len(views.level) else None,
+        view_level=look_alike_level(views),
     )
 
 
@@ -259,6 +265,14 @@ def _odds(chance: float) -> float:
 def _loss(z: Floats, target: Floats, weight: Floats) -> float:
     """Weighted cross entropy of logits z: Σ w (log(1 + eᶻ) − t z)."""
     return float((weight * (np.logaddexp(0, z) - target * z)).sum())
+
+
+def look_alike_level(views: Views) -> float | None:
+    """The cosine to their own reference that nine in ten views stay below, None without views.
+
+    Two references that are nearer to each other look more alike than a photo and what it shows.
+    """
+    return float(np.quantile(views.level, 0.9)) if len(views.level) else None
 
 
 def print_margin(views: Views) -> float | None:

@@ -44,9 +44,7 @@ def look_alikes(store: Store) -> list[Pair]:
     calibration = store.calibration()
     space = store.manifest.fingerprint.space_id
     if calibration and calibration.space_id == space and calibration.view_level is not None:
-        newest = sorted((number for number, _ in rows), reverse=True)
-        newest = newest[: max(1, MOST_PRODUCTS // max(len(store), 1))]
-        found += _near(store, newest, calibration.view_level)
+        found += nearer_than(store, [number for number, _ in rows], calibration.view_level)
     return _nearest_of_each(found)
 
 
@@ -64,9 +62,13 @@ def _same_bytes(rows: Iterable[tuple[int, Reference]]) -> list[Pair]:
     return found
 
 
-def _near(store: Store, numbers: list[int], level: float) -> list[Pair]:
-    """For each reference the nearest one of another item, where it is nearer than `level`."""
+def nearer_than(store: Store, numbers: list[int], level: float) -> list[Pair]:
+    """For each reference the nearest one of another item, where it is nearer than `level`.
+
+    Of the newest references only, where all would take more than `MOST_PRODUCTS` cosines.
+    """
     found = []
+    numbers = sorted(numbers, reverse=True)[: max(1, MOST_PRODUCTS // max(len(store), 1))]
     for start in range(0, len(numbers), BLOCK):
         block = numbers[start : start + BLOCK]
         hits = reach(store.search, store.rows(block), len(store))
