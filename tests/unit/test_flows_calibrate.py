@@ -103,7 +103,7 @@ def test_items_that_share_a_file_are_no_strangers_to_each_other(tmp_path: Path) 
         assert before is not None
         assert rule.items == 7
         assert rule.promises[0].items == 5
-        assert any(note.startswith("2 items share a file") for note in rule.notes)
+        assert any(note.startswith("2 items look like another one") for note in rule.notes)
         assert rule.threshold < 2 * before.threshold
 
 

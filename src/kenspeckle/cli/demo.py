@@ -13,13 +13,9 @@ import typer
 from kenspeckle.cli import console
 from kenspeckle.cli.demo_page import Shown, page, usual_seconds
 from kenspeckle.cli.demo_scene import Answer, Shot, Verdict, licences, prepare
-from kenspeckle.config import IdentifySettings, Settings
 from kenspeckle.errors import InputError
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Decision
-
-FPIR = 0.16
-"""Asked rate of strangers that get a name: eighteen items support no promise below 15.3 %."""
 
 SAID: dict[Verdict, str] = {
     "right": "right",
@@ -43,8 +39,7 @@ def demo(
     start = time.perf_counter()
     folder = Path(out)
     shots = prepare(folder)
-    settings = Settings(identify=IdentifySettings(fpir=FPIR))
-    with Gallery.create(folder / "gallery.ken", settings=settings) as gallery:
+    with Gallery.create(folder / "gallery.ken") as gallery:
         with console.progress("indexed") as tell:
             report = gallery.index(
                 folder / "references",

@@ -14,6 +14,9 @@ from statistics import median
 from PIL import Image
 
 from kenspeckle.cli.demo_scene import STRENGTH, Answer, Verdict
+from kenspeckle.flows.opened import USUAL_FPIR
+from kenspeckle.match.promise import percent, promised
+from kenspeckle.stats import trials_needed
 from kenspeckle.types import Calibration, Decision, Item, Reference
 
 SHOWN, SMALL = 300, 132
@@ -154,16 +157,18 @@ def _promise(calibration: Calibration | None) -> str:
     if calibration is None:
         return '<div class="promise"><p>No rule was fitted, so nothing is promised.</p></div>'
     lines = [
-        f"<p>Of pictures of <b>strangers {escape(_strangers(promise.strangers))}</b>, "
-        f"{promise.fpir:.1%} are expected to get a name all the same "
-        f"(95 % interval {promise.low:.1%} to {promise.high:.1%}, measured on {promise.trials:,} "
-        f"trials of {promise.items:,} things).</p>"
-        for promise in calibration.promises
-    ] or ["<p>The trials support no promise about strangers.</p>"]
+        "<p>Some things were left out of the gallery on purpose, and some pictures have nothing to "
+        "do with it: such a thing is a <b>stranger</b>, and the right answer to it is “none of "
+        "these”. How often does a stranger get a name all the same?</p>",
+        *(f"<p>{escape(_sentence(promised(promise)))}</p>" for promise in calibration.promises),
+    ]
+    if not calibration.promises:
+        lines.append("<p>The trials support no promise about strangers.</p>")
     soft = (
-        f"Fitted in this run by {calibration.method} calibration on {calibration.items} items, for "
-        f"an asked rate of {calibration.fpir:.0%} (the usual 1 % takes more things than these): "
-        f"{calibration.score} above {calibration.threshold:.3f}. "
+        f"Each answer says its {calibration.score}, in general the lead of the nearest thing over "
+        f"the next one: above {calibration.threshold:.3f} the photo gets a name. That threshold "
+        f"was found in this run, from {calibration.items} things, for {percent(calibration.fpir)} "
+        f"of strangers (the usual {percent(USUAL_FPIR)} takes {trials_needed(USUAL_FPIR)} things). "
         f"{' '.join(map(_sentence, calibration.notes))} A promise holds for the strangers that it "
         "names. Look-alikes from the same shelf are another kind, and harder."
     )
@@ -173,10 +178,6 @@ def _promise(calibration: Calibration | None) -> str:
 
 def _sentence(note: str) -> str:
     return f"{note[:1].upper()}{note[1:]}."
-
-
-def _strangers(kind: str) -> str:
-    return {"general": "in general", "given": "as given"}.get(kind, kind)
 
 
 def _shot(answer: Answer, folder: Path, common: frozenset[str]) -> str:
