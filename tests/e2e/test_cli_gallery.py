@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,7 +100,10 @@ def test_another_folder_does_not_empty_an_index_by_mistake(run, things, tmp_path
 def test_calibration_comes_by_itself_and_carries_its_promise(run, things):
     done = run("index", things)
     assert done.returncode == 0, done.stderr
-    assert "Strangers: " in done.stdout
+    assert (
+        "Strangers, things that are not enrolled: of those like your items at most" in done.stdout
+    )
+    assert "Asked for were 5 %, which takes 59 items." in done.stdout
     (about,) = rows(run("info", JSON).stdout)
     assert about["calibration"]["method"] == "quick"
     assert about["stale"] == ""
@@ -143,9 +147,22 @@ def test_identify_shows_a_table_with_reasons(run, things):
     head, *below = done.stdout.splitlines()
     assert head.split() == ["photo", "answer", "confidence", "margin", "why"]
     assert [line.split()[0] for line in below[:6]] == sorted(map(str, things.iterdir()))
-    assert "margin" in below[0]
+    assert "nearest is thing 0 (cosine 1.000), then " in below[0]
     assert "For every photo: not calibrated" in done.stdout
     assert done.stdout.count("  2. ") == 6
+
+
+def test_one_photo_gets_its_reasons_in_full_and_the_columns_of_its_table(run, things, tmp_path):
+    (things / "list.csv").write_text("path,label,shelf\nthing_0.png,Mug,7\nthing_1.png,Jug,8\n")
+    assert run("index", things / "list.csv").returncode == 0
+    done = run("identify", things / "thing_0.png", "--top", "1")
+    assert done.returncode == 0, done.stdout
+    row, *below = done.stdout.splitlines()[1:]
+    assert "Mug" in row
+    assert "then Jug (" in row
+    assert "  shelf: 7" in below
+    assert any(line.startswith("  strangers, things not enrolled") for line in below)
+    assert "For every photo" not in done.stdout
 
 
 def test_a_photo_fails_alone(run, things, tmp_path):
@@ -170,7 +187,11 @@ def test_all_unknown_exits_with_3(run, things, tmp_path, drawn):
     answers = rows(run("identify", *sorted(tmp_path.glob("s*.png")), JSON).stdout)
     unknown = [row["photo"] for row in answers if not row["known"]]
     assert unknown, "the dummy model names every stranger"
-    assert run("identify", *unknown).returncode == 3
+    done = run("identify", *unknown)
+    assert done.returncode == 3
+    for line in done.stdout.splitlines()[1 : 1 + len(unknown)]:
+        assert re.search(r"  unknown  -  +\d", line), "no confidence stands beside unknown"
+        assert "nearest is thing " in line
     assert run("identify", *unknown, things / "thing_0.png").returncode == 0
     assert run("identify", *unknown, "gone.jpg").returncode == 1
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kenspeckle.cli import console
+from kenspeckle.cli import console, wording
 from kenspeckle.cli.demo_page import Shown, page, usual_seconds
 from kenspeckle.cli.demo_scene import Answer, Shot, Verdict, licences, prepare
 from kenspeckle.errors import InputError
@@ -111,8 +111,8 @@ def _tell(answers: Sequence[Answer]) -> None:
             said, sure, why = "–", "", answer.error
         else:
             said = decision.label if decision.known else "unknown"
-            sure = "" if decision.confidence is None else f"{decision.confidence:.0%}"
-            why = decision.reasons[0].partition(";")[0]
+            sure = wording.number(decision.confidence if decision.known else None, ".0%")
+            why = wording.shortly(decision)
         rows.append((answer.shot.path.name, said, sure, SAID[answer.verdict], why))
     console.line()
     console.table(("photo", "answer", "sure", "judged", "why"), rows)

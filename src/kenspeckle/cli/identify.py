@@ -21,6 +21,8 @@ from kenspeckle.types import Decision
 from kenspeckle.vectors.pipeline import Done, pooled
 
 FAILED, ALL_UNKNOWN = 1, 3
+STORED_NAME = "stored_name"
+"""Metadata that former index files need; it says nothing that the label does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,31 +143,42 @@ def _told(answers: Iterator[Done[Photo, Decision]]) -> Iterator[Done[Photo, Deci
 
 
 def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
-    """A row a photo; reasons that all photos share are told once, below."""
+    """A row a photo with the shortest reason; all reasons below where there is one photo."""
     answered = [one.value for one in done if one.value is not None]
-    shared: set[str] = set()
-    if len(answered) > 1:
-        shared = set.intersection(*(set(decision.reasons) for decision in answered))
     rows = []
     for one in done:
         decision, name = one.value, one.source.name
         if decision is None:
             rows.append((name, "(failed)", "-", "-", wording.because(one.error, name)))
             continue
-        confidence = wording.number(decision.confidence, ".0%")
+        sure = wording.number(decision.confidence if decision.known else None, ".0%")
         margin = wording.number(decision.margin, ".3f")
-        why = "; ".join(reason for reason in decision.reasons if reason not in shared)
-        rows.append((name, wording.answer(decision), confidence, margin, why))
+        rows.append((name, wording.answer(decision), sure, margin, wording.shortly(decision)))
     console.table(("photo", "answer", "confidence", "margin", "why"), rows)
-    for reason in answered[0].reasons if shared else ():
-        if reason in shared:
-            console.line(f"For every photo: {reason}.")
+    if len(done) == 1 and answered:
+        _show_all(answered[0])
+    else:
+        shared = set.intersection(*(set(each.reasons) for each in answered)) if answered else ()
+        for reason in answered[0].reasons if answered else ():
+            if reason in shared:
+                console.line(f"For every photo: {reason}.")
     for one in done if candidates else ():
         if one.value is not None:
             _show_candidates(one.source.name, one.value)
     failed = len(done) - len(answered)
     if failed:
         console.note(f"{failed} of {console.counted(len(done), 'input')} failed.")
+
+
+def _show_all(decision: Decision) -> None:
+    """Every reason that the table leaves out, and what a table of references told of the item."""
+    for reason in decision.reasons:
+        if reason != wording.shortly(decision):
+            console.line(f"  {reason}")
+    if decision.known:
+        for name, value in decision.candidates[0].reference.metadata.items():
+            if name != STORED_NAME:
+                console.line(f"  {name}: {value}")
 
 
 def _show_candidates(name: str, decision: Decision) -> None:

@@ -7,46 +7,37 @@ from typing import Any
 
 from kenspeckle.cli.console import counted
 from kenspeckle.errors import KenspeckleError
+from kenspeckle.match.promise import percent, promised, shortfall
 from kenspeckle.types import Calibration, Decision
-
-STRANGERS = {
-    "given": "like those you gave",
-    "like your items": "like your items",
-    "general": "of any kind",
-}
 
 
 def promise(calibration: Calibration | None, stale: str = "") -> str:
-    """What a gallery promises about strangers, in one or two sentences."""
+    """What a gallery promises about strangers, in a few sentences."""
+    return " ".join(promise_lines(calibration, stale))
+
+
+def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]:
+    """What a gallery promises about strangers, a sentence a line."""
     if calibration is None:
-        return "Not calibrated: the nearest item is named, and nothing is promised about strangers."
+        return ["Not calibrated: the nearest item is named, and nothing is promised of strangers."]
     if calibration.promises:
-        kept = "; ".join(
-            f"about {_percent(one.fpir)} of photos of things {STRANGERS[one.strangers]} get a name "
-            f"(95 % interval {_percent(one.low)} to {_percent(one.high)}, "
-            f"{counted(one.trials, 'trial')} of {counted(one.items, 'item')})"
-            for one in calibration.promises
-        )
-        text = f"Strangers: {kept}."
+        kept = ", ".join(map(promised, calibration.promises))
+        lines = [f"Strangers, things that are not enrolled: {kept}."]
+        if short := shortfall(calibration):
+            lines.append(f"{short[:1].upper()}{short[1:]}.")
     else:
-        text = (
-            f"Strangers: no rate is promised, the trials are too few for "
-            f"{_percent(calibration.fpir)}."
-        )
+        lines = [
+            "Strangers: no rate is promised, the trials are too few for "
+            f"{percent(calibration.fpir)}."
+        ]
     if calibration.mated_trials:
-        text += (
-            f" Of {counted(calibration.mated_trials, 'camera view')} of your items "
-            f"{_percent(calibration.named_right)} are named right."
+        lines.append(
+            f"Of {counted(calibration.mated_trials, 'camera view')} of your items "
+            f"{percent(calibration.named_right)} are named right."
         )
     if stale:
-        text += f" Out of date: {stale}; run `kenspeckle index` again."
-    return text
-
-
-def _percent(share: float) -> str:
-    if share < 0.00005:  # rounding noise
-        return "0 %"
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+        lines.append(f"Out of date: {stale}; run `kenspeckle index` again.")
+    return lines
 
 
 def answer(decision: Decision) -> str:
@@ -56,6 +47,12 @@ def answer(decision: Decision) -> str:
     if not decision.variant:
         return decision.label
     return f"{decision.label} ({decision.variant}{'' if decision.variant_certain else '?'})"
+
+
+def shortly(decision: Decision) -> str:
+    """The one reason for a table: which items are nearest, else the rule that decided."""
+    nearest = (reason for reason in decision.reasons if reason.startswith("nearest "))
+    return next(nearest, decision.reasons[0])
 
 
 def because(error: KenspeckleError | None, name: str) -> str:

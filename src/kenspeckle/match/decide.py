@@ -15,8 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from kenspeckle.match.aggregate import Floats, Leaders, leaders, score, usual_score
+from kenspeckle.match.promise import promised, shortfall
 from kenspeckle.store.base import Hits, Store
-from kenspeckle.types import Calibration, Candidate, Decision, Promise, Region
+from kenspeckle.types import Calibration, Candidate, Decision, Region
 
 
 def decide(
@@ -41,7 +42,7 @@ def decide(
     if calibration and bool(np.isnan(values).all()):
         return _undecided(regions, ranked, found, store, calibration, top)
     best = int(np.where(np.isnan(values), -np.inf, values).argmax())
-    candidates, ids = _candidates(found, best, store, top)
+    candidates, ids = _candidates(found, best, store, max(top, 2))  # reasons name the runner-up
     value = float(values[best])
     known = calibration is None or value > calibration.threshold
     variant, certain, variant_reason = _variant(found, best, ids[0], store, calibration)
@@ -65,7 +66,7 @@ def decide(
         margin=None if math.isnan(second) else float(ranked.best[best]) - second,
         confidence=confidence(value, calibration),
         region=regions[best],
-        candidates=candidates,
+        candidates=candidates[:top],
         reasons=tuple(reasons),
     )
 
@@ -172,30 +173,15 @@ def _verdict(value: float, calibration: Calibration | None, known: bool) -> list
     if calibration is None:
         return ["not calibrated: the nearest item, no promise about strangers"]
     side = "above" if known else "not above"
-    reasons = [
-        f"score {value:.3f} ({calibration.score}) {side} the threshold "
-        f"{calibration.threshold:.3f}, fitted for FPIR {_percent(calibration.fpir)}"
-    ]
+    reasons = [f"{calibration.score} {value:.3f} {side} the threshold {calibration.threshold:.3f}"]
     if calibration.promises:
-        told = ", ".join(_promise(promise) for promise in calibration.promises)
-        reasons.append(f"at that threshold are named: {told}")
+        told = ", ".join(map(promised, calibration.promises))
+        short = shortfall(calibration)
+        reasons.append(
+            f"strangers, things not enrolled, at this threshold: {told}"
+            + (f"; {short}" if short else "")
+        )
     return reasons
-
-
-def _promise(promise: Promise) -> str:
-    """What is promised, for whom, and on what: the quick calibration knows camera views only."""
-    rate = _percent(promise.fpir)
-    if promise.strangers == "general":
-        return f"{rate} of strangers in general ({promise.trials:,} unrelated pictures)"
-    if promise.strangers == "given":
-        return f"{rate} of the strangers given ({promise.items:,} items, {promise.trials:,} photos)"
-    return (
-        f"{rate} of strangers like your items ({promise.items:,} items, {promise.trials:,} views)"
-    )
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.2g} %" if rate < 0.1 else f"{100 * rate:.0f} %"
 
 
 def _about(
@@ -205,17 +191,18 @@ def _about(
     regions: Sequence[Region],
     near: Floats | None,
 ) -> list[str]:
-    """What stands behind the score: runner-up, level of chance, and the region."""
-    reasons = []
+    """What stands behind the score: the two nearest, level of chance, and the region."""
+    winner, *others = candidates
     similarity, second = float(ranked.best[best]), float(ranked.second[best])
+    nearest = f"nearest is {winner.label} (cosine {similarity:.3f})"
     if math.isnan(second):
-        reasons.append("one item enrolled: no runner-up to compare with")
+        reasons = [f"{nearest}; one item enrolled, no runner-up to compare with"]
     else:
-        runner = candidates[1].label if len(candidates) > 1 else "the next item"
-        reasons.append(f"margin {similarity - second:.3f} to runner-up {runner}")
+        runner = others[0].label if others else "another item"
+        reasons = [f"{nearest}, then {runner} ({second:.3f})"]
     if near is not None:
         level = float(near[best])
-        reasons.append(f"cosine {similarity:.3f}, unrelated pictures reach {level:.3f}")
+        reasons.append(f"unrelated pictures reach {level:.3f}")
     if len(regions) > 1:
         reasons.append(f"best of {len(regions)} regions: {regions[best].kind}")
     return reasons

@@ -1,0 +1,75 @@
+"""What a promise about strangers says, in words that hold on every surface."""
+
+from __future__ import annotations
+
+import math
+
+from kenspeckle.stats import supported_rate, trials_needed
+from kenspeckle.types import Calibration, Promise
+
+STRANGERS = {
+    "given": "the strangers that you gave",
+    "like your items": "those like your items",
+    "general": "those of any kind",
+}
+
+
+def promised(promise: Promise) -> str:
+    """One clause: for whom, how many get a name, and how well that is known.
+
+    A rate that no number of trials so small could fall below is a bound, not an estimate.
+
+    >>> promised(Promise("like your items", 1 - 0.05 ** (1 / 14), 0.0, 0.22, 140, 14))
+    'of those like your items at most 19 % get a name (14 items can tell no less)'
+    >>> promised(Promise("general", 0.012, 0.008, 0.019, 2723, 2723))
+    'of those of any kind about 1.2 % get a name (95 % interval 0.8 % to 1.9 %, 2,723 trials)'
+    """
+    whom = f"of {STRANGERS[promise.strangers]}"
+    if is_bound(promise):
+        told = f"{promise.items:,} {_noun(promise)}"
+        return f"{whom} at most {percent(promise.fpir)} get a name ({told} can tell no less)"
+    counted = f"{promise.trials:,} trials"
+    if promise.trials != promise.items:
+        counted += f" of {promise.items:,} {_noun(promise)}"
+    return (
+        f"{whom} about {percent(promise.fpir)} get a name "
+        f"(95 % interval {percent(promise.low)} to {percent(promise.high)}, {counted})"
+    )
+
+
+def is_bound(promise: Promise) -> bool:
+    """Whether the rate is only the least that so few items can support: 1 - 0.05^(1/n)."""
+    return math.isclose(promise.fpir, supported_rate(promise.items), rel_tol=1e-6)
+
+
+def shortfall(calibration: Calibration) -> str:
+    """Why a rate is above the one asked for, and what it would take; empty where it is not.
+
+    Rates up to a tenth above the asked one are not called short: the threshold is one of the
+    trials' scores, so a rate can be met only in steps.
+    """
+    short = [p for p in calibration.promises if p.fpir > 1.1 * calibration.fpir]
+    if not short:
+        return ""
+    needed = trials_needed(calibration.fpir)
+    least = min(short, key=lambda promise: promise.items)
+    if least.items >= needed:
+        return f"asked for were {percent(calibration.fpir)}"
+    return f"asked for were {percent(calibration.fpir)}, which takes {needed:,} {_noun(least)}"
+
+
+def percent(share: float) -> str:
+    """A share for people, two digits where it is small.
+
+    >>> percent(0.19), percent(0.012), percent(1e-9)
+    ('19 %', '1.2 %', '0 %')
+    """
+    if share < 0.00005:  # rounding noise
+        return "0 %"
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _noun(promise: Promise) -> str:
+    if promise.strangers == "general":
+        return "unrelated picture" + ("" if promise.items == 1 else "s")
+    return "item" if promise.items == 1 else "items"
