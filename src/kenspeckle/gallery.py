@@ -345,7 +345,8 @@ class Gallery:
     def _opened(self) -> Opened:
         with self._lock:
             if self._embedder is None:
-                self._embedder = matching_embedder(self._store.manifest, self._settings)
+                store = self._store
+                self._embedder = matching_embedder(store.path, store.manifest, self._settings)
         self._store.refresh()
         return Opened(self._store, self._embedder, self._settings)
 

@@ -193,7 +193,7 @@ def test_a_former_index_opens_but_is_not_asked_with_another_model(run, tmp_path,
         done = run("identify", "photo.png", "--index", "old.npz", "--offline", env=environ)
         assert (done.returncode, done.stdout) == (1, "")
         assert "clip-vit-b-32" in done.stderr.splitlines()[-1]
-        assert ("names no model" in done.stderr) is (model == "")
+        assert ("is taken for one" in done.stderr) is (model == "")
     assert run("import", "old.npz", "--out", "new.ken").returncode == 0
     assert run("export", "back.npz", "--index", "new.ken").returncode == 0
     with np.load(tmp_path / "back.npz", allow_pickle=False) as file:
@@ -201,6 +201,30 @@ def test_a_former_index_opens_but_is_not_asked_with_another_model(run, tmp_path,
         assert list(file["names"])[3] == "Card 3 Pscr"
     done = run("export", "back.npz", "--index", "new.ken")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("model", ["", "default", "fast", "dummy"])
+def test_no_built_in_model_answers_for_an_index_that_names_none(run, tmp_path, drawn, model):
+    """384 columns are the built-in model's width as well; that makes it no index of that model."""
+    former_npz(tmp_path / "old.npz", unit(5, 384))
+    drawn(1).save(tmp_path / "photo.png")
+    environ = {"KENSPECKLE_MODELS_NAME": ""}
+    words = ["--model", model] if model else []
+    done = run("identify", "photo.png", "--index", "old.npz", *words, env=environ)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("old.npz: it names no model")
+    assert "384 columns" in done.stderr
+    assert "kenspeckle index PICTURES --out FILE" in done.stderr
+
+
+def test_a_former_index_of_a_head_asks_for_the_head(run, tmp_path, drawn):
+    former_npz(tmp_path / "old.npz", unit(5, 256))
+    drawn(1).save(tmp_path / "photo.png")
+    done = run("identify", "photo.png", "--index", "old.npz", env={"KENSPECKLE_MODELS_NAME": ""})
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()[-1]
+    for part in ("256 columns", "clip-vit-b-32", "--projection", "kenspeckle index PICTURES"):
+        assert part in said
 
 
 class Payload:

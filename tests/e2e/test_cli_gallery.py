@@ -242,8 +242,9 @@ def test_another_model_is_refused_and_both_are_named(run, things):
     ):
         done = run(*words, "--model", "default")
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert "dummy" in done.stderr
+        assert done.stderr.startswith("gallery.ken: its vectors were made by dummy")
         assert "efflite0" in done.stderr
+        assert "into another file: kenspeckle index PICTURES --out FILE" in done.stderr
 
 
 def test_odd_file_names_cannot_disturb_a_terminal(run, things, drawn):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kenspeckle.config import IdentifySettings, Settings
 from kenspeckle.errors import GalleryError, IndexMissing, SpaceMismatch
+from kenspeckle.flows.former import former_embedder
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Store
 from kenspeckle.types import Calibration
@@ -111,25 +112,28 @@ def default_path(settings: Settings) -> Path:
     )
 
 
-def matching_embedder(manifest: Manifest, settings: Settings) -> Embedder:
-    """The embedder that made a gallery's vectors, or SpaceMismatch, which names both sides."""
+def matching_embedder(path: str, manifest: Manifest, settings: Settings) -> Embedder:
+    """The embedder that made the vectors of the index `path`.
+
+    Raises SpaceMismatch, which names both sides, and ModelError.
+    """
     made_by = manifest.fingerprint
     models = replace(
         settings.models,
         name=settings.models.name or manifest.options.get("model") or made_by.model,
         head=settings.models.head or manifest.options.get("head", ""),
     )
+    if not made_by.weights:
+        return former_embedder(path, made_by, models)
     embedder = open_embedder(models)
     asked = embedder.fingerprint
-    same = asked.space_id == made_by.space_id
-    if not made_by.weights:  # an index that names no model: the width is all there is to compare
-        same = asked.width == made_by.width
-    if not same:
+    if asked.space_id != made_by.space_id:
         embedder.close()
         raise SpaceMismatch(
-            "this index",
+            path,
             f"its vectors were made by {made_by}, asked was {asked}",
             expected="one and the same",
-            do=f"Leave --model and --projection out, or index anew with --model {asked.model}",
+            do="Leave --model and --projection out, or index into another file: kenspeckle index "
+            f"PICTURES --out FILE --model {asked.model}",
         )
     return embedder
