@@ -8,7 +8,6 @@ import os
 import pickle
 import struct
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kenspeckle._foreign import arrays, checkpoint
 from kenspeckle._foreign.checkpoint import read_checkpoint
 from kenspeckle._foreign.unpickle import restricted_load
 from kenspeckle.errors import ModelError, UnsafeFile
@@ -167,18 +167,95 @@ def test_no_stream_does_anything_but_load_or_be_refused(tail: bytes, at: int, va
             restricted_load(stream, {}, "stream")
 
 
-def test_what_is_allowed_cannot_be_changed() -> None:
-    """A pickle may set attributes of what it makes; not of what stands for a torch function."""
-    from kenspeckle._foreign.checkpoint import _ALLOWED
+STATE = b"(N}X\x08\x00\x00\x00__call__K\x01stb."
+"""Sets the attribute `__call__` of what lies on the stack."""
 
-    builder = global_of("torch._utils", "_rebuild_tensor_v2")
-    state = b"(N}X\x08\x00\x00\x00__call__K\x01stb."
+
+@pytest.mark.parametrize(("module", "name"), list(checkpoint._allowed()))
+def test_what_a_checkpoint_may_name_cannot_be_changed(module: str, name: str) -> None:
+    with pytest.raises(UnsafeFile, match="change"):
+        restricted_load(
+            b"\x80\x02" + global_of(module, name) + STATE, checkpoint._allowed(), "stream"
+        )
+
+
+@pytest.mark.parametrize(("module", "name"), list(arrays._ALLOWED))
+def test_what_an_array_may_name_cannot_be_changed(module: str, name: str) -> None:
+    with pytest.raises(UnsafeFile, match="change"):
+        restricted_load(b"\x80\x02" + global_of(module, name) + STATE, arrays._ALLOWED, "stream")
+
+
+def test_a_dictionary_of_torch_takes_no_attributes() -> None:
+    """`get` of an ordered dictionary set to 5 would break whoever reads the checkpoint."""
+    stream = (
+        b"\x80\x02" + global_of("collections", "OrderedDict") + b")R"
+        b"X\x01\x00\x00\x00aK\x01s}X\x03\x00\x00\x00getK\x05sb."
+    )
+    loaded = restricted_load(stream, checkpoint._allowed(), "stream")
+    assert loaded == {"a": 1}
+    assert loaded.get("a") == 1
+
+
+def doubled(levels: int, first: bytes = b")", join: bytes = b"\x86") -> bytes:
+    """Pickle code of a tuple (or list) that holds the one before it twice, so many times over."""
+    return first + b"".join(b"q%c2" % number + join for number in range(levels))
+
+
+def nested_list(levels: int) -> bytes:
+    code = b"]"
+    for number in range(levels):
+        code += b"q%c0(h%ch%cl" % (number, number, number)
+    return code
+
+
+ARRAY = (
+    b"\x80\x02"
+    + global_of("numpy.core.multiarray", "_reconstruct")
+    + b")R(K\x01%b"
+    + global_of("numpy", "dtype")
+    + b"X\x02\x00\x00\x00O8\x85R\x89]tb."
+)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        ARRAY.replace(b"%b", nested_list(60)),
+        ARRAY.replace(b"%b", b"(" + nested_list(60) + b"t"),
+        ARRAY.replace(b"%b", doubled(60)),
+        b"\x80\x02}" + doubled(60) + b"K\x01s.",
+        b"\x80\x02}" + doubled(60, join=b"\x86Nb") + b"K\x01s.",
+        b"\x80\x02}" + doubled(60, join=b"\x86(e") + b"K\x01s.",
+        b"\x80\x02" + global_of("numpy", "dtype") + doubled(60) + b"R.",
+    ],
+    ids=["shape", "in the shape", "tuples", "key", "key, built", "key, extended", "argument"],
+)
+def test_objects_without_end_are_refused_at_once(stream: bytes) -> None:
+    """A few hundred bytes make an object that takes for ever to print or to hash."""
     with pytest.raises(UnsafeFile):
-        restricted_load(b"\x80\x02" + builder + state, _ALLOWED, "stream")
-    target = global_of("collections", "OrderedDict")
-    with pytest.raises(UnsafeFile):
-        restricted_load(b"\x80\x02" + target + state, _ALLOWED, "stream")
-    assert "__call__" not in vars(OrderedDict)
+        arrays.read_texts(stream, 3, "stream")
+
+
+def test_an_error_prints_nothing_of_the_file() -> None:
+    def refuse(pid: Any) -> Any:
+        raise KeyError(pid)
+
+    with pytest.raises(UnsafeFile, match="KeyError"):
+        restricted_load(b"\x80\x02" + nested_list(60) + b"Q.", {}, "stream", refuse)
+
+
+def test_a_small_storage_makes_no_large_tensors(tmp_path: Path) -> None:
+    """With strides of 0 each of many tensors is a copy of one number, as long as the storage."""
+    count = 2**20
+    one = tensor_pickle(count=count, shape=(count,), stride=(0,))
+    entry = one.removeprefix(b"\x80\x02}").removesuffix(b".")  # sets the key w again and again
+    assert len(one) < 300
+    storage = {"0": bytes(4 * count)}
+    path = pt(tmp_path / "few.pt", b"\x80\x02}" + entry * 16 + b".", storage)
+    assert read_checkpoint(path)["w"].shape == (count,)
+    path = pt(tmp_path / "many.pt", b"\x80\x02}" + entry * 17 + b".", storage)
+    with pytest.raises(UnsafeFile, match="more than 67108864 bytes together"):
+        read_checkpoint(path)
 
 
 def test_old_and_foreign_formats_are_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from kenspeckle._foreign.unpickle import restricted_load
+from kenspeckle._foreign.unpickle import Sealed, restricted_load
 from kenspeckle.errors import UnsafeFile
 
 
-class _ArrayClass:
+class _ArrayClass(Sealed):
     """Stands for the class `numpy.ndarray`, which a file names but need not call."""
+
+    __slots__ = ()
 
 
 class _Type:
-    """Stands for `numpy.dtype`: keeps its code."""
+    """Stands for a type: keeps its code."""
 
     def __init__(self, code: object = "", *_: object) -> None:
         self.code = code
@@ -39,15 +41,29 @@ class _Array:
         self.code = kind.code if isinstance(kind, _Type) else ""
 
 
-def _reconstruct(*_: object) -> _Array:
-    return _Array()
+class _TypeClass(Sealed):
+    """Stands for the class `numpy.dtype`."""
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: object) -> _Type:
+        return _Type(*arguments)
+
+
+class _Reconstruct(Sealed):
+    """Stands for numpy's function that makes an array."""
+
+    __slots__ = ()
+
+    def __call__(self, *_: object) -> _Array:
+        return _Array()
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): _ArrayClass,
-    ("numpy", "dtype"): _Type,
+    ("numpy.core.multiarray", "_reconstruct"): _Reconstruct(),
+    ("numpy._core.multiarray", "_reconstruct"): _Reconstruct(),
+    ("numpy", "ndarray"): _ArrayClass(),
+    ("numpy", "dtype"): _TypeClass(),
 }
 
 
@@ -59,11 +75,13 @@ def read_texts(pickled: bytes, count: int, thing: str) -> list[str]:
     """
     found = restricted_load(pickled, _ALLOWED, thing)
     expected = f"{count} texts"
-    if not isinstance(found, _Array) or found.code not in ("O8", "O4", "O", "|O"):
+    if type(found) is not _Array or found.code not in ("O8", "O4", "O", "|O"):
         raise UnsafeFile(thing, "a pickle that is not an array of objects", expected=expected)
-    elements = found.elements
-    if found.shape != (count,) or not isinstance(elements, list) or len(elements) != count:
-        raise UnsafeFile(thing, f"an array of shape {found.shape!r:.60}", expected=expected)
+    shape, elements = found.shape, found.elements
+    if type(shape) is not tuple or not all(type(size) is int for size in shape):
+        raise UnsafeFile(thing, "an array whose shape is no tuple of sizes", expected=expected)
+    if shape != (count,) or type(elements) is not list or len(elements) != count:
+        raise UnsafeFile(thing, "an array of another shape", expected=expected)
     if not all(type(element) is str for element in elements):
         raise UnsafeFile(thing, "elements that are not text", expected=expected)
     return elements

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kenspeckle._foreign.unpickle import restricted_load
+from kenspeckle._foreign.unpickle import Sealed, restricted_load
 from kenspeckle.errors import ModelError, UnsafeFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Most bytes that the storages of one file may have together."""
+"""Most bytes that the storages of one file may have together, and the tensors made of them."""
 
 _MAX_DESCRIPTION = 4 * 1024 * 1024
 _MAX_MEMBERS = 10_000
@@ -40,8 +39,8 @@ _STORAGES = {
 }
 
 
-class _StorageType:
-    """Stands for a class of torch; has no attributes that a pickle could set."""
+class _StorageType(Sealed):
+    """Stands for a class of torch."""
 
     __slots__ = ()
 
@@ -50,23 +49,47 @@ _TYPES = {name: type(name, (_StorageType,), {"__slots__": ()})() for name in _ST
 _NAME_OF = {id(marker): name for name, marker in _TYPES.items()}
 
 
-class _Rebuild:
-    """Stands for torch's function that makes a tensor of a part of a storage."""
+class _Dictionary(dict[Any, Any]):
+    """An ordered dictionary; what torch notes in its attributes is passed over."""
 
     __slots__ = ()
+
+    def __setstate__(self, _: object) -> None:
+        """No attribute of the file's may stand before a method."""
+
+
+class _DictionaryClass(Sealed):
+    """Stands for the class `OrderedDict`."""
+
+    __slots__ = ()
+
+    def __call__(self, pairs: Any = ()) -> _Dictionary:
+        return _Dictionary(pairs)
+
+
+class _Rebuild(Sealed):
+    """Stands for torch's function that makes a tensor of a part of a storage."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_BYTES
 
     def __call__(
         self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any
     ) -> NDArray[np.generic]:
-        if not isinstance(storage, np.ndarray) or len(size) != len(stride):
+        if not isinstance(storage, np.ndarray) or not type(size) is type(stride) is tuple:
             raise ValueError("a tensor that is not made of a storage")
         numbers = (offset, *size, *stride)
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            raise ValueError(f"a tensor with offset {offset}, size {size}, stride {stride}")
+        if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
+            raise ValueError("a tensor whose offset, size and stride are no counts")
         count = math.prod(size)
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if count > storage.size or (count and last >= storage.size):
-            raise ValueError(f"a tensor of size {size} beyond its storage of {storage.size}")
+            raise ValueError(f"a tensor of {count} beyond its storage of {storage.size}")
+        self._left -= count * storage.itemsize  # strides of 0 make much of little
+        if self._left < 0:
+            raise ValueError(f"tensors of more than {MAX_BYTES} bytes together")
         if not count:
             return np.empty(size, storage.dtype)
         strides = [step * storage.itemsize for step in stride]
@@ -74,11 +97,13 @@ class _Rebuild:
         return np.ascontiguousarray(view)
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _Rebuild(),
-    **{("torch", name): marker for name, marker in _TYPES.items()},
-}
+def _allowed() -> dict[tuple[str, str], Any]:
+    """What one file may name."""
+    return {
+        ("collections", "OrderedDict"): _DictionaryClass(),
+        ("torch._utils", "_rebuild_tensor_v2"): _Rebuild(),
+        **{("torch", name): marker for name, marker in _TYPES.items()},
+    }
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
@@ -149,4 +174,4 @@ def _read(archive: zipfile.ZipFile, thing: str) -> Any:
         return read[key]
 
     description = member(found[0], _MAX_DESCRIPTION)
-    return restricted_load(description, _ALLOWED, thing, storage)
+    return restricted_load(description, _allowed(), thing, storage)

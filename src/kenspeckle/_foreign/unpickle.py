@@ -14,7 +14,24 @@ MAX_BYTES = 256 * 1024 * 1024
 """Largest pickle stream that is looked at."""
 
 _EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
-_MEMO = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"})
+_PUT = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
+
+MAX_PARTS = 1000
+"""Most parts that a tuple may have, those of the tuples inside it counted each time they appear.
+
+A few bytes can make a tuple of tuples that all lie in it twice over: hashing or printing one of
+thirty levels would take minutes, one of sixty would never end.
+"""
+
+
+class Sealed:
+    """Base of what stands for a global: a pickle cannot set its attributes."""
+
+    __slots__ = ()
+
+    def __setstate__(self, _: object) -> None:
+        raise ValueError("it would change what it may only use")
 
 
 class _Restricted(pickle.Unpickler):
@@ -46,12 +63,51 @@ class _Restricted(pickle.Unpickler):
 
 
 def _check_opcodes(data: bytes, thing: str) -> None:
-    """Refuse what the lookup of globals cannot see: registered extensions, a huge memo."""
+    """Refuse what the lookup of globals cannot see: extensions, a huge memo, endless tuples."""
+    stack: list[int] = []  # how many parts each object on it has
+    marks: list[int] = []  # how much lay below each mark
+    memo: dict[int, int] = {}
     for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name in _EXTENSIONS:
+        name = opcode.name
+        if name in _EXTENSIONS:
             raise UnsafeFile(thing, "it uses pickle extensions", expected="plain data")
-        if opcode.name in _MEMO and not 0 <= int(argument or 0) <= len(data):
-            raise UnsafeFile(thing, f"memo number {argument}", expected="one the file can fill")
+        if name in _PUT:
+            if not 0 <= int(argument or 0) <= len(data):
+                raise UnsafeFile(thing, f"memo number {argument}", expected="one it can fill")
+            memo[int(argument or 0)] = stack[-1]
+        elif name == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif name in _GET:
+            stack.append(memo[int(argument or 0)])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name == "POP" and marks and marks[-1] == len(stack):
+            marks.pop()
+        else:
+            taken = _take(stack, marks, opcode)
+            if name.startswith("TUPLE"):
+                parts = 1 + sum(taken)
+                if parts > MAX_PARTS:
+                    raise UnsafeFile(thing, f"a tuple of {parts} parts", expected=f"{MAX_PARTS}")
+            else:  # what fills an object leaves it where it was
+                parts = taken[0] if taken else 1
+            stack.extend(parts for _ in opcode.stack_after)
+
+
+def _take(stack: list[int], marks: list[int], opcode: pickletools.OpcodeInfo) -> list[int]:
+    """Take from the stack what an opcode takes from it."""
+    before = opcode.stack_before
+    if pickletools.markobject in before:
+        at = marks.pop() - before.index(pickletools.markobject)
+    else:
+        at = len(stack) - len(before)
+    if at < 0:
+        raise ValueError("it takes more than there is")
+    taken = stack[at:]
+    del stack[at:]
+    return taken
 
 
 def restricted_load(
@@ -80,6 +136,8 @@ def restricted_load(
     except UnsafeFile:
         raise
     except Exception as error:  # a hostile stream can raise anything from inside the unpickler
+        # What an error carries may be the file's own object, which must not be printed.
+        why = next((text for text in error.args if type(text) is str), type(error).__name__)
         raise UnsafeFile(
-            thing, f"not a readable pickle ({error})", expected="a whole one"
+            thing, f"not a readable pickle ({why[:200]})", expected="a whole one"
         ) from error
