@@ -70,6 +70,13 @@ def test_inside_the_configuration_of_a_whole_processor(tmp_path: Path) -> None:
     assert recipes.from_processor(tmp_path).fit == "stretch"
 
 
+@pytest.mark.parametrize("inner", [[], "text", None, 3])
+def test_a_processor_that_is_no_object_is_refused(tmp_path: Path, inner: Any) -> None:
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": inner}))
+    with pytest.raises(ModelError, match="an object"):
+        recipes.from_processor(tmp_path)
+
+
 def test_without_rescale_or_normalise(tmp_path: Path) -> None:
     plain = processor(tmp_path, {**SIGLIP, "do_normalize": False})
     assert (plain.mean, plain.std) == ((0, 0, 0), (pytest.approx(255),) * 3)
@@ -90,6 +97,11 @@ def test_without_rescale_or_normalise(tmp_path: Path) -> None:
         {**SIGLIP, "image_std": [0, 0, 0]},
         {**SIGLIP, "image_mean": "none"},
         {**DINO, "size": {"shortest_edge": 100}},
+        {**SIGLIP, "rescale_factor": 0},
+        {**SIGLIP, "size": {"height": float("inf"), "width": float("inf")}},
+        {**SIGLIP, "resample": [3]},
+        {**SIGLIP, "size": None},
+        {**SIGLIP, "image_mean": None},
         {},
         [],
     ],
@@ -127,6 +139,8 @@ def test_the_example_in_the_error_works() -> None:
         {"side": 8, "mean": [1, 2]},
         {"side": 8, "std": [0, 1, 1]},
         {"side": 8, "code": "import os"},
+        {"side": float("inf")},
+        {"side": 8, "fill": float("inf")},
     ],
 )
 def test_wrong_fields_are_refused(data: dict[str, Any]) -> None:
@@ -149,6 +163,10 @@ def test_damaged_json_is_refused(tmp_path: Path, content: bytes) -> None:
         ({"model_type": "dinov2", "hidden_size": 384}, 384),
         ({"model_type": "swin", "hidden_sizes": [1, 2]}, 0),
         ({"model_type": "other", "vision_config": {"hidden_size": 7}}, 0),
+        ({"vision_config": {"hidden_size": 7}}, 0),
+        ({"model_type": ["clip"], "hidden_size": -3}, 0),
+        ({"model_type": "clip", "projection_dim": "wide"}, 0),
+        ({"model_type": "siglip", "vision_config": {"hidden_size": [7]}}, 0),
     ],
 )
 def test_width_by_the_config(tmp_path: Path, config: dict[str, Any], width: int) -> None:

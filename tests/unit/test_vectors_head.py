@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,47 @@ def test_no_head_at_all(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "head.bin"
     path.write_bytes(data)
     with pytest.raises(ModelError):
+        read_head(path)
+
+
+def safetensors(head: Any, data: bytes = b"") -> bytes:
+    """A safetensors file, its header written by hand."""
+    text = head if isinstance(head, bytes) else json.dumps(head).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+ROW = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (safetensors({"__metadata__": {"a": "x" * 2**20}, "w": ROW}, bytes(4)), "a header of"),
+        (safetensors({"__metadata__": None, "w": ROW}, bytes(4)), "not there"),
+        (safetensors({"w": {**ROW, "dtype": "F8_E4M3", "shape": [4]}}, bytes(4)), "head"),
+        (safetensors({"w": {**ROW, "dtype": "BF16", "shape": [2]}}, bytes(4)), "head"),
+        (safetensors(b"[" * 5000), "head"),
+        (safetensors([]), "head"),
+    ],
+    ids=["long header", "no metadata", "float8", "bfloat16", "deep", "list"],
+)
+def test_headers_that_lie_are_refused(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "head.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=said):
+        read_head(path)
+
+
+def test_a_checkpoint_whose_dictionary_hides_its_methods_is_read_or_refused(
+    tmp_path: Path,
+) -> None:
+    """Attributes of an ordered dictionary may not stand before `get`, `items` and `keys`."""
+    name = b"ccollections\nOrderedDict\n)R"
+    hide = b"}" + b"".join(b"X%c\0\0\0%bK\x05s" % (len(n), n) for n in (b"get", b"items")) + b"b"
+    path = tmp_path / "head.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("head/data.pkl", b"\x80\x02" + name + hide + b".")
+    with pytest.raises(ModelError, match="not there"):
         read_head(path)
 
 

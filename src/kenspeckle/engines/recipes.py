@@ -77,7 +77,7 @@ def from_fields(data: Mapping[str, Any], thing: str) -> Recipe:
         if values.get("resample", "bicubic") not in _RESAMPLE.values():
             raise ValueError("resample is bicubic, bilinear or lanczos")
         return Recipe(**values)
-    except (TypeError, ValueError, InputError) as error:
+    except (TypeError, ValueError, ArithmeticError, InputError) as error:
         raise ModelError(thing, str(error), expected=f"a recipe like {_EXAMPLE}") from error
 
 
@@ -95,9 +95,11 @@ def from_processor(folder: Path) -> Recipe:
         path = folder / "processor_config.json"
         data = read_json(path).get("image_processor", {})
     thing = str(path)
+    if not isinstance(data, dict):
+        raise ModelError(thing, f"a {type(data).__name__}", expected="an object")
     try:
         return _processor(data, thing)
-    except (KeyError, TypeError, ValueError, InputError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, InputError) as error:
         raise ModelError(thing, f"{type(error).__name__}: {error}", expected="sizes") from error
 
 
@@ -151,9 +153,11 @@ def _square(size: Any, thing: str) -> int:
 def checkpoint_width(folder: Path) -> int:
     """Columns of the image readout of a checkpoint by its `config.json`, 0 where it cannot tell."""
     config = read_json(folder / "config.json")
-    vision = config.get("vision_config")
-    if config.get("model_type") in ("clip", "clip_vision_model"):
-        return int(config.get("projection_dim", 512))
-    if isinstance(vision, dict):
-        return int(vision.get("hidden_size", 0)) if config["model_type"] == "siglip" else 0
-    return int(config.get("hidden_size", 0)) if isinstance(config.get("hidden_size"), int) else 0
+    kind, vision = config.get("model_type"), config.get("vision_config")
+    if kind in ("clip", "clip_vision_model"):
+        width = config.get("projection_dim", 512)
+    elif isinstance(vision, dict):
+        width = vision.get("hidden_size") if kind == "siglip" else 0
+    else:
+        width = config.get("hidden_size")
+    return width if type(width) is int and width > 0 else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,8 +95,9 @@ def read_head(path: str | Path) -> Head:
         or second.shape != (len(second_bias), len(first_bias))
         or len(arrays) != len(KEYS)
     ):
-        shapes = {name: getattr(array, "shape", "?") for name, array in arrays.items()}
-        raise ModelError(str(path), f"layers {shapes}", expected=f"{', '.join(KEYS)} that fit")
+        shapes = ", ".join(str(layer.shape) for layer in layers)
+        found = f"layers {shapes} among {len(arrays)}"
+        raise ModelError(str(path), found, expected=f"{', '.join(KEYS)} that fit, alone")
     model = about.get("model", "")
     sha256 = hashlib.sha256(data).hexdigest()
     return Head(
@@ -115,17 +115,19 @@ def _safetensors(data: bytes, thing: str) -> tuple[Mapping[str, Any], Mapping[st
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    length = int.from_bytes(data[:8], "little")
     try:
+        if length > _MAX_HEADER:
+            raise ValueError(f"a header of {length} bytes")
         arrays = load(data)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        about = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(
             thing,
             f"neither safetensors nor a checkpoint of torch 1.6 or later ({error})",
             expected="a head",
             do="Open it in torch where you trust it and save it again",
         ) from error
-    length = int.from_bytes(data[:8], "little")
-    about = json.load(io.BytesIO(data[8 : 8 + min(length, _MAX_HEADER)])).get("__metadata__", {})
     layout = about.get("layout", LAYOUT)
     if layout != LAYOUT:
         raise ModelError(thing, f"layout {layout}", expected=LAYOUT)
