@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zipfile
@@ -229,8 +230,9 @@ WEIGHTS_MEMBER = "fast-elsewhere/efflite0-gem-w384-int8.onnx"
         ({"manifest.json": b"{}"}, "manifest"),
         ({"manifest.json": b"[" * 5000}, "manifest"),
         ({"manifest.json": None}, "manifest"),
-        ({WEIGHTS_MEMBER: None}, "cannot be read"),
-        ({WEIGHTS_MEMBER: b"short"}, "bytes"),
+        ({WEIGHTS_MEMBER: None}, "together"),
+        ({WEIGHTS_MEMBER: None, "filler": bytes(5_000_000)}, "cannot be read"),
+        ({WEIGHTS_MEMBER: b"short", "filler": bytes(5_000_000)}, "5 bytes"),
         ({WEIGHTS_MEMBER: lambda data: data[:-1] + b"!"}, "damaged"),
     ],
 )
@@ -251,6 +253,53 @@ def test_a_bundle_that_lies_changes_nothing(
     after = {p: p.read_bytes() for p in files.home(settings).rglob("*") if p.is_file()}
     assert after == before
     assert {p.name for p in tmp_path.iterdir()} == {"good.zip", "bad.zip", "home", "weights"}
+
+
+def with_file(number: int, name: str, data: bytes, stated: int | None = None) -> Any:
+    """A function that adds a file to a model of a manifest."""
+
+    def edit(manifest: bytes) -> bytes:
+        described = json.loads(manifest)
+        sha256 = hashlib.sha256(data).hexdigest()
+        size = len(data) if stated is None else stated
+        entry = {"path": name, "bytes": size, "sha256": sha256}
+        described["models"][number]["files"].append(entry)
+        return json.dumps(described).encode()
+
+    return edit
+
+
+def test_a_bundle_brings_no_file_that_the_model_does_not_need(
+    packed: tuple[ModelRow, Path], settings: ModelSettings, tmp_path: Path
+) -> None:
+    """An adapter_config.json in a checkpoint's folder would make the loader fetch other weights."""
+    row, found = packed
+    checkpoint(settings)
+    good = tmp_path / "good.zip"
+    bundle.pack(good, [CLIP, row], settings, [found])
+    there = ModelSettings(home=str(tmp_path / "there"))
+    for number, wanted, name in ((0, CLIP, "adapter_config.json"), (1, row, "config.json")):
+        bad = changed(
+            good, tmp_path / "bad.zip", **{"manifest.json": with_file(number, name, b"{}")}
+        )
+        with zipfile.ZipFile(bad, "a") as archive:
+            archive.writestr(f"{files.folder_of(wanted)}/{name}", b"{}")
+        with pytest.raises(ModelError, match=f"{name} among the files of {wanted.name}"):
+            bundle.unpack(bad, there, [wanted])
+    assert len(bundle.unpack(good, there)) == 2
+
+
+def test_a_bundle_cannot_hold_more_than_itself(
+    packed: tuple[ModelRow, Path], settings: ModelSettings, tmp_path: Path
+) -> None:
+    row, found = packed
+    good = tmp_path / "good.zip"
+    bundle.pack(good, [row], settings, [found])
+    edit = with_file(0, "more.bin", b"", 2**32)
+    bad = changed(good, tmp_path / "bad.zip", **{"manifest.json": edit})
+    with pytest.raises(ModelError, match=r"bytes together.*at most"):
+        bundle.unpack(bad, settings)
+    assert not files.home(settings).exists()
 
 
 def test_a_bundle_cannot_replace_a_locked_commit(settings: ModelSettings, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def unpack(
     """
     try:
         with zipfile.ZipFile(bundle) as archive:
-            entries = _read_manifest(archive, str(bundle))
+            entries = _read_manifest(archive, str(bundle), bundle.stat().st_size)
             wanted = {row.name for row in rows} or set(entries)
             absent = sorted(wanted - set(entries))
             if absent:
@@ -174,7 +174,8 @@ def unpack(
         raise ModelError(str(bundle), f"unreadable ({error})", expected="a bundle") from error
 
 
-def _read_manifest(archive: zipfile.ZipFile, thing: str) -> dict[str, Entry]:
+def _read_manifest(archive: zipfile.ZipFile, thing: str, size: int) -> dict[str, Entry]:
+    """The models of a bundle of `size` bytes, by name."""
     try:
         with archive.open(MANIFEST) as stream:
             text = stream.read(_MAX_MANIFEST + 1)
@@ -198,6 +199,9 @@ def _read_manifest(archive: zipfile.ZipFile, thing: str) -> dict[str, Entry]:
         for name, file in entry.files.items():
             if not _PLAIN.fullmatch(name) or not 0 <= file.bytes <= MAX_FILE:
                 raise ModelError(thing, f"a file {name!r} of {file.bytes} bytes in it")
+    total = sum(file.bytes for entry in entries.values() for file in entry.files.values())
+    if total > size:  # nothing in a bundle is packed, so it cannot hold more than itself
+        raise ModelError(thing, f"files of {total} bytes together", expected=f"at most {size}")
     return entries
 
 
@@ -223,15 +227,16 @@ def _install(archive: zipfile.ZipFile, entry: Entry, settings: ModelSettings, th
 
 
 def _agree(row: ModelRow, entry: Entry, home: Path, thing: str) -> None:
-    """The manifest must say what the table, or the lock of an earlier pull, says."""
+    """The manifest must say what the table, or the lock of an earlier pull, says, and no more."""
     if row.origin == "pack":
         said = entry.files.get(row.source)
         if said is None or said.sha256 != row.sha256:
             raise ModelError(thing, f"other weights of {row.name}", expected=f"sha256 {row.sha256}")
+        _nothing_else(entry, [row.source, row.card], thing)
         return
     if "config.json" not in entry.files:
         raise ModelError(thing, f"no config.json of {row.name}", expected="a whole checkpoint")
-    files.checkpoint_files(entry.files)
+    _nothing_else(entry, files.checkpoint_files(entry.files), thing)
     locked = read_lock(home).get(row.source)
     if locked is not None and dict(locked.files) != dict(entry.files):
         raise ModelError(
@@ -239,6 +244,17 @@ def _agree(row: ModelRow, entry: Entry, home: Path, thing: str) -> None:
             f"{row.name} at commit {entry.commit[:12]}",
             expected=f"the one that was pulled first, {locked.commit[:12]}",
             do="To change over, remove its folder and its entry in models.lock.json",
+        )
+
+
+def _nothing_else(entry: Entry, needed: Sequence[str], thing: str) -> None:
+    """Refuse files that a loader might find beside those of the model, and act upon."""
+    others = sorted(set(entry.files) - set(needed))
+    if others:
+        raise ModelError(
+            thing,
+            f"{', '.join(others)} among the files of {entry.name}",
+            expected=f"{', '.join(name for name in needed if name)} alone",
         )
 
 
