@@ -8,6 +8,7 @@ number N of enrolled items: state it beside them.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -166,16 +167,25 @@ def supported_rate(trials: int) -> float:
     >>> [round(supported_rate(n), 4) for n in (59, 299, 2995)]
     [0.0495, 0.01, 0.001]
     """
-    return 1.0 if trials == 0 else 1 - DOUBT ** (1 / trials)
+    return 1.0 if trials == 0 else -math.expm1(math.log(DOUBT) / trials)
 
 
 def trials_needed(rate: float) -> int:
-    """The least n with `supported_rate(n)` ≤ rate.
+    """The least n with `supported_rate(n)` ≤ rate: log 0.05 / log(1 − p), rounded up.
+
+    Raises ValueError where there is none, which is for a rate that is not above 0.
 
     >>> [trials_needed(p) for p in (0.05, 0.01, 0.003, 0.001)]
     [59, 299, 998, 2995]
     """
-    return math.ceil(math.log(DOUBT) / math.log1p(-rate))
+    if not rate > 0:
+        raise ValueError(f"no trials support a rate of {rate}")
+    if rate >= 1:
+        return 0
+    # The quotient of the least rates is beyond a float, not beyond a fraction.
+    needed = math.ceil(Fraction(math.log(DOUBT)) / Fraction(math.log1p(-rate)))
+    # Where it is a whole number, rounding may have put it one too high.
+    return needed - 1 if 1 < needed < 2**53 and supported_rate(needed - 1) <= rate else needed
 
 
 def bootstrap(

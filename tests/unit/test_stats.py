@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,8 +55,25 @@ def test_many_photos_of_an_item_weigh_as_one() -> None:
 @given(trials=st.integers(1, 100_000))
 def test_a_rate_is_supported_by_the_trials_it_needs(trials: int) -> None:
     rate = stats.supported_rate(trials)
-    assert stats.trials_needed(rate * (1 + 1e-9)) <= trials
+    assert stats.trials_needed(rate) <= trials
+    assert stats.trials_needed(rate * (1 - 1e-9)) == trials + 1
     assert (1 - rate) ** trials == pytest.approx(0.05)
+
+
+@given(rate=st.floats(0, 1, exclude_min=True))
+def test_any_rate_above_0_has_its_trials(rate: float) -> None:
+    needed = stats.trials_needed(rate)
+    if needed < 2**53:
+        assert stats.supported_rate(needed) <= rate * (1 + 1e-15)
+        assert needed == 0 or stats.supported_rate(needed - 1) > rate
+    else:
+        assert float(needed * Fraction(rate)) == pytest.approx(-math.log(0.05))
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, float("nan")])
+def test_no_trials_support_a_rate_of_0(rate: float) -> None:
+    with pytest.raises(ValueError, match="no trials support"):
+        stats.trials_needed(rate)
 
 
 @given(trials=st.integers(1, 500), data=st.data())
