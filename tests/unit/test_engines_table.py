@@ -8,7 +8,7 @@ import pytest
 
 from kenspeckle.engines import table
 from kenspeckle.engines.table import find
-from kenspeckle.errors import ModelError
+from kenspeckle.errors import ModelError, ModelMissing
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,24 @@ def test_paths(tmp_path: Path) -> None:
         find(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
     assert find(str(tmp_path)).kind == "torch"
+
+
+def test_a_model_named_from_here_is_found_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a gallery writes down of a model must hold in any folder."""
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "my.onnx").touch()
+    (shop / "clip").mkdir()
+    (shop / "clip" / "config.json").write_text("{}")
+    monkeypatch.chdir(shop)
+    rows = [find("my.onnx"), find("./my.onnx"), find("./clip"), find(".")]
+    assert [row.name for row in rows] == ["my", "my", "clip", "shop"]
+    monkeypatch.chdir(tmp_path)
+    assert [find(row.source).source for row in rows] == [row.source for row in rows]
+    assert [find(row.source).name for row in rows[:3]] == ["my", "my", "clip"]
+    (shop / "clip" / "config.json").unlink()
+    (shop / "clip").rmdir()
+    with pytest.raises(ModelMissing, match="no such file or folder"):
+        find(rows[2].source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kenspeckle.errors import ModelError
+from kenspeckle.errors import ModelError, ModelMissing
 from kenspeckle.types import Recipe
 
 Kind = Literal["onnx", "torch", "dummy"]
@@ -26,7 +26,8 @@ class ModelRow:
         `embedded` in this package; by `pack` only; from a `hub`; a `local` file or folder;
         `made` without weights.
     source
-        File name of an embedded or packed model, `org/name` on a hub, path of a local one.
+        File name of an embedded or packed model, `org/name` on a hub, absolute path of a
+        local one.
     sha256
         Of the weights file. Empty where nobody has seen the file yet (hub rows: the first pull
         records it in the lock file; local files: computed when they are opened).
@@ -166,8 +167,10 @@ _SOURCES = {row.source.lower(): row for row in MODELS if row.origin == "hub"}
 def find(name: str) -> ModelRow:
     """The row of a model by its name, an alias, a path, or `org/name` on a hub; empty: the default.
 
-    A path is an ONNX file or the folder of a checkpoint. Raises ModelError for a name that nobody
-    knows (near names are listed) and for a model that cannot be loaded (with the reason).
+    A path is an ONNX file or the folder of a checkpoint; the row's `source` is that path made
+    absolute, which finds the same model from any folder. Raises ModelError for a name that nobody
+    knows (near names are listed) and for a model that cannot be loaded (with the reason),
+    ModelMissing for an absolute path where nothing is.
 
     >>> find("default").name, find("ViT-B/32").name
     ('efflite0-288-gem-w384', 'clip-vit-b-32')
@@ -178,11 +181,14 @@ def find(name: str) -> ModelRow:
         return row
     if key in REFUSED:
         raise ModelError(name, REFUSED[key], expected="a ViT form such as clip-vit-b-32")
-    path = Path(name).expanduser()
+    named = Path(name.strip()).expanduser()
+    path = named.absolute()
     if path.suffix.lower() == ".onnx":
         return ModelRow(path.stem, "onnx", "local", str(path))
     if path.is_dir():
         return _folder(path)
+    if named.is_absolute():
+        raise ModelMissing(name, "no such file or folder", expected="an .onnx file or a checkpoint")
     if _is_hub_name(name):
         return _hub(name, name, 0, "")
     near = difflib.get_close_matches(key, [*_ROWS, *ALIASES], n=3, cutoff=0.5)
