@@ -66,6 +66,20 @@ def test_index_writes_its_lines_and_an_npz_without_objects(run, cards, tmp_path,
     assert names[files.index("LOCH-JP001_pharaoh_s_servant.png")] == "Pharaoh's Servant"
 
 
+def test_look_alikes_and_what_was_left_out_come_before_the_last_line(run, cards, drawn, tmp_path):
+    drawn(200).save(cards / "LOCH-JP090_twin.png")
+    (cards / "notes.txt").write_text("not a picture")
+    done = run("index", "--refs", cards)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("[index] ") for line in lines)
+    assert lines[-1].startswith("[index] wrote card_index.npz: 5 refs ")
+    assert lines[-2].startswith("[index] Strangers, ")
+    assert "[index] Left out: 1 file (1 × not a picture file)." in lines
+    title = lines.index("[index] Look-alikes, pictures of different items that photos may confuse:")
+    assert "LOCH-JP090_twin.png" in lines[title + 1]
+
+
 def test_the_name_asked_for_is_the_name_written(run, cards, tmp_path):
     done = run("index", "--refs", cards, "--out", "deep/er/x.npz", "--no-calibrate")
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,10 @@ def rows(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def last(text: str) -> str:
+    return text.splitlines()[-1]
+
+
 def indexed(run, folder: Path, *words: object) -> dict:
     done = run("index", folder, "--no-calibrate", JSON, *words)
     assert done.returncode == 0, done.stderr
@@ -111,6 +115,15 @@ def test_calibration_comes_by_itself_and_carries_its_promise(run, things):
     (about,) = rows(run("info", JSON).stdout)
     assert about["stale"] != ""
     assert "Out of date" in about["promise"]
+
+
+def test_a_promise_that_no_longer_fits_is_not_told_as_if_it_did(run, things, drawn):
+    assert run("index", things).returncode == 0
+    drawn(91).save(things / "more.png")
+    done = run("index", things, "--no-calibrate")
+    assert "Out of date: references were added or removed since" in done.stdout
+    done = run("index", things)
+    assert "Out of date" not in done.stdout
 
 
 def test_another_rate_is_fitted_even_where_nothing_changed(run, things):
@@ -267,6 +280,58 @@ def test_odd_file_names_cannot_disturb_a_terminal(run, things, drawn):
     assert sum(row.get("known", False) for row in said) == 11
 
 
+@pytest.mark.parametrize("name", ["a.ken", "a.npz"])
+def test_a_damaged_index_says_how_to_go_on(run, things, tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04 damaged" if name.endswith("npz") else b"damaged")
+    for more in ([], ["--dry-run"]):
+        done = run("index", things, "--out", name, *more)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "Delete it, or name another file by --out; then index again" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here that takes no files")
+def test_a_folder_that_takes_no_file_is_refused_before_anything_is_embedded(run, things):
+    done = run("index", things, "--out", "/proc/new.npz")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("/proc/new.npz: its folder takes no new files (")
+    assert "The old one" not in done.stderr
+
+
+def test_ctrl_c_before_anything_is_kept_says_so(run, things, tmp_path, drawn):
+    for number in range(100, 160):
+        drawn(number, 900).save(things / f"more_{number}.png")
+    environ = {**os.environ, "KENSPECKLE_MODELS_NAME": "dummy"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "kenspeckle", "index", str(things), "--out", "a.npz"],
+        cwd=tmp_path, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        while " images in " not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    if (tmp_path / "a.npz").exists():
+        assert "a.npz holds " in last(error)
+    else:
+        assert last(error) == "Stopped before anything was kept; the same command starts anew."
+
+
+def test_a_region_rule_that_cannot_be_followed_is_told_once(run, things, tmp_path):
+    """OpenCV is hidden, as where the extra is not installed."""
+    indexed(run, things)
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['cv2'] = None\n")
+    environ = {"PYTHONPATH": str(hidden)}
+    done = run("identify", things, "--regions", "quad", env=environ)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert 'pip install "kenspeckle[geometry]"' in done.stderr
+    done = run("identify", things / "thing_0.png", "--regions", "auto", env=environ)
+    assert done.returncode == 0
+    assert done.stderr == "Regions auto: without quad, which needs the extra 'geometry'.\n"
+
+
 def test_ctrl_c_keeps_what_is_done(run, things, tmp_path, drawn):
     for number in range(100, 160):
         drawn(number, 900).save(things / f"more_{number}.png")
@@ -281,7 +346,9 @@ def test_ctrl_c_keeps_what_is_done(run, things, tmp_path, drawn):
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert error.splitlines()[-1].startswith("Stopped. What is done is kept")
+    kept = re.fullmatch(r"Stopped. What is done is kept: gallery.ken holds (\d+) .*", last(error))
+    assert kept is not None
+    assert int(kept[1]) == len(rows(run("list", "--references", JSON).stdout))
     said = indexed(run, things)
     assert said["added"] + said["unchanged"] == 66
     assert said["unchanged"] > 0

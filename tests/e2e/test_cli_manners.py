@@ -66,8 +66,8 @@ def test_help_of_a_command_by_any_way(run):
     [
         (["index", "--nope"], "--nope"),
         (["identify"], "PHOTO"),
-        (["index"], "REFS"),
-        (["index", "a", "--refs", "b"], "REFS"),
+        (["index"], "name a folder or table of references"),
+        (["index", "a", "--refs", "b"], "name the references once"),
         (["index", "a", "--naming", "funny"], "cards, plain or auto"),
         (["identify", "a.jpg", "--regions", "all"], "whole, center, windows, quad or auto"),
         (["identify", "a.jpg", "--top", "none"], "--top"),

@@ -142,9 +142,18 @@ def progress(verb: str) -> Iterator[Progress]:
         task = bar.add_task(verb, total=None, name="")
 
         def tell(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, name=safe(name)[-room:])
+            bar.update(task, completed=done, total=total, name=tail(safe(name), room))
 
         yield tell
+
+
+def tail(text: str, room: int) -> str:
+    """The end of a text that is too long, marked as one.
+
+    >>> tail("spread/one.png", 10), tail("one.png", 10)
+    ('…d/one.png', 'one.png')
+    """
+    return text if len(text) <= room else "…" + text[len(text) - room + 1 :]
 
 
 def size(count: float) -> str:

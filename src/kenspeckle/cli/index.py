@@ -15,7 +15,7 @@ from kenspeckle.cli.index_job import (
     index_npz,
     plan_data,
     report_data,
-    tell_report,
+    report_lines,
 )
 from kenspeckle.cli.opening import device
 from kenspeckle.flows.index import Step
@@ -114,8 +114,10 @@ def index(
         "models.offline": offline,
     }
     settings = options.settings(given)
-    if (references is None) == (refs is None) and (references or not settings.index.refs):
+    if references is not None and refs is not None:
         raise typer.BadParameter("name the references once", param_hint="'REFS' / '--refs'")
+    if references is None and refs is None and not settings.index.refs:
+        raise typer.BadParameter("name a folder or table of references", param_hint="'REFS'")
     if "" in (references, refs, table):
         raise typer.BadParameter("an empty name", param_hint="'REFS' / '--refs' / '--table'")
     if refs is not None and naming is None and settings.index.naming == "auto":
@@ -138,7 +140,7 @@ def index(
         else:
             _index(job, as_json)
     except KeyboardInterrupt:
-        console.note("Stopped. What is done is kept; run the same command again to go on.")
+        console.note(job.kept())
         raise typer.Exit(STOPPED) from None
 
 
@@ -153,16 +155,20 @@ def _foretell(job: Job, as_json: bool) -> None:
 
 def _index(job: Job, as_json: bool) -> None:
     start = time.perf_counter()
-    with job.opened() as gallery, console.progress("indexed") as tell:
+    with job.opened() as gallery:
         device(gallery, job.settings)
+        with console.progress("indexed") as tell:
 
-        def step(one: Step) -> None:
-            last = one.done == one.total and job.settings.index.calibrate
-            tell(one.done, one.total, "fitting the rule for unknown things" if last else one.path)
+            def step(one: Step) -> None:
+                last = one.done == one.total and job.settings.index.calibrate
+                doing = "fitting the rule for unknown things" if last else one.path
+                tell(one.done, one.total, doing)
 
-        report = job.run(gallery, step)
-        items, references = len(gallery.items()), len(gallery.references())
+            report = job.run(gallery, step)
+        data = report_data(job, report, gallery)
+        lines = report_lines(job, report, gallery, time.perf_counter() - start)
     if as_json:
-        console.json_line({"index": job.out} | report_data(report))
-    else:
-        tell_report(job.out, report, items, references, time.perf_counter() - start)
+        console.json_line(data)
+        return
+    for text in lines:
+        console.line(text)

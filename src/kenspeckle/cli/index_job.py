@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from kenspeckle.catalog.entry import Listing
@@ -13,11 +14,18 @@ from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.naming import cards_name, stem
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.cli import console, wording
-from kenspeckle.cli.opening import device
+from kenspeckle.cli.opening import check_regions, device
 from kenspeckle.config import Settings
-from kenspeckle.errors import CatalogError, ModelMissing
+from kenspeckle.errors import (
+    CatalogError,
+    IndexCorrupt,
+    IndexReadOnly,
+    KenspeckleError,
+    ModelMissing,
+)
 from kenspeckle.flows.index import IndexReport, Progress, Step
 from kenspeckle.gallery import Gallery
+from kenspeckle.store.open import peek
 
 SHOWN = 10
 """Names listed of each kind; `--json` lists all."""
@@ -58,7 +66,7 @@ class Job:
         """What a run would do; makes nothing."""
         if not Path(self.out).exists():
             return plan(self.listing(), ())
-        with Gallery.open(self.out, settings=self.settings) as gallery:
+        with self._existing(write=False) as gallery:
             return gallery.plan(self.source, table=self.table, rehash=self.rehash, flat=self.flat)
 
     @contextmanager
@@ -68,21 +76,66 @@ class Job:
         A new one that comes to nothing leaves no empty file behind.
         """
         new = not Path(self.out).exists()
+        self._check_folder()
         if new:
             self.listing()
             gallery = Gallery.create(self.out, settings=self.settings)
         else:
-            gallery = Gallery.open(self.out, settings=self.settings, write=True)
+            gallery = self._existing(write=True)
         empty = False
         try:
+            if self.settings.index.calibrate:
+                check_regions(gallery, self.settings)
             if not new and (self.settings.models.name or self.settings.models.head):
                 gallery.embedder  # noqa: B018  another model is refused, even with nothing to do
             yield gallery
         finally:
+            with suppress(KenspeckleError):
+                gallery.store.refresh()  # another process may have filled what this one made
             empty = new and not len(gallery)
             gallery.close()
             if empty:
                 Path(self.out).unlink(missing_ok=True)
+
+    def _existing(self, *, write: bool) -> Gallery:
+        try:
+            return Gallery.open(self.out, settings=self.settings, write=write)
+        except IndexCorrupt as error:
+            raise IndexCorrupt(
+                error.thing,
+                error.found,
+                expected=error.expected,
+                do="Delete it, or name another file by --out; then index again",
+            ) from error
+
+    def _check_folder(self) -> None:
+        """Refuse an `.npz` that could not be written, before any picture is embedded.
+
+        It is written beside its place at the end, so its folder has to take new files.
+        """
+        folder = Path(self.out).absolute().parent
+        if not self.out.lower().endswith(".npz") or not folder.exists():
+            return
+        try:
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise IndexReadOnly(
+                self.out,
+                f"its folder takes no new files ({error.strerror or error})",
+                do="Name another file by --out, or change the folder's permissions",
+            ) from error
+
+    def kept(self) -> str:
+        """What a run that was stopped has left behind, and how to go on."""
+        try:
+            count = peek(self.out).references
+        except KenspeckleError:
+            return "Stopped before anything was kept; the same command starts anew."
+        return (
+            f"Stopped. What is done is kept: {self.out} holds {console.counted(count, 'reference')}"
+            ". Run the same command again to go on."
+        )
 
     def run(self, gallery: Gallery, progress: Progress) -> IndexReport:
         """Index `source` into an opened gallery."""
@@ -117,14 +170,16 @@ def index_npz(job: Job) -> None:
             tell(f"projection {job.settings.models.head} out_dim={made_by.width}")
         tell(f"{len(job.listing().entries)} images in {job.source}")
         report = job.run(gallery, step)
-        count, width = len(gallery), made_by.width
+        count, width, stale = len(gallery), made_by.width, gallery.stale
+    for text in (*_left_out(report), *_look_alikes(report)):
+        tell(text)
     if report.calibration is not None:
-        tell(wording.promise(report.calibration))
+        tell(wording.promise(report.calibration, stale))
     size = Path(job.out).stat().st_size / 1024
     tell(f"wrote {job.out}: {count} refs × {width} dims, {size:.1f} KB")
 
 
-def tell_report(out: str, report: IndexReport, items: int, references: int, seconds: float) -> None:
+def report_lines(job: Job, report: IndexReport, gallery: Gallery, seconds: float) -> list[str]:
     """What a run did, for people. `seconds` is how long all of it took, the rule included."""
     counts = [
         f"{count:,} {word}"
@@ -137,20 +192,35 @@ def tell_report(out: str, report: IndexReport, items: int, references: int, seco
         )
         if count or word != "renamed"
     ]
-    console.line(f"{out}: {', '.join(counts)}.")
-    console.line(
-        f"It holds {console.counted(references, 'reference')} of {console.counted(items, 'item')}."
-    )
-    for text in report.notes:
-        console.line(f"Note: {text}.")
-    if report.skipped:
-        left_out = wording.reasons_counted(report.skipped)
-        console.line(f"Left out: {console.counted(len(report.skipped), 'file')} ({left_out}).")
-    _tell_some(
+    references = console.counted(len(gallery.references()), "reference")
+    failed = _some(
         f"{console.counted(len(report.failed), 'picture')} could not be used:",
         [str(error) for _, error in report.failed],
     )
-    _tell_some(
+    spent = wording.stages(report.stages.seconds)
+    stages = f" (summed over callers: {spent})" if spent else ""
+    return [
+        f"{job.out}: {', '.join(counts)}.",
+        f"It holds {references} of {console.counted(len(gallery.items()), 'item')}.",
+        *_left_out(report),
+        *failed,
+        *_look_alikes(report),
+        *wording.promise_lines(report.calibration, gallery.stale),
+        f"Took {seconds:.1f} s, the pictures {report.seconds:.1f} s of it{stages}.",
+    ]
+
+
+def _left_out(report: IndexReport) -> list[str]:
+    """Remarks on the folder or table, and which files were no references."""
+    lines = [f"Note: {text}." for text in report.notes]
+    if report.skipped:
+        why = wording.reasons_counted(report.skipped)
+        lines.append(f"Left out: {console.counted(len(report.skipped), 'file')} ({why}).")
+    return lines
+
+
+def _look_alikes(report: IndexReport) -> list[str]:
+    return _some(
         "Look-alikes, pictures of different items that photos may confuse:",
         [
             f"{pair.a.path} ({pair.a.label}) and {pair.b.path} ({pair.b.label}), "
@@ -158,25 +228,22 @@ def tell_report(out: str, report: IndexReport, items: int, references: int, seco
             for pair in report.look_alikes
         ],
     )
-    console.line(wording.promise(report.calibration))
-    spent = wording.stages(report.stages.seconds)
-    stages = f" (summed over callers: {spent})" if spent else ""
-    console.line(f"Took {seconds:.1f} s, the pictures {report.seconds:.1f} s of it{stages}.")
 
 
-def _tell_some(title: str, lines: list[str]) -> None:
-    if not lines:
-        return
-    console.line(title)
-    for text in lines[:SHOWN]:
-        console.line(f"  {text}")
-    if len(lines) > SHOWN:
-        console.line(f"  … and {len(lines) - SHOWN} more (--json lists all)")
+def _some(title: str, texts: list[str]) -> list[str]:
+    """The first of some texts below their title; nothing where there are none."""
+    if not texts:
+        return []
+    lines = [title, *(f"  {text}" for text in texts[:SHOWN])]
+    if len(texts) > SHOWN:
+        lines.append(f"  … and {len(texts) - SHOWN} more (--json lists all)")
+    return lines
 
 
-def report_data(report: IndexReport) -> dict[str, Any]:
+def report_data(job: Job, report: IndexReport, gallery: Gallery) -> dict[str, Any]:
     """What a run did, as plain data for JSON."""
     return {
+        "index": job.out,
         "added": report.added,
         "changed": report.changed,
         "renamed": report.relabelled,
@@ -187,6 +254,7 @@ def report_data(report: IndexReport) -> dict[str, Any]:
         "notes": list(report.notes),
         "look_alikes": [asdict(pair) for pair in report.look_alikes],
         "calibration": report.calibration.to_dict() if report.calibration else None,
+        "stale": gallery.stale,
         "seconds": report.seconds,
         "stages": report.stages.seconds,
     }

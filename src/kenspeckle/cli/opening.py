@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from kenspeckle._extras import need
 from kenspeckle.cli.console import note
 from kenspeckle.config import Settings
 from kenspeckle.flows.former import UNKNOWN
+from kenspeckle.flows.opened import rule
 from kenspeckle.gallery import Gallery
+from kenspeckle.regions.base import effective
 
 
 def opened(settings: Settings, *, write: bool = False) -> Gallery:
@@ -24,12 +27,26 @@ def opened(settings: Settings, *, write: bool = False) -> Gallery:
                 f"{gallery.store.path} names no model; by its {made_by.width} columns it is taken "
                 f"for one of {made_by.model}{behind}. Another is named by --model."
             )
+        check_regions(gallery, settings)
         gallery.embedder  # noqa: B018  refused here once, not for each picture
         device(gallery, settings)
     except BaseException:
         gallery.close()
         raise
     return gallery
+
+
+def check_regions(gallery: Gallery, settings: Settings) -> None:
+    """Refuse once, not for each picture, a region rule that this machine cannot follow.
+
+    `auto` does without what is missing, and says so. Raises MissingExtra.
+    """
+    asked = settings.identify.regions
+    parts = effective(rule(gallery.calibration, asked)).split("+")
+    if "quad" in parts:
+        need("cv2", "the region rule 'quad'")
+    elif asked == "auto":
+        note("Regions auto: without quad, which needs the extra 'geometry'.")
 
 
 def device(gallery: Gallery, settings: Settings) -> str:
