@@ -212,6 +212,15 @@ def test_only_regular_files_are_followed_and_nothing_is_opened(tmp_path):
 
 
 @linux_only
+def test_a_link_that_leads_where_nobody_may_look_is_not_taken_for_gone(tmp_path):
+    folder = make(tmp_path, "mug.jpg")
+    (folder / "far.jpg").symlink_to("x" * 300)  # refused by the system, for root as well
+    listing = scan(folder)
+    assert listing.unread == ("far.jpg",)
+    assert listing.skipped[0][1].startswith("cannot be looked at: ")
+
+
+@linux_only
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
     make(tmp_path, "mug.jpg", "deep/cup.jpg")
     monkeypatch.chdir(tmp_path / "deep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -13,6 +14,7 @@ from kenspeckle.catalog import rows as rows_
 from kenspeckle.catalog.entry import base_of, on_disk
 from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.rows import read_rows
+from kenspeckle.catalog.sync import plan
 from kenspeckle.errors import CatalogError
 
 
@@ -112,6 +114,30 @@ def test_a_table_may_lead_anywhere_and_a_folder_may_be_its_base(shop, tmp_path_f
     assert listing.skipped[0][1].endswith("again")
     based = scan(shop / "img", table=table(shop, "label,path\nC,c.jpg\n"))
     assert [e.reference.path for e in based.entries] == ["c.jpg"]
+
+
+def test_a_file_that_cannot_be_looked_at_keeps_its_reference(shop):
+    """Only what is certainly gone goes: a share that fails for a moment must cost nothing."""
+    text = "label,path\nMug,a.jpg\nCup,b.jpg\nCan,img/c.jpg\nJug,img/c.jpg/d.jpg\n"
+    (shop / "img" / "c.jpg").unlink()
+    (shop / "img" / "c.jpg").mkdir()
+    (shop / "img" / "c.jpg" / "d.jpg").write_bytes(b"picture")
+    listing = scan(table(shop, text))
+    stored = [(number, entry.reference) for number, entry in enumerate(listing.entries)]
+    assert len(stored) == 3
+    (shop / "b.jpg").unlink()
+    (shop / "b.jpg").symlink_to("b.jpg")  # the system refuses to follow it, for root as well
+    (shop / "img" / "c.jpg" / "d.jpg").unlink()
+    (shop / "img" / "c.jpg").rmdir()
+    (shop / "img" / "c.jpg").write_bytes(b"no folder any more")
+    listing = scan(table(shop, text))
+    assert listing.unread == ("b.jpg",)
+    assert [why for _, why in listing.skipped if "b.jpg" in why] == [
+        f"'b.jpg' cannot be looked at: {os.strerror(errno.ELOOP)}"
+    ]
+    work = plan(listing, stored)
+    assert [stored[id_][1].path for id_, _ in work.remove] == ["img/c.jpg/d.jpg"]
+    assert work.kept == 1
 
 
 def test_rows_without_a_picture_are_skipped_and_told_with_their_line(shop):

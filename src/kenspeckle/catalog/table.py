@@ -20,6 +20,14 @@ from kenspeckle.types import Reference
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
+class _Unread(Exception):
+    """A file that may be there but cannot be looked at: its path as stored, and why."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path, self.why = path, why
+
+
 def tabled(table: Path, base: Path, naming: str) -> Listing:
     """The listing that a table gives; relative paths start at `base`.
 
@@ -28,17 +36,23 @@ def tabled(table: Path, base: Path, naming: str) -> Listing:
 
     Raises CatalogError, with the line, for a table that cannot be read, that lacks a column, or
     that gives one picture to two items, and when no row can be used. A row that names no picture
-    or no item is skipped and counted.
+    or no item is skipped and counted; so is one whose file cannot be looked at, which is told as
+    `unread` besides, since what a gallery knows of that file is not to go.
     """
     name, root = shown(str(table)), os.path.abspath(base)  # noqa: PTH100  resolves no link
     entries: dict[str, tuple[Entry, int]] = {}
     skipped: list[tuple[str, str]] = []
+    unread: list[str] = []
     for row in read_rows(table):
         check_columns(row, name)
         try:
             entry = _entry(row, root)
         except ValueError as error:
             skipped.append((f"{name}, line {row.line}", str(error)))
+            continue
+        except _Unread as error:
+            skipped.append((f"{name}, line {row.line}", error.why))
+            unread.append(error.path)
             continue
         path, key = entry.reference.path, entry.reference.key
         former = entries.get(path)
@@ -59,11 +73,12 @@ def tabled(table: Path, base: Path, naming: str) -> Listing:
         raise CatalogError(name, found, expected="columns path or url, and key or label")
     settled, notes = settle([entry for entry, _ in entries.values()])
     by_path = tuple(sorted(settled, key=lambda entry: entry.reference.path))
-    return Listing(by_path, tuple(skipped), "cards" if naming == "cards" else "plain", tuple(notes))
+    scheme = "cards" if naming == "cards" else "plain"
+    return Listing(by_path, tuple(skipped), scheme, tuple(notes), tuple(unread))
 
 
 def _entry(row: Row, root: str) -> Entry:
-    """The entry of a row. ValueError says why there is none."""
+    """The entry of a row. ValueError or _Unread says why there is none."""
     said = override_of(row.cells)
     label = said.label or said.key
     if not label:
@@ -85,16 +100,18 @@ def _entry(row: Row, root: str) -> Entry:
 
 def _file_entry(where: str, root: str, named: Name) -> Entry:
     file = os.path.normpath(os.path.join(root, where))  # noqa: PTH118  must not resolve links
+    inside = file.startswith(root.rstrip(os.sep) + os.sep)
+    path = shown((os.path.relpath(file, root) if inside else file).replace(os.sep, "/"))
+    said = shown(where)[:80]
     try:
         stat = os.stat(file)  # noqa: PTH116
-    except (OSError, ValueError) as error:
-        raise ValueError(f"no such file '{shown(where)[:80]}'") from error
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise ValueError(f"no such file '{said}'") from error
+    except OSError as error:
+        raise _Unread(path, f"'{said}' cannot be looked at: {error.strerror}") from error
     if not S_ISREG(stat.st_mode):
-        raise ValueError(f"'{shown(where)[:80]}' is not a regular file")
-    inside = file.startswith(root.rstrip(os.sep) + os.sep)
-    path = os.path.relpath(file, root) if inside else file
-    reference = _reference(named, shown(path.replace(os.sep, "/")), stat.st_size, stat.st_mtime_ns)
-    return Entry(reference, Path(file))
+        raise ValueError(f"'{said}' is not a regular file")
+    return Entry(_reference(named, path, stat.st_size, stat.st_mtime_ns), Path(file))
 
 
 def _reference(named: Name, path: str, size: int = -1, mtime_ns: int = -1) -> Reference:

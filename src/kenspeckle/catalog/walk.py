@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -85,7 +86,10 @@ def _sort_in(walk: Walk, entry: os.DirEntry[str], path: str, suffixes: frozenset
 
 
 def _regular(entry: os.DirEntry[str]) -> bool:
+    """Whether a file lies there. OSError when a link leads where nobody may look."""
     try:
         return entry.is_file()
-    except OSError:  # a link that leads round in a circle
-        return False
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):  # a link that leads round, or nowhere
+            return False
+        raise
