@@ -8,6 +8,7 @@ wins over the older names that users of other systems have set.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import sys
 import tomllib
@@ -19,6 +20,11 @@ from typing import Any
 from kenspeckle.errors import SettingError
 
 FILE = "kenspeckle.toml"
+USUAL_FPIR = 0.05
+"""Aimed at where nobody asks; why, is in docs/decisions/usual-fpir.md."""
+PREFIX = "KENSPECKLE_"
+FOR_TESTS = "KENSPECKLE_TEST_"
+"""Names that the tests of this package read; they are no settings."""
 
 
 def _setting(default: Any, doc: str, *old: str, secret: bool = False) -> Any:
@@ -75,7 +81,8 @@ class IdentifySettings:
         "", "whole, center, windows, quad, or auto; empty: the calibration's, else whole"
     )
     fpir: float = _setting(
-        0.0, "false-positive rate to aim at; 0: that of the gallery's calibration, else 0.01"
+        0.0,
+        f"false-positive rate to aim at; 0: that of the gallery's calibration, else {USUAL_FPIR:g}",
     )
     top: int = _setting(5, "candidates listed with each answer")
 
@@ -172,19 +179,39 @@ def _read_text(path: Path) -> str:
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    """`NAME=value` lines; comments, blank lines and `export ` are passed over."""
+    """`NAME=value` lines; comments, blank lines and `export ` are passed over.
+
+    SettingError names a line that is nothing of this; its text may be a secret and is not shown.
+    """
     values = {}
-    for raw in _read_text(path).splitlines():
+    for number, raw in enumerate(_read_text(path).splitlines(), 1):
         line = raw.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
         name, found, value = line.partition("=")
-        if found and not line.startswith("#"):
-            value = value.strip()
-            if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-                value = value[1:-1]
-            else:
-                value = value.partition(" #")[0].rstrip()
-            values[name.strip()] = value
+        name = name.strip()
+        if not found or not name or any(map(str.isspace, name)):
+            raise SettingError(f"{path}, line {number}", "no setting", expected="NAME=value")
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        else:
+            value = value.partition(" #")[0].rstrip()
+        values[name] = value
     return values
+
+
+def _check_names(level: str, values: Mapping[str, str]) -> None:
+    """Refuse a `KENSPECKLE_*` name that no setting has: a slip would silently change nothing."""
+    known = {name for section, _, entry in _fields() for name in environment_names(section, entry)}
+    for name in values:
+        if name.startswith(PREFIX) and name not in known and not name.startswith(FOR_TESTS):
+            near = difflib.get_close_matches(name, known, n=3)
+            raise SettingError(
+                f"{name}, from {level}",
+                "no setting has this name",
+                expected=" or ".join(near) or "a name that `kenspeckle config --json` lists",
+            )
 
 
 def user_folder(kind: str) -> Path:
@@ -243,6 +270,8 @@ def load(
     env_path = folder / ".env"
     levels = [(str(env_path), _read_env_file(env_path) if env_path.is_file() else {})]
     levels.append(("environment", dict(environ)))
+    for level, values in levels:
+        _check_names(level, values)
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
 
     rows: list[Setting] = []

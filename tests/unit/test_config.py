@@ -100,7 +100,6 @@ def test_an_argument_that_is_not_given_changes_nothing(tmp_path):
         ("CARD_INDEX=a=b.npz", "a=b.npz"),
         ("# CARD_INDEX=a.npz", ""),
         ("\ufeffCARD_INDEX=a.npz", "a.npz"),
-        ("CARD_INDEX", ""),
         ("CARD_INDEX='", "'"),
         ("CARD_INDEX=a\nCARD_INDEX=b", "b"),
     ],
@@ -108,6 +107,25 @@ def test_an_argument_that_is_not_given_changes_nothing(tmp_path):
 def test_env_files(tmp_path, line, value):
     (tmp_path / ".env").write_text(f"\n{line}\n".lstrip("\n"), encoding="utf-8")
     assert loaded(tmp_path)[0].index.path == value
+
+
+@pytest.mark.parametrize("line", ["secret words", "CARD_INDEX", "=a.npz", "two words=a", "[table]"])
+def test_a_line_that_is_no_setting_is_named_but_not_shown(tmp_path, line):
+    (tmp_path / ".env").write_text(f"# mine\n\n{line}\n")
+    with pytest.raises(SettingError, match=r"\.env, line 3: no setting; expected NAME=value") as e:
+        loaded(tmp_path)
+    assert line not in str(e.value)
+
+
+def test_a_name_of_ours_that_no_setting_has_is_refused(tmp_path):
+    with pytest.raises(SettingError, match="KENSPECKLE_IDENTIFY_FPR, from environment") as caught:
+        loaded(tmp_path, KENSPECKLE_IDENTIFY_FPR="0.1")
+    assert "KENSPECKLE_IDENTIFY_FPIR" in str(caught.value)
+    (tmp_path / ".env").write_text("KENSPECKLE_NOSUCH=1\nOTHER_PROGRAM=2\n")
+    with pytest.raises(SettingError, match=r"KENSPECKLE_NOSUCH, from .*\.env: no setting has"):
+        loaded(tmp_path)
+    (tmp_path / ".env").write_text("KENSPECKLE_TEST_ASSETS=/somewhere\n")
+    assert loaded(tmp_path, KENSPECKLE_TEST_ASSETS="x", NOSUCH="1")[0] == Settings()
 
 
 @pytest.mark.parametrize(

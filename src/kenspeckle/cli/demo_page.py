@@ -14,7 +14,7 @@ from statistics import median
 from PIL import Image
 
 from kenspeckle.cli.demo_scene import STRENGTH, Answer, Verdict
-from kenspeckle.flows.opened import USUAL_FPIR
+from kenspeckle.config import USUAL_FPIR
 from kenspeckle.match.promise import percent, promised
 from kenspeckle.stats import trials_needed
 from kenspeckle.types import Calibration, Decision, Item, Reference

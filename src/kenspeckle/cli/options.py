@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kenspeckle.config import Settings, load
+from kenspeckle.config import USUAL_FPIR, Settings, load
 from kenspeckle.errors import SettingError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines for programs.")]
@@ -73,7 +73,8 @@ Fpir = Annotated[
     typer.Option(
         "--fpir",
         metavar="RATE",
-        help="Share of strangers that may get a name, 0 to 1.",
+        help="Share of strangers that may get a name, 0 to 1. Default: as the index was "
+        f"calibrated, else {USUAL_FPIR:g}.",
         show_default=False,
     ),
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kenspeckle.config import IdentifySettings, Settings
+from kenspeckle.config import USUAL_FPIR, IdentifySettings, Settings
 from kenspeckle.errors import GalleryError, IndexMissing, SpaceMismatch
 from kenspeckle.flows.former import former_embedder
 from kenspeckle.regions.base import effective
@@ -17,8 +17,6 @@ from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 
 DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
-USUAL_FPIR = 0.05
-"""Aimed at where nobody asks; why, is in docs/decisions/usual-fpir.md."""
 
 
 @dataclass(frozen=True, slots=True)
