@@ -177,6 +177,14 @@ def test_a_pulled_checkpoint_travels_with_its_lock(settings: ModelSettings, tmp_
     assert files.locate(CLIP, there).sha256 == files.locate(CLIP, settings).sha256
 
 
+def test_pack_touches_nothing_beside_its_bundle(settings: ModelSettings, tmp_path: Path) -> None:
+    (tmp_path / "bundle.zip.part").write_bytes(b"a download of mine")
+    bundle.pack(tmp_path / "bundle.zip", [table.find("fast")], settings)
+    assert (tmp_path / "bundle.zip.part").read_bytes() == b"a download of mine"
+    with pytest.raises(ModelError, match="cannot be written"):
+        bundle.pack(tmp_path / "nowhere" / "bundle.zip", [table.find("fast")], settings)
+
+
 def test_pack_refuses_what_it_cannot_carry(settings: ModelSettings, tmp_path: Path) -> None:
     out = tmp_path / "bundle.zip"
     for name in ("dummy", "clip", "efflite0-288-gem-w384-fp32", str(tmp_path / "mine.onnx")):

@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 LEVELS = (
     ("errors",),
-    ("types", "config", "_extras", "_threads", "_foreign", "stats"),
+    ("types", "config", "_aside", "_extras", "_threads", "_foreign", "stats"),
     ("image",),
     ("engines",),
     ("regions",),

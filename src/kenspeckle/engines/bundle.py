@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kenspeckle._aside import written
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import files, table
 from kenspeckle.engines.lock import Locked, LockedFile, read_lock, write_lock
@@ -63,20 +64,16 @@ def pack(
     """
     found = _by_hash(add, rows, settings)
     packed = [(row, *_gathered(row, settings, found)) for row in rows]
-    part = out.with_name(out.name + ".part")
+    entries = [entry for _, entry, _ in packed]
     try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            entries = [entry for _, entry, _ in packed]
+        with written(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(MANIFEST, _manifest(entries))
             archive.writestr("NOTICE", _notice(entries))
             for row, entry, paths in packed:
                 for name in entry.files:
                     archive.write(paths[name], f"{files.folder_of(row)}/{name}")
-        part.replace(out)
     except OSError as error:
         raise ModelError(str(out), f"cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
     return entries
 
 

@@ -10,11 +10,11 @@ and every load, must find the same.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kenspeckle._aside import written
 from kenspeckle.engines.recipes import read_json
 from kenspeckle.errors import ModelError
 
@@ -77,6 +77,5 @@ def write_lock(home: Path, source: str, locked: Locked) -> None:
 def write_json(path: Path, data: Mapping[str, object]) -> None:
     """Write a JSON file by atomic replace, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    with written(path) as file:
+        file.write((json.dumps(data, indent=1) + "\n").encode())
