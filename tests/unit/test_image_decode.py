@@ -313,7 +313,9 @@ def test_hostile_folder(tmp_path: Path) -> None:
         (b"%PDF-1.7", "a PDF document"),
         (b"%!PS-Adobe", "PostScript"),
         (b" <html>", "a web page"),
-        (b"hello", "5 bytes that begin like no picture"),
+        (b"\0", "1 byte of nothing"),
+        (b"x", "1 byte unlike the beginning of any picture"),
+        (b"hello", "5 bytes unlike the beginning of any picture"),
         (b"\0\0\0\x18ftypmp42" + bytes(12), "a video"),
     ],
 )

@@ -163,7 +163,7 @@ def test_odd_characters_are_escaped_and_escapes_kept(server: Server) -> None:
         ("/endless", "more than 100000 bytes"),
         ("/packed", "compressed"),
         ("/cut", "cut off"),
-        ("/junk", "unreachable"),
+        ("/junk", "not HTTP"),
     ],
 )
 def test_bad_answers_are_refused(server: Server, page: str, said: str) -> None:
@@ -230,7 +230,7 @@ def test_redirect_to_a_private_address_is_refused(
     thread = threading.Thread(target=local.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        with pytest.raises(FetchError, match=r"127\.0\.0\.1 is at 127\.0\.0\.1"):
+        with pytest.raises(FetchError, match="/ok: a private or reserved address; expected"):
             fetch(
                 at(local, "/to-private", "shop.example"),
                 ImageSettings(),
@@ -415,11 +415,12 @@ def test_tls_checks_the_name_that_was_asked_for(
     def here(host: str, port: int) -> list[str]:
         return ["127.0.0.1"]
 
-    with pytest.raises(FetchError, match="no trusted connection"):
+    refused = r"certificate is not trusted \(self-signed certificate\); expected one for this host"
+    with pytest.raises(FetchError, match=refused):
         fetch(url, OPEN, resolver=here)
-    trusting = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(fetch_module, "_trust", lambda: trusting)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(fetch_module, "_trust", ssl.create_default_context)
     assert fetch(url, OPEN, resolver=here) == BODY
     assert named == ["shop.example", "shop.example"]
-    with pytest.raises(FetchError, match="no trusted connection"):
+    with pytest.raises(FetchError, match=r"not trusted \(Hostname mismatch"):
         fetch(url.replace("shop", "other"), OPEN, resolver=here)

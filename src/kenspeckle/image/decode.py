@@ -209,15 +209,16 @@ def _reader(data: bytes) -> Callable[[bytes], Header]:
 
 def _described(data: bytes) -> str:
     """What bytes that are no picture of ours seem to be."""
+    count = "1 byte" if len(data) == 1 else f"{len(data)} bytes"
     if not data.strip(b"\0"):
-        return f"{len(data)} bytes of nothing" if data else "0 bytes"
+        return f"{count} of nothing" if data else count
     start = data[:64].lstrip().lower()
     for magic, words in _FOREIGN:
         if data.startswith(magic) or start.startswith(magic):
             return words
     if data[4:8] == b"ftyp":
         return "a video"
-    return f"{len(data)} bytes that begin like no picture"
+    return f"{count} unlike the beginning of any picture"
 
 
 def _check(header: Header, name: str, limits: ImageSettings) -> None:

@@ -10,30 +10,24 @@ from __future__ import annotations
 
 import functools
 import http.client
-import io
-import queue
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from kenspeckle.config import ImageSettings
 from kenspeckle.errors import FetchError
 from kenspeckle.image.address import is_public
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
+from kenspeckle.image.line import Line, Resolver, TooLongError, left, resolve, resolved
 
 MAX_REDIRECTS = 5
 
-Resolver = Callable[[str, int], Iterable[str]]
-
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 64 * 1024
+_WIRE_SLACK = 1024 * 1024
+"""Bytes an answer may have beside twice its largest body: headers, and the lengths of chunks."""
 _HEADERS = {
     "User-Agent": "kenspeckle",
     "Accept": "image/*,*/*;q=0.1",
@@ -41,12 +35,6 @@ _HEADERS = {
     "Connection": "close",
 }
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Every address of a host name, by the system's resolver. Raises OSError."""
-    rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(row[4][0]) for row in rows))
 
 
 def fetch(url: str, limits: ImageSettings, *, resolver: Resolver = resolve) -> bytes:
@@ -81,18 +69,42 @@ def _fetched(url: str, limits: ImageSettings, resolver: Resolver) -> bytes | Fet
             url = urljoin(url, onward)
     except FetchError as error:
         return error.with_traceback(None)
-    except TimeoutError:
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return _failure(error, shown, limits)
+    return FetchError(shown, f"more than {MAX_REDIRECTS} redirects", do="Give the last address.")
+
+
+def _failure(error: Exception, shown: str, limits: ImageSettings) -> FetchError:
+    """What an error below means for somebody who gave an address."""
+    if isinstance(error, TimeoutError):
+        found = f"no whole answer within {limits.fetch_timeout:g} s"
+        return FetchError(shown, found, do="Try again, or raise image.fetch_timeout.")
+    if isinstance(error, ssl.SSLCertVerificationError):
         return FetchError(
             shown,
-            f"no whole answer within {limits.fetch_timeout:g} s",
-            do="Try again, or raise image.fetch_timeout.",
+            f"its certificate is not trusted ({error.verify_message.rstrip('.')})",
+            expected="one for this host by an authority that this system knows",
+            do="Check the address; if the authority is your own, name its file in SSL_CERT_FILE.",
         )
-    except ssl.SSLError as error:
-        return FetchError(shown, f"no trusted connection ({error.reason})")
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        return FetchError(shown, f"unreachable ({reason})", do="Check the address.")
-    return FetchError(shown, f"more than {MAX_REDIRECTS} redirects", do="Give the last address.")
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or "no reason given").replace("_", " ").lower()
+        return FetchError(shown, f"no secure connection ({reason})", do="Check the address.")
+    if isinstance(error, http.client.RemoteDisconnected):
+        return FetchError(shown, "the server hung up without an answer", do="Try again.")
+    if isinstance(error, http.client.IncompleteRead):
+        return FetchError(shown, "an answer that is cut off", do="Try again.")
+    if isinstance(error, TooLongError):
+        return _too_long(shown, f"more than {limits.max_bytes} bytes", limits)
+    if isinstance(error, http.client.HTTPException):
+        found = f"an answer that is not HTTP ({type(error).__name__})"
+        return FetchError(shown, found, do="Check the address.")
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return FetchError(shown, f"unreachable ({reason})", do="Check the address.")
+
+
+def _too_long(shown: str, found: str, limits: ImageSettings) -> FetchError:
+    advice = "Save it smaller, or raise image.max_bytes."
+    return FetchError(shown, found, expected=f"at most {limits.max_bytes}", do=advice)
 
 
 def _shown(url: str) -> str:
@@ -150,9 +162,9 @@ class _Exchange:
         if self.target.query:
             path += "?" + quote(self.target.query, safe=_SAFE)
         connection = http.client.HTTPConnection(host, port)
-        line = self._connected(host, port, resolver)
-        try:
-            connection.sock = cast("socket.socket", line)
+        with self._connected(host, port, resolver) as plain:
+            most = 2 * self.limits.max_bytes + _WIRE_SLACK
+            connection.sock = cast("socket.socket", Line(plain, self.deadline, most))
             connection.request("GET", path, headers={**_HEADERS, "Host": self._host_header(host)})
             response = connection.getresponse()
             if response.status in _REDIRECTS:
@@ -163,9 +175,6 @@ class _Exchange:
             if response.status != 200:
                 raise self._error(f"status {response.status}", "200")
             return self._body(response), None
-        finally:
-            connection.close()
-            line.close()
 
     def _host_header(self, host: str) -> str:
         host = f"[{host}]" if ":" in host else host
@@ -174,45 +183,49 @@ class _Exchange:
     def _error(self, found: str, expected: str = "", do: str = "") -> FetchError:
         return FetchError(_shown(self.target.geturl()), found, expected=expected, do=do)
 
-    def _connected(self, host: str, port: int, resolver: Resolver) -> _Line:
+    def _connected(self, host: str, port: int, resolver: Resolver) -> socket.socket:
         """A connection to an address of `host` that was checked before."""
-        addresses = _resolved(resolver, host, port, self.deadline)
-        if not addresses:
-            raise self._error("no such host", do="Check the name.")
-        if not self.limits.fetch_private:
-            for address in addresses:
-                if not is_public(address):
-                    raise self._error(
-                        f"{host} is at {address}",
-                        "an address of the public internet",
-                        "Set image.fetch_private to reach your own network.",
-                    )
-        failure: OSError = OSError("no address")
-        for address in addresses:
+        addresses = self._addresses(host, port, resolver)
+        failure = OSError("no address")
+        for tried, address in enumerate(addresses):
+            # An address that never answers leaves the others their share of the time.
+            share = left(self.deadline) / (len(addresses) - tried)
             try:
-                plain = socket.create_connection((address, port), _left(self.deadline))
-            except TimeoutError:
-                raise
+                plain = socket.create_connection((address, port), share)
             except OSError as error:
                 failure = error
                 continue
             try:
                 if self.target.scheme == "https":
-                    plain.settimeout(_left(self.deadline))
-                    plain = _trust().wrap_socket(plain, server_hostname=host)
+                    plain.settimeout(left(self.deadline))
+                    return _trust().wrap_socket(plain, server_hostname=host)
             except BaseException:
                 plain.close()
                 raise
-            return _Line(plain, self.deadline)
+            return plain
         raise failure
+
+    def _addresses(self, host: str, port: int, resolver: Resolver) -> list[str]:
+        """All addresses of `host`, none of which is to be left alone."""
+        addresses = resolved(resolver, host, port, self.deadline)
+        if not addresses:
+            raise self._error("no such host", do="Check the name.")
+        for address in addresses:
+            if not self.limits.fetch_private and not is_public(address):
+                where = "a private or reserved address"
+                raise self._error(
+                    where if host == address else f"{host} is at {address}, {where}",
+                    "one of the public internet",
+                    "Set image.fetch_private to reach your own network.",
+                )
+        return addresses
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         """The whole body, within the limit of bytes."""
-        most = self.limits.max_bytes
-        advice = "Save it smaller, or raise image.max_bytes."
+        most, shown = self.limits.max_bytes, _shown(self.target.geturl())
         promised = response.length
         if promised is not None and promised > most:
-            raise self._error(f"{promised} bytes", f"at most {most}", advice)
+            raise _too_long(shown, f"{promised} bytes", self.limits)
         if response.getheader("Content-Encoding", "identity").lower() != "identity":
             raise self._error("a compressed answer", "the picture as it is")
         parts, size = [], 0
@@ -220,74 +233,10 @@ class _Exchange:
             parts.append(part)
             size += len(part)
             if size > most:
-                raise self._error(f"more than {most} bytes", f"at most {most}", advice)
+                raise _too_long(shown, f"more than {most} bytes", self.limits)
         if promised is not None and size < promised:
-            raise self._error(f"an answer cut off after {size} bytes", f"{promised}")
+            raise self._error(f"an answer that is cut off after {size} bytes", f"{promised}")
         return b"".join(parts)
-
-
-class _Line:
-    """A socket that keeps one deadline over all that is sent and received.
-
-    It has as much of a socket as `http.client` uses. A timeout of the socket itself would start
-    anew with each byte that trickles in.
-    """
-
-    def __init__(self, plain: socket.socket, deadline: float) -> None:
-        self._plain, self._deadline = plain, deadline
-
-    def sendall(self, data: bytes) -> None:
-        self._plain.settimeout(_left(self._deadline))
-        self._plain.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
-        return io.BufferedReader(_Received(self._plain, self._deadline))
-
-    def close(self) -> None:
-        self._plain.close()
-
-
-class _Received(io.RawIOBase):
-    """What arrives on a socket, until the deadline."""
-
-    def __init__(self, plain: socket.socket, deadline: float) -> None:
-        super().__init__()
-        self._plain, self._deadline = plain, deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        self._plain.settimeout(_left(self._deadline))
-        return self._plain.recv_into(buffer)
-
-
-def _left(deadline: float) -> float:
-    """Seconds left. Raises TimeoutError when there are none."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
-def _resolved(resolver: Resolver, host: str, port: int, deadline: float) -> list[str]:
-    """What the resolver says, in time: the system's own cannot be told to hurry."""
-    answers: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(list(resolver(host, port)))
-        except Exception as error:  # handed to the caller's thread
-            answers.put(error)
-
-    threading.Thread(target=ask, name="kenspeckle-resolve", daemon=True).start()
-    try:
-        answer = answers.get(timeout=_left(deadline))
-    except queue.Empty:
-        raise TimeoutError from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
 
 
 @functools.cache
