@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import bundle, files, table
-from kenspeckle.engines.lock import FILE, Locked, LockedFile, read_lock, write_lock
+from kenspeckle.engines.lock import FILE, TURN, Locked, LockedFile, read_lock, write_lock
 from kenspeckle.engines.table import ModelRow
 from kenspeckle.errors import KenspeckleError, ModelError, ModelMissing
 from kenspeckle.vectors.embed import open_embedder, read_cohort
@@ -144,7 +145,28 @@ def test_the_lock_keeps_other_models(tmp_path: Path) -> None:
     write_lock(tmp_path, "one/model", first)
     write_lock(tmp_path, "two/model", Locked("b", {}))
     assert read_lock(tmp_path) == {"one/model": first, "two/model": Locked("b", {})}
-    assert [p.name for p in tmp_path.iterdir()] == [FILE]
+    assert {p.name for p in tmp_path.iterdir()} == {FILE, TURN}
+
+
+def test_pulls_at_the_same_time_forget_no_model(tmp_path: Path) -> None:
+    def record(number: int) -> None:
+        write_lock(tmp_path, f"org/model-{number}", Locked(str(number), {}))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(record, range(40)))
+    assert {name: locked.commit for name, locked in read_lock(tmp_path).items()} == {
+        f"org/model-{number}": str(number) for number in range(40)
+    }
+
+
+def test_a_home_that_is_no_folder_is_one_sentence(
+    packed: tuple[ModelRow, Path], settings: ModelSettings, tmp_path: Path
+) -> None:
+    row, found = packed
+    bundle.pack(tmp_path / "b.zip", [row], settings, [found])
+    files.home(settings).write_bytes(b"")
+    with pytest.raises(ModelError, match="no model can be put there"):
+        bundle.unpack(tmp_path / "b.zip", settings, [row])
 
 
 def test_pack_and_unpack_weights_found_by_hash(
@@ -163,7 +185,7 @@ def test_pack_and_unpack_weights_found_by_hash(
     assert result == "installed"
     assert files.verify(row, settings).wrong == ()
     assert files.locate(row, settings).weights.name == row.source
-    assert not list(files.home(settings).glob("unpack-*"))
+    assert not list(files.home(settings).glob("staged-*"))
 
 
 def test_a_pulled_checkpoint_travels_with_its_lock(settings: ModelSettings, tmp_path: Path) -> None:

@@ -224,6 +224,64 @@ def test_a_locked_commit_with_other_bytes_is_refused(
         pull(fake, settings)
 
 
+def newer(fake: FakeHub, **changes: bytes) -> str:
+    """A commit after the first one, which the hub now calls its newest."""
+    contents = {**FILES, **changes}
+    fake.head = commit_of(contents)
+    fake.commits[fake.head] = contents
+    return fake.head
+
+
+def test_a_renewal_that_fails_leaves_the_model_as_it_was(
+    fake: FakeHub, settings: ModelSettings
+) -> None:
+    """Files of two commits in one folder would be no model at all."""
+    pull(fake, settings)
+    before = read_lock(files.home(settings))
+    newer(fake, **{"config.json": b'{"model_type": "other"}', "model.safetensors": b"others"})
+    fake.damage["model.safetensors"] = 100
+    with pytest.raises(ModelError, match="other bytes twice"):
+        pull(fake, settings, renew=True)
+    assert files.verify(table.find(NAME), settings).wrong == ()
+    assert read_lock(files.home(settings)) == before
+    assert not list(files.home(settings).glob("staged-*"))
+
+
+def test_a_renewal_leaves_no_weights_that_the_loader_might_prefer(
+    fake: FakeHub, settings: ModelSettings
+) -> None:
+    folder = pull(fake, settings)
+    commit = newer(fake)
+    del fake.commits[commit]["model.safetensors"]
+    pull(fake, settings, renew=True)
+    assert (folder / "pytorch_model.bin").is_file()
+    assert not (folder / "model.safetensors").exists()
+    assert files.verify(table.find(NAME), settings).wrong == ()
+
+
+def test_only_what_is_missing_is_fetched(fake: FakeHub, settings: ModelSettings) -> None:
+    folder = pull(fake, settings)
+    (folder / "config.json").unlink()
+    fake.asked.clear()
+    pull(fake, settings)
+    assert {a.rpartition("/")[2] for a in fake.asked if "/resolve/" in a} == {"config.json"}
+
+
+def test_two_first_pulls_cannot_record_two_commits(fake: FakeHub, settings: ModelSettings) -> None:
+    """While one fetches, the branch moves and another pulls what is newer."""
+    moved = []
+
+    def meanwhile(sentence: str) -> None:
+        if not moved:
+            moved.append(newer(fake, **{"config.json": b'{"model_type": "other"}'}))
+            pull(fake, settings)
+
+    with pytest.raises(ModelError, match="another process has just pulled"):
+        pull(fake, settings, say=meanwhile)
+    assert read_lock(files.home(settings))[NAME].commit == moved[0]
+    assert files.verify(table.find(NAME), settings).wrong == ()
+
+
 def test_offline_fetches_nothing(fake: FakeHub, settings: ModelSettings) -> None:
     offline = ModelSettings(home=settings.home, offline=True)
     with pytest.raises(ModelMissing, match="switched off"):

@@ -15,7 +15,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from typing import Any
 from kenspeckle._aside import written
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import files, table
-from kenspeckle.engines.lock import Locked, LockedFile, read_lock, write_lock
+from kenspeckle.engines.lock import Locked, LockedFile, install, read_lock, staged
 from kenspeckle.engines.table import ModelRow
 from kenspeckle.errors import ModelError, ModelMissing
 
@@ -209,28 +208,32 @@ def _install(archive: zipfile.ZipFile, entry: Entry, settings: ModelSettings, th
     if row.origin not in ("pack", "hub") or entry.source != row.source:
         raise ModelError(thing, f"{entry.name} from {entry.source}", expected=row.source)
     home = files.home(settings)
-    _agree(row, entry, home, thing)
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix="unpack-") as staging:
+    former = _agree(row, entry, home, thing)
+    folder = home / files.folder_of(row)
+    with staged(home) as staging:
         for name, file in entry.files.items():
-            _extract(archive, f"{files.folder_of(row)}/{name}", Path(staging) / name, file, thing)
-        folder = home / files.folder_of(row)
-        folder.mkdir(exist_ok=True)
-        for name in entry.files:
-            (Path(staging) / name).replace(folder / name)
-    if row.origin == "hub":
-        write_lock(home, row.source, Locked(entry.commit, entry.files, entry.licence))
+            _extract(archive, f"{folder.name}/{name}", staging / name, file, thing)
+        if row.origin == "hub":
+            locked = Locked(entry.commit, entry.files, entry.licence)
+            install(staging, folder, row.source, locked, former)
+        else:  # its hash stands in the table
+            folder.mkdir(exist_ok=True)
+            for name in entry.files:
+                (staging / name).replace(folder / name)
     return "installed"
 
 
-def _agree(row: ModelRow, entry: Entry, home: Path, thing: str) -> None:
-    """The manifest must say what the table, or the lock of an earlier pull, says, and no more."""
+def _agree(row: ModelRow, entry: Entry, home: Path, thing: str) -> Locked | None:
+    """The manifest must say what the table, or the lock of an earlier pull, says, and no more.
+
+    Returns that lock where there is one.
+    """
     if row.origin == "pack":
         said = entry.files.get(row.source)
         if said is None or said.sha256 != row.sha256:
             raise ModelError(thing, f"other weights of {row.name}", expected=f"sha256 {row.sha256}")
         _nothing_else(entry, [row.source, row.card], thing)
-        return
+        return None
     if "config.json" not in entry.files:
         raise ModelError(thing, f"no config.json of {row.name}", expected="a whole checkpoint")
     _nothing_else(entry, files.checkpoint_files(entry.files), thing)
@@ -242,6 +245,7 @@ def _agree(row: ModelRow, entry: Entry, home: Path, thing: str) -> None:
             expected=f"the one that was pulled first, {locked.commit[:12]}",
             do="To change over, remove its folder and its entry in models.lock.json",
         )
+    return locked
 
 
 def _nothing_else(entry: Entry, needed: Sequence[str], thing: str) -> None:

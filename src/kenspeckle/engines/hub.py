@@ -10,7 +10,7 @@ from typing import Any
 from kenspeckle._extras import need
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines.files import check_files, checkpoint_files, file_sha256, folder_of, home
-from kenspeckle.engines.lock import Locked, LockedFile, read_lock, write_lock
+from kenspeckle.engines.lock import Locked, LockedFile, install, read_lock, staged
 from kenspeckle.engines.table import ModelRow
 from kenspeckle.errors import ModelError, ModelMissing
 
@@ -41,33 +41,37 @@ def pull(
         )
     library = need("huggingface_hub", f"fetching {row.name}")
     folder = home(settings) / folder_of(row)
-    locked = None if renew else read_lock(home(settings)).get(row.source)
+    former = read_lock(home(settings)).get(row.source)
+    locked = None if renew else former
     if locked is not None and not check_files(folder, locked):
         say(f"{row.name}: already here, as locked at {locked.commit[:12]}")
         return folder
     info = _asked(row, lambda: _info(library, row, endpoint, locked))
     names = checkpoint_files(entry.rfilename for entry in info.siblings)
     expected = _expected(info, names, locked)
-    say(f"{row.name}: {len(names)} files at {info.sha[:12]} into {folder}")
+    missing = [name for name in names if not expected[name][0]]  # nobody knows their hash
+    missing += _wrong(folder, {name: expected[name] for name in names if name not in missing})
+    say(f"{row.name}: {len(missing)} files at {info.sha[:12]} into {folder}")
 
-    def fetch(wanted: list[str], again: bool) -> None:
-        options = {"revision": info.sha, "local_dir": folder, "endpoint": endpoint or None}
+    def fetch(place: Path, wanted: list[str], again: bool) -> list[str]:
+        options = {"revision": info.sha, "local_dir": place, "endpoint": endpoint or None}
         options |= {"allow_patterns": wanted, "force_download": again}
         _asked(row, lambda: library.snapshot_download(row.source, **options))
+        return _wrong(place, {name: expected[name] for name in wanted})
 
     if not sys.stderr.isatty():
         library.utils.disable_progress_bars()
-    fetch(names, renew)
-    wrong = _wrong(folder, expected)
-    if wrong:
-        say(f"{row.name}: {', '.join(wrong)} arrived damaged; fetching again")
-        for name in wrong:
-            (folder / name).unlink(missing_ok=True)
-        fetch(wrong, True)
-        _refuse(row, _wrong(folder, expected), locked)
-    files = {n: LockedFile(file_sha256(folder / n), (folder / n).stat().st_size) for n in names}
-    licence = str((info.card_data or {}).get("license") or "")
-    write_lock(home(settings), row.source, Locked(info.sha, files, licence))
+    with staged(home(settings)) as staging:
+        wrong = fetch(staging, missing, False) if missing else []
+        if wrong:
+            say(f"{row.name}: {', '.join(wrong)} arrived damaged; fetching again")
+            for name in wrong:
+                (staging / name).unlink(missing_ok=True)
+            _refuse(row, fetch(staging, wrong, True), locked)
+        paths = {name: (staging if name in missing else folder) / name for name in names}
+        files = {n: LockedFile(file_sha256(p), p.stat().st_size) for n, p in paths.items()}
+        licence = str((info.card_data or {}).get("license") or "")
+        install(staging, folder, row.source, Locked(info.sha, files, licence), former)
     return folder
 
 

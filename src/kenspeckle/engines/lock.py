@@ -10,7 +10,10 @@ and every load, must find the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +21,14 @@ from kenspeckle._aside import written
 from kenspeckle.engines.recipes import read_json
 from kenspeckle.errors import ModelError
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 FILE = "models.lock.json"
+TURN = ".turn"
+"""The file in the model home that whoever changes the home holds locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +79,80 @@ def read_lock(home: Path) -> dict[str, Locked]:
 
 def write_lock(home: Path, source: str, locked: Locked) -> None:
     """Record one model, keeping the others. The file is replaced at once or not at all."""
+    with alone(home):
+        _record(home, source, locked)
+
+
+@contextmanager
+def staged(home: Path) -> Iterator[Path]:
+    """A folder for files that are not all here or not checked yet; gone when the block ends.
+
+    A model that is used meanwhile keeps its files until all of the new ones are here and right.
+    Raises ModelError where the home cannot be written.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home, prefix="staged-") as place:
+            yield Path(place)
+    except OSError as error:
+        raise ModelError(
+            str(home),
+            f"no model can be put there ({error.strerror or error})",
+            do="Free space, change its permissions, or name another folder as models.home",
+        ) from error
+
+
+def install(
+    staging: Path, folder: Path, source: str, locked: Locked, former: Locked | None
+) -> None:
+    """Move checked files into a model's folder, and record what the model has to be from now on.
+
+    `staging` holds those of `locked.files` that are not in `folder` already, and `folder` is in
+    the model home. `former` is what the caller found recorded. Files of it that the model has no
+    more are erased, since a loader might prefer them. Raises ModelError if another process has
+    recorded something else meanwhile.
+    """
+    home = folder.parent
+    with alone(home):
+        now = read_lock(home).get(source)
+        if now not in (former, locked):
+            raise ModelError(
+                source, "another process has just pulled other files of it", do="Try again"
+            )
+        folder.mkdir(exist_ok=True)
+        for name in locked.files:
+            if (staging / name).is_file():
+                (staging / name).replace(folder / name)
+        for name in set(former.files if former else ()) - set(locked.files):
+            (folder / name).unlink(missing_ok=True)
+        _record(home, source, locked)
+
+
+def _record(home: Path, source: str, locked: Locked) -> None:
     models = {**read_lock(home), source: locked}
     data = {"version": 1, "models": {name: asdict(models[name]) for name in sorted(models)}}
     write_json(home / FILE, data)
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Change the model home while no other thread or process does; waits for its turn.
+
+    The turn is the system's lock on a small file, which ends with the process that holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / TURN).open("ab") as file:
+        if sys.platform == "win32":
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if sys.platform == "win32":
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 
 def write_json(path: Path, data: Mapping[str, object]) -> None:
