@@ -23,7 +23,8 @@ from kenspeckle.store import (
     open_store,
     peek,
 )
-from kenspeckle.store.memory_store import Contents, MemoryStore
+from kenspeckle.store.contents import Contents
+from kenspeckle.store.memory_store import MemoryStore
 from kenspeckle.types import Calibration, Fingerprint, Item, Promise, Recipe, Reference
 
 WIDTH = 24

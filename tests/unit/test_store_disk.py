@@ -379,12 +379,16 @@ def test_a_file_put_in_its_place_is_followed(path: Path, tmp_path: Path) -> None
 def test_a_model_set_by_another_process_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "gallery.ken"
     other = replace(MANIFEST, fingerprint=replace(MANIFEST.fingerprint, weights="cd"))
-    with create_store(path, MANIFEST) as first, open_store(path, write=True) as second:
-        second.set_manifest(other)
-        with pytest.raises(SpaceMismatch, match="another process"):
-            first.add(enrolled(1))
-        second.add(enrolled(1))
-        assert first.change() == 1
+    create_store(path, MANIFEST).close()
+    with open_store(path) as reader:
+        with open_store(path, write=True) as writer:
+            writer.set_manifest(other)
+            writer.add(enrolled(1))
+        for _ in range(2):
+            with pytest.raises(SpaceMismatch, match="another process"):
+                reader.refresh()
+            assert len(reader) == 0
+        assert reader.change() == 1
 
 
 def test_what_a_deleted_index_left_is_not_taken_for_a_new_ones(path: Path, tmp_path: Path) -> None:
@@ -406,11 +410,13 @@ def test_two_that_make_one_index_do_not_lose_it(
 ) -> None:
     path = tmp_path / "gallery.ken"
     make = records.write_manifest
+    with create_store(tmp_path / "other.ken", MANIFEST) as other:
+        other.add(enrolled(3))
 
     def late(new: sqlite3.Connection, manifest: Manifest) -> None:
-        monkeypatch.setattr(records, "write_manifest", make)
-        with create_store(path, MANIFEST) as first:
-            first.add(enrolled(3))
+        with pytest.raises(IndexBusy, match=f"this process .{os.getpid()}"):
+            create_store(path, MANIFEST, wait=0.1)
+        (tmp_path / "other.ken").rename(path)  # by somebody who asks for no lock
         make(new, manifest)
 
     monkeypatch.setattr(records, "write_manifest", late)

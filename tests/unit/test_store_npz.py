@@ -325,12 +325,19 @@ def test_a_file_replaced_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     with create_store(path, MANIFEST) as store:
         store.add(GIVEN[:1])
-    first, second = open_store(path, write=True), open_store(path, write=True)
-    first.add(GIVEN[1:2])
-    second.add(GIVEN[2:])
-    first.close()
-    with pytest.raises(IndexBusy, match="replaced it"):
-        second.close()
+    contents = npz.read(path)
+    writer = open_store(path, write=True)
+    with pytest.raises(IndexBusy, match=f"this process .{os.getpid()}"):
+        open_store(path, write=True, wait=0.1)
+    writer.add(GIVEN[2:])
+    more = replace(GIVEN[0].reference, path="mug.jpg")
+    rows = np.concatenate([contents.rows, contents.rows])
+    references = [*contents.references, more]
+    npz.write(path, replace(contents, rows=rows, references=references, ids=[1, 2]))
+    for _ in range(2):
+        with pytest.raises(IndexBusy, match="replaced it"):
+            writer.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["x.npz"]
     with open_store(path) as store:
         assert next(store.references())[1].path == "mug.jpg"
         assert len(store) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -82,7 +82,6 @@ class Job:
             gallery = Gallery.create(self.out, settings=self.settings)
         else:
             gallery = self._existing(write=True)
-        empty = False
         try:
             if self.settings.index.calibrate:
                 check_regions(gallery, self.settings)
@@ -90,12 +89,8 @@ class Job:
                 gallery.embedder  # noqa: B018  another model is refused, even with nothing to do
             yield gallery
         finally:
-            with suppress(KenspeckleError):
-                gallery.store.refresh()  # another process may have filled what this one made
-            empty = new and not len(gallery)
+            gallery.store.close(drop_empty=new)  # unless another process has filled it
             gallery.close()
-            if empty:
-                Path(self.out).unlink(missing_ok=True)
 
     def _existing(self, *, write: bool) -> Gallery:
         try:

@@ -20,6 +20,7 @@ import numpy as np
 from kenspeckle._foreign.arrays import read_texts
 from kenspeckle.errors import IndexCorrupt, IndexMissing, IndexReadOnly
 from kenspeckle.store.aside import aside, sync_folder
+from kenspeckle.store.place import check_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +56,8 @@ class Archive:
 
     def shape(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Shape and type of an array, without reading it. Raises IndexCorrupt."""
-        with self._member(name) as (_, shape, kind, _):
+        with self._member(name) as (_, shape, kind, size):
+            self._check_size(name, shape, kind, size)
             return shape, kind
 
     def array(self, name: str) -> NDArray[Any]:
@@ -63,9 +65,7 @@ class Archive:
         with self._member(name) as (stream, shape, kind, size):
             if kind.hasobject:
                 raise self.corrupt(f"{name} holds {kind}")
-            expected = math.prod(shape) * kind.itemsize
-            if size != expected:
-                raise self.corrupt(f"{name}: {size} bytes where {shape} needs {expected}")
+            self._check_size(name, shape, kind, size)
             data = np.empty(size, np.uint8)
             view, filled = data.data, 0
             while filled < size:
@@ -74,6 +74,18 @@ class Archive:
                     raise self.corrupt(f"{name} ends early")
                 filled += count
             return data.view(kind).reshape(shape) if size else np.empty(shape, kind)
+
+    def _check_size(
+        self, name: str, shape: tuple[int, ...], kind: np.dtype[Any], size: int
+    ) -> None:
+        """Compare what a header states with the bytes behind it. Objects are measured as read."""
+        if kind.hasobject:
+            return
+        if not kind.itemsize:  # any number of them would need no bytes
+            raise self.corrupt(f"{name} holds {kind}, of no size")
+        expected = math.prod(shape) * kind.itemsize
+        if size != expected:
+            raise self.corrupt(f"{name}: {size} bytes where {shape} needs {expected}")
 
     def texts(self, name: str, count: int) -> list[str]:
         """`count` texts, of fixed width or pickled. Raises IndexCorrupt or UnsafeFile."""
@@ -85,7 +97,7 @@ class Archive:
         if kind.kind != "U":
             raise self.corrupt(f"{name} holds {kind} instead of text")
         array = self.array(name)
-        if array.itemsize and int(array.view(f"{kind.byteorder}u4").max(initial=0)) > 0x10FFFF:
+        if int(array.view(f"{kind.byteorder}u4").max(initial=0)) > 0x10FFFF:
             raise self.corrupt(f"{name} is not Unicode")
         return [str(text) for text in array]
 
@@ -129,6 +141,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 @contextmanager
 def opened(path: Path) -> Iterator[Archive]:
     """Open an `.npz`. Raises IndexMissing, IndexReadOnly, IndexCorrupt."""
+    check_file(path)
     try:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:

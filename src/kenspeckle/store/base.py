@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from kenspeckle.types import (
     Item,
     Reference,
 )
+
+if TYPE_CHECKING:
+    from kenspeckle.store.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,17 @@ class Store(Protocol):
 
     A reference is identified by `(path, view)` and numbered by an id that is never used twice.
     Every call may be made from any thread.
+
+    Other processes may commit at any time between two calls. `references`, `select` and `snapshot`
+    first take in what they have committed, so the ids these return have rows and owners, until
+    the next `refresh` in whatever thread. An id that is gone by then is a KeyError: refresh and
+    ask again, or take a `snapshot`, in which nothing goes. A file that was replaced by one of
+    another model is a SpaceMismatch at every call that takes commits in; what was loaded before
+    stays in use.
+
+    A handle that may write holds a lock until it is closed, so there is one at a time, over all
+    processes and within one. Changing raises IndexReadOnly with any other handle, and
+    IndexMissing once the file has been deleted.
     """
 
     @property
@@ -118,13 +132,18 @@ class Store(Protocol):
         """Replace the manifest. SpaceMismatch if vectors of another space are stored."""
 
     def add(self, enrolled: Sequence[Enrolled]) -> list[int]:
-        """Store references in one atomic commit; those with a stored `(path, view)` replace it.
+        """Store references in one atomic commit instead of all that is stored of their paths.
 
-        Returns their ids in order. Raises InputError, SpaceMismatch, IndexBusy, IndexReadOnly.
+        So a call names all rows of a path together, its views included: those it does not name are
+        erased. Of two with one `(path, view)` the last stays. Returns their ids in order.
+        Raises InputError, SpaceMismatch, IndexBusy, IndexMissing, IndexReadOnly.
         """
 
     def remove(self, ids: Sequence[int]) -> int:
-        """Erase references with their vectors and thumbnails; how many there were."""
+        """Erase references with their vectors and thumbnails; how many there were.
+
+        Ids that are not stored, and an id named again, count for nothing.
+        """
 
     def search(self, rows: Float32, k: int, *, ids: Int64 | None = None, threads: int = 1) -> Hits:
         """The `k` best references of each row of `(Q, D)`, exactly.
@@ -137,13 +156,16 @@ class Store(Protocol):
         """References by id, in order. KeyError names one that is not stored."""
 
     def rows(self, ids: Sequence[int] | Int64 | None = None) -> Float32:
-        """Vectors `(n, D)` as stored, in the order of `ids`, or all by ascending id."""
+        """Vectors `(n, D)` as stored, in the order of `ids`, or all by ascending id.
+
+        KeyError names an id that is not in memory.
+        """
 
     def ids(self) -> Int64:
         """All reference ids, ascending."""
 
     def owners(self, ids: Sequence[int] | Int64 | None = None) -> Int64:
-        """Item numbers in the order of `ids`, or all by ascending id."""
+        """Item numbers in the order of `ids`, or all by ascending id. KeyError as for `rows`."""
 
     def item(self, number: int) -> Item:
         """The item of that number. KeyError if there is none."""
@@ -153,6 +175,9 @@ class Store(Protocol):
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
+
+    def snapshot(self) -> Snapshot:
+        """References, vectors and calibration of one commit, which later ones do not touch."""
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids, ascending, of references that equal every named value.
@@ -183,8 +208,18 @@ class Store(Protocol):
         if it holds vectors of another model.
         """
 
-    def close(self) -> None:
-        """Write what is pending and let go of the file."""
+    def memory(self) -> int:
+        """Bytes held in memory by the vectors and by what search has made of them.
+
+        References of a store in memory and SQLite's own cache (some 2 MB) are not counted.
+        """
+
+    def close(self, *, drop_empty: bool = False) -> None:
+        """Write what is pending, let go of the file and of the right to change it.
+
+        With `drop_empty` a handle that may write erases a file that holds no reference, whoever
+        added it; one that does, or that another has put in its place, stays.
+        """
 
     def __len__(self) -> int: ...
 

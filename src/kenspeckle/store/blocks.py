@@ -43,6 +43,10 @@ class Scorer(Protocol):
     def made(self) -> bool:
         """Whether it has what the estimates are read from."""
 
+    @property
+    def memory(self) -> int:
+        """Bytes of what the estimates are read from."""
+
     def make(self) -> object:
         """Make what the estimates are read from, once."""
 
@@ -62,6 +66,12 @@ class Bytes:
     def made(self) -> bool:
         """Whether the bytes are there."""
         return self._bytes is not None
+
+    @property
+    def memory(self) -> int:
+        """How many bytes they are."""
+        made = self._bytes
+        return 0 if made is None else made.memory
 
     def make(self) -> Prefilter:
         """The bytes."""
@@ -93,6 +103,12 @@ class Floats:
     def made(self) -> bool:
         """Whether the copy is there."""
         return self._wide is not None
+
+    @property
+    def memory(self) -> int:
+        """How many bytes it is."""
+        made = self._wide
+        return 0 if made is None else sum(part.nbytes for part in made)
 
     def make(self) -> tuple[Float32, Float32]:
         """The copy, and how far its products may be off for a query of length 1."""
@@ -126,6 +142,13 @@ class Block:
     def __len__(self) -> int:
         """Rows that are not removed."""
         return len(self.ids) if self.dead is None else len(self.ids) - int(self.dead.sum())
+
+    @property
+    def memory(self) -> int:
+        """Bytes of its rows, and of what its scorer has made of them."""
+        arrays = (self.ids, self.owners, self.rows, *(() if self.dead is None else (self.dead,)))
+        own: int = sum(part.nbytes for part in arrays)
+        return own + self.scorer.memory
 
     def living(self) -> tuple[Int64, Int64, Rows]:
         """Ids, owners and rows without removed ones."""

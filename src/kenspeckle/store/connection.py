@@ -17,14 +17,14 @@ from kenspeckle.errors import (
     GalleryError,
     IndexBusy,
     IndexCorrupt,
-    IndexMissing,
     IndexReadOnly,
     IndexVersion,
 )
 from kenspeckle.store import migrations
 from kenspeckle.store.aside import aside, sync_folder
+from kenspeckle.store.lock import process_name
+from kenspeckle.store.place import kind_of
 
-MAGIC = b"SQLite format 3\x00"
 MAX_VALUE = 16 * 1024 * 1024
 """Largest single value read from an index file, bytes."""
 
@@ -47,8 +47,7 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     It is made beside its place and renamed, so there is never half a file under the name.
     Raises GalleryError if there is a file already, IndexReadOnly if none can be made.
     """
-    if path.exists():
-        raise GalleryError(str(path), "there is a file already", do="Open it, or name another")
+    check_free(path)
     beside = aside(path)
     with translated(path):
         try:
@@ -62,11 +61,21 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
                 connection.execute("PRAGMA journal_mode = WAL")
             finally:
                 connection.close()
-            _put(beside, path)
-            sync_folder(path.parent)
+            put(beside, path)
         finally:
-            _forget_helpers(beside)
-            beside.unlink(missing_ok=True)
+            forget(beside)
+
+
+def check_free(path: Path) -> None:
+    """Refuse a name that is taken. GalleryError."""
+    if path.exists():
+        raise GalleryError(str(path), "there is a file already", do="Open it, or name another")
+
+
+def forget(path: Path) -> None:
+    """Erase a file with SQLite's helper files, as far as they are there."""
+    path.unlink(missing_ok=True)
+    _forget_helpers(path)
 
 
 def _forget_helpers(path: Path) -> None:
@@ -74,8 +83,11 @@ def _forget_helpers(path: Path) -> None:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def _put(beside: Path, path: Path) -> None:
-    """Give a finished file its name, unless another process has made one meanwhile."""
+def put(beside: Path, path: Path) -> None:
+    """Give a finished file its name; the caller holds the writer lock of that name.
+
+    GalleryError if there is a file meanwhile.
+    """
     taken = GalleryError(
         str(path), "another process has just made it", do="Open it, or name another"
     )
@@ -88,6 +100,7 @@ def _put(beside: Path, path: Path) -> None:
         raise taken from None
     except OSError:  # a file system without links
         beside.replace(path)
+    sync_folder(path.parent)
 
 
 def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connection:
@@ -95,7 +108,8 @@ def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connect
 
     Raises IndexMissing, IndexCorrupt, IndexVersion, IndexReadOnly or IndexBusy.
     """
-    _check_magic(path)
+    if kind_of(path) != "disk":
+        raise IndexCorrupt(str(path), "not an index file", expected="an index file")
     with translated(path):
         connection = _open_for_writing(path, wait) if write else _open_for_reading(path, wait)
         try:
@@ -106,28 +120,16 @@ def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connect
     return connection
 
 
-def _check_magic(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-    except FileNotFoundError:
-        raise IndexMissing(
-            str(path), "no such file", do="Make it with: kenspeckle index FOLDER"
-        ) from None
-    except IsADirectoryError:
-        raise IndexCorrupt(str(path), "a folder", expected="an index file") from None
-    except PermissionError:
-        raise IndexReadOnly(str(path), "it may not be read", do="Change its permissions") from None
-    if start != MAGIC:
-        found = "an empty file" if not start else "neither an index nor an .npz"
-        raise IndexCorrupt(str(path), found, expected="an index file")
-
-
-def _open_for_writing(path: Path, wait: float) -> sqlite3.Connection:
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be changed where it lies. Raises IndexReadOnly."""
     if not _may_write(path):
         raise IndexReadOnly(
             str(path), "the file or its folder cannot be written", do="Change its permissions"
         )
+
+
+def _open_for_writing(path: Path, wait: float) -> sqlite3.Connection:
+    check_writable(path)
     connection = _connect(path, "mode=rw", wait)
     for pragma in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -263,11 +265,4 @@ def writers(path: Path) -> str:
         parts = line.split()
         if "WRITE" in parts and any(part.endswith(f":{inode}") for part in parts):
             found.add(int(parts[parts.index("WRITE") + 1]))
-    names = []
-    for process in sorted(found - {os.getpid()}):
-        try:
-            name = Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            name = "?"
-        names.append(f"process {process} ({name})")
-    return ", ".join(names)
+    return ", ".join(process_name(process) for process in sorted(found - {os.getpid()}))

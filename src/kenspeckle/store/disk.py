@@ -11,23 +11,24 @@ from typing import Self
 
 import numpy as np
 
-from kenspeckle.errors import IndexReadOnly, SpaceMismatch
+from kenspeckle.errors import IndexBusy, IndexMissing, IndexReadOnly, SpaceMismatch
 from kenspeckle.store import connection as file
-from kenspeckle.store import records
+from kenspeckle.store import reading, records
 from kenspeckle.store.base import (
     Enrolled,
     Hits,
     Manifest,
-    Summary,
     check_enrolled,
     last_of_each,
     matches,
 )
+from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
+from kenspeckle.store.place import kind_of
+from kenspeckle.store.snapshot import Snapshot
 from kenspeckle.types import Calibration, Float32, Int64, Item, Reference
 
-WAIT = 10.0
-"""Seconds that a locked file is waited for."""
+WAIT = reading.WAIT
 
 
 class DiskStore:
@@ -37,48 +38,50 @@ class DiskStore:
     memory. What a process commits it reads back as any other process does.
     """
 
-    def __init__(self, path: Path, *, write: bool, wait: float) -> None:
-        self._path, self._write, self._wait = path, write, wait
+    def __init__(self, path: Path, *, writer: WriterLock | None, wait: float) -> None:
+        self._path, self._writer, self._wait = path, writer, wait
         self._lock = threading.RLock()
-        self._take()
+        self._use(reading.opened(path, write=writer is not None, wait=wait))
 
-    def _take(self) -> None:
-        """Open the file that is there now, and load its vectors."""
-        connection = file.open_file(self._path, write=self._write, wait=self._wait)
-        try:
-            with file.translated(self._path):
-                self._connection, self._inode = connection, _inode(self._path)
-                self._space, self._manifest = records.read_manifest(connection, self._path)
-                self._index, self._seen = VectorIndex(self._manifest.fingerprint.width), -1
-                self._load()
-        except BaseException:
-            connection.close()
-            raise
+    def _use(self, opened: reading.Opened) -> None:
+        self._connection, self._place = opened.connection, opened.place
+        self._space, self._manifest = opened.space, opened.manifest
+        self._index, self._seen = opened.index, opened.seen
 
     def _follow(self) -> bool:
         """Open the file anew if another has been put in its place; whether one had.
 
-        SpaceMismatch if that one holds vectors of another model.
+        SpaceMismatch, now and at every later call, if that one holds vectors of another model.
         """
-        if _inode(self._path) in (self._inode, 0):
+        if reading.place(self._path) in (self._place, None):
             return False
-        old, before = self._connection, self._manifest.fingerprint
-        self._take()
-        old.close()
-        if self._manifest.fingerprint.space_id != before.space_id:
+        fingerprint, write = self._manifest.fingerprint, self._writer is not None
+        opened = reading.opened(self._path, write=write, wait=self._wait)
+        if opened.manifest.fingerprint.space_id != fingerprint.space_id:
+            opened.connection.close()
             raise SpaceMismatch(
                 self.path,
-                f"replaced by an index of {self._manifest.fingerprint}",
-                expected=str(before),
+                f"replaced by an index of {opened.manifest.fingerprint}",
+                expected=str(fingerprint),
                 do="Open it anew",
             )
+        old = self._connection
+        self._use(opened)
+        old.close()
         return True
 
     @classmethod
     def create(cls, path: Path, manifest: Manifest, *, wait: float = WAIT) -> DiskStore:
-        """Make a new file. Raises GalleryError, IndexReadOnly."""
-        file.make(path, lambda new: records.write_manifest(new, manifest))
-        return cls.open(path, write=True, wait=wait)
+        """Make a new file. Raises GalleryError, IndexBusy, IndexReadOnly."""
+        file.check_free(path)
+        writer = WriterLock(path)
+        writer.take(wait)
+        try:
+            file.make(path, lambda new: records.write_manifest(new, manifest))
+            return cls(path, writer=writer, wait=wait)
+        except BaseException:
+            writer.release()
+            raise
 
     @classmethod
     def open(cls, path: Path, *, write: bool = False, wait: float = WAIT) -> DiskStore:
@@ -86,7 +89,17 @@ class DiskStore:
 
         Raises IndexMissing, IndexCorrupt, IndexVersion, IndexReadOnly or IndexBusy.
         """
-        return cls(path, write=write, wait=wait)
+        if not write:
+            return cls(path, writer=None, wait=wait)
+        kind_of(path)
+        file.check_writable(path)
+        writer = WriterLock(path)
+        writer.take(wait)
+        try:
+            return cls(path, writer=writer, wait=wait)
+        except BaseException:
+            writer.release()
+            raise
 
     @property
     def manifest(self) -> Manifest:
@@ -100,17 +113,19 @@ class DiskStore:
 
     def set_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest. SpaceMismatch if vectors of another space are stored."""
-        old = self._manifest.fingerprint
-        with self._commit():
-            stored = records.counts(self._connection, self._space)[2]
-            if manifest.fingerprint.space_id != old.space_id and stored:
-                new = str(manifest.fingerprint)
-                raise SpaceMismatch(self.path, f"vectors of {old}", expected=new, do="Index anew")
-            records.write_manifest(self._connection, manifest)
         with self._reading():
+            with self._commit():
+                old = self._manifest.fingerprint
+                stored = records.counts(self._connection, self._space)[2]
+                if manifest.fingerprint.space_id != old.space_id and stored:
+                    new = str(manifest.fingerprint)
+                    raise SpaceMismatch(
+                        self.path, f"vectors of {old}", expected=new, do="Index anew"
+                    )
+                records.write_manifest(self._connection, manifest)
             self._space, self._manifest = records.read_manifest(self._connection, self._path)
-        if manifest.fingerprint.width != old.width:
-            self._index = VectorIndex(manifest.fingerprint.width)
+            if manifest.fingerprint.width != old.width:
+                self._index = VectorIndex(manifest.fingerprint.width)
 
     def add(self, enrolled: Sequence[Enrolled]) -> list[int]:
         """Store references in one atomic commit; see `Store.add`."""
@@ -134,6 +149,8 @@ class DiskStore:
             return 0
         with self._commit():
             count = records.erase(self._connection, map(int, ids))
+        if not count:
+            return 0
         with self._reading():
             # The log still holds the erased pages until it is folded into the file.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -183,9 +200,18 @@ class DiskStore:
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
-        with self._reading():
+        with self._current():
             found = records.references(self._connection, self._path)
         return records.all_sorted(found)
+
+    def snapshot(self) -> Snapshot:
+        """References and vectors of the last commit; see `Store.snapshot`."""
+        with self._current():
+            found = records.references(self._connection, self._path)
+            calibration = records.read_calibration(self._connection, self._path, self._space)
+            vectors, seen = self._index.frozen(), self._seen
+        ordered = list(records.all_sorted(found))
+        return Snapshot(self._manifest, ordered, vectors, calibration, seen)
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""
@@ -194,7 +220,7 @@ class DiskStore:
         direct = {name: value for name, value in where.items() if name in columns}
         condition = " AND ".join(f"{columns[name]} = ?" for name in direct)
         values = [records.encode(value) for value in direct.values()]
-        with self._reading():
+        with self._current():
             found = records.references(
                 self._connection, self._path, condition and f"WHERE {condition}", values
             )
@@ -234,8 +260,13 @@ class DiskStore:
                 return True
             if records.number(self._connection, self._path, "change") == self._seen:
                 return False
-            self._load()
+            with reading.one_read(self._connection):
+                self._load()
         return True
+
+    def memory(self) -> int:
+        """Bytes that its vectors hold; see `Store.memory`."""
+        return self._index.memory
 
     def check(self) -> list[str]:
         """Read the whole file for damage; sentences, none when it is sound."""
@@ -243,10 +274,23 @@ class DiskStore:
             found = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
         return [str(row[0]) for row in found if row[0] != "ok"]
 
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._connection.close()
+    def close(self, *, drop_empty: bool = False) -> None:
+        """Let go of the file; see `Store.close`."""
+        with self._lock, file.translated(self._path):
+            try:
+                drop = drop_empty and self._is_empty()
+                self._connection.close()
+                if drop and reading.place(self._path) == self._place:
+                    file.forget(self._path)
+            finally:
+                if self._writer is not None:
+                    self._writer.release()
+
+    def _is_empty(self) -> bool:
+        """Whether this handle may write and the file, as it is now, holds no reference."""
+        if self._writer is None or not self._writer.held:
+            return False
+        return not any(records.counts(self._connection, self._space))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -269,62 +313,52 @@ class DiskStore:
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
-        if not self._write:
+        if self._writer is None:
             raise IndexReadOnly(
                 self.path, "it was opened for reading", do="Open it with write=True"
             )
         with self._lock:
             self._follow()
             with file.transaction(self._connection, self._path):
+                self._check_place()
                 if records.number(self._connection, self._path, "space") != self._space:
-                    raise SpaceMismatch(
-                        self.path, "another process has set another model", do="Open it anew"
-                    )
+                    raise _other_model(self._path)
+                yield
+                self._check_place()
+
+    def _check_place(self) -> None:
+        """Refuse to commit to a file that nobody will find again."""
+        place = reading.place(self._path)
+        if place is None:
+            raise IndexMissing(
+                self.path, "deleted or moved since it was opened", do="Put it back, or index anew"
+            )
+        if place != self._place:
+            raise IndexBusy(
+                self.path, "another file was put in its place just now", do="Run it again"
+            )
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """One read of the last commit, to which the vectors in memory are brought first."""
+        with self._reading():
+            self._follow()
+            with reading.one_read(self._connection):
+                if records.number(self._connection, self._path, "change") != self._seen:
+                    self._load()
                 yield
 
     def _load(self) -> None:
-        """Bring the vectors in memory to the file's last commit, in one consistent read."""
-        connection, path, width = self._connection, self._path, self._index.width
-        connection.execute("BEGIN")
-        try:
-            change = records.number(connection, path, "change")
-            since = self._seen
-            if since < records.number(connection, path, "removals_from"):
-                since = -1
-            gone = records.removed(connection, since)
-            ids, owners, rows = records.vectors(connection, path, self._space, width, since)
-        finally:
-            connection.execute("COMMIT")
-        index = VectorIndex(width) if since < 0 else self._index
-        if since >= 0:
-            index.discard(gone)
-        index.extend(ids, owners, rows)
-        self._index, self._seen = index, change
+        """Bring the vectors in memory to the commit that is being read."""
+        connection, path = self._connection, self._path
+        space, manifest = records.read_manifest(connection, path)
+        if space != self._space:
+            raise _other_model(path)
+        behind = self._seen < records.number(connection, path, "removals_from")
+        index = VectorIndex(manifest.fingerprint.width) if behind else self._index
+        seen = reading.bring_up(index, -1 if behind else self._seen, connection, path, space)
+        self._manifest, self._index, self._seen = manifest, index, seen
 
 
-def _inode(path: Path) -> int:
-    """Which file lies there, 0 if none does."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
-
-
-def peek(path: Path) -> Summary:
-    """What an index file says of itself, without loading a vector.
-
-    Raises IndexMissing, IndexCorrupt, IndexVersion or IndexBusy.
-    """
-    connection = file.open_file(path, write=False, wait=WAIT)
-    try:
-        with file.translated(path):
-            space, manifest = records.read_manifest(connection, path)
-            items, references, vectors = records.counts(connection, space)
-            calibration = records.read_calibration(connection, path, space)
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            size = path.stat().st_size
-    finally:
-        connection.close()
-    return Summary(
-        str(path), "disk", version, manifest, items, references, vectors, size, calibration
-    )
+def _other_model(path: Path) -> SpaceMismatch:
+    return SpaceMismatch(str(path), "another process has set another model", do="Open it anew")

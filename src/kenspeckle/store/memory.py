@@ -43,6 +43,8 @@ TAIL = 2_048
 QUERIES = 16
 """Query rows taken at once, so that their estimates stay in the processor's cache."""
 
+_NONE = np.empty(0, np.int64)
+
 FEW = 4_096
 """Rows that a filter may leave for all of them to be scored exactly."""
 
@@ -66,17 +68,60 @@ class VectorIndex:
 
     def extend(self, ids: Int64, owners: Int64, rows: NDArray[np.floating[Any]]) -> None:
         """Append rows; `ids` ascend and are greater than all before them."""
-        if not len(ids):
-            return
+        self.exchange(_NONE, ids, owners, rows)
+
+    def discard(self, ids: Int64) -> int:
+        """Remove rows by id; how many there were."""
+        return self.exchange(ids, _NONE, _NONE, np.empty((0, self.width), self._dtype))
+
+    def exchange(
+        self, gone: Int64, ids: Int64, owners: Int64, rows: NDArray[np.floating[Any]]
+    ) -> int:
+        """Remove the rows `gone` and append others; how many went.
+
+        A search sees all of it or nothing. `ids` ascend and are greater than all before them.
+        """
         with self._lock:
             blocks = list(self._blocks)
-            parts = [(ids, owners, rows.astype(self._dtype, copy=False))]
-            if blocks and isinstance(blocks[-1].scorer, Floats):
-                parts.insert(0, blocks.pop().living())
-            count = sum(len(part[0]) for part in parts)
-            if count > TAIL and blocks and len(blocks[-1].ids) < GROWING:
-                parts.insert(0, blocks.pop().living())
-            self._blocks = (*blocks, *self._cut(parts))
+            before = sum(map(len, blocks))
+            if len(gone):
+                blocks = self._without(blocks, gone)
+            removed = before - sum(map(len, blocks))
+            if len(ids):
+                blocks = self._with(blocks, ids, owners, rows.astype(self._dtype, copy=False))
+            self._blocks = tuple(blocks)
+            return removed
+
+    def frozen(self) -> VectorIndex:
+        """The same rows, whatever is added and removed here later. Nothing is copied."""
+        with self._lock:
+            other = VectorIndex(self.width, self._dtype)
+            other._frame, other._framed, other._blocks = self._frame, self._framed, self._blocks
+            return other
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the rows and of what search has made of them."""
+        return sum(block.memory for block in self._blocks)
+
+    def _with(self, blocks: list[Block], ids: Int64, owners: Int64, rows: Rows) -> list[Block]:
+        parts = [(ids, owners, rows)]
+        if blocks and isinstance(blocks[-1].scorer, Floats):
+            parts.insert(0, blocks.pop().living())
+        count = sum(len(part[0]) for part in parts)
+        if count > TAIL and blocks and len(blocks[-1].ids) < GROWING:
+            parts.insert(0, blocks.pop().living())
+        return [*blocks, *self._cut(parts)]
+
+    def _without(self, blocks: Sequence[Block], gone: Int64) -> list[Block]:
+        left: list[Block] = []
+        for old in blocks:
+            block = old.without(gone)
+            if 4 * len(block) < 3 * len(block.ids):
+                left.extend(self._cut([block.living()]) if len(block) else ())
+            else:
+                left.append(block)
+        return left
 
     def _cut(self, parts: Sequence[tuple[Int64, Int64, Rows]]) -> Iterator[Block]:
         if len(parts) == 1:
@@ -89,20 +134,6 @@ class VectorIndex:
             some = rows[part]
             scorer = Floats(some) if len(some) <= TAIL else Bytes(some, self._frame)
             yield Block(ids[part], owners[part], some, scorer)
-
-    def discard(self, ids: Int64) -> int:
-        """Remove rows by id; how many there were."""
-        with self._lock:
-            before = len(self)
-            blocks: list[Block] = []
-            for old in self._blocks:
-                block = old.without(ids)
-                if 4 * len(block) < 3 * len(block.ids):
-                    blocks.extend(self._cut([block.living()]) if len(block) else ())
-                else:
-                    blocks.append(block)
-            self._blocks = tuple(blocks)
-            return before - len(self)
 
     def ids(self) -> Int64:
         """All ids, ascending."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,21 +19,11 @@ from kenspeckle.store.base import (
     last_of_each,
     matches,
 )
+from kenspeckle.store.contents import Contents, Held
+from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
+from kenspeckle.store.snapshot import Snapshot
 from kenspeckle.types import Calibration, Float32, Int64, Item, Reference
-
-
-@dataclass(slots=True)
-class Contents:
-    """Everything a store holds: `rows` `(n, D)` float32, one for each of `references`."""
-
-    manifest: Manifest
-    rows: Float32
-    ids: list[int] = field(default_factory=list)
-    references: list[Reference] = field(default_factory=list)
-    calibration: Calibration | None = None
-    change: int = 0
-    next_id: int = 1
 
 
 class Home(Protocol):
@@ -42,67 +31,42 @@ class Home(Protocol):
 
     path: str
 
+    def stamp(self) -> tuple[int, ...]:
+        """Tells one file under this name from another; empty when there is none."""
+
     def read(self) -> Contents:
         """What the file holds."""
 
-    def write(self, contents: Contents) -> None:
-        """Replace the file, at once or not at all."""
-
-    def is_newer(self) -> bool:
-        """Whether another process has replaced the file since it was read or written here."""
+    def write(self, contents: Contents, stamp: tuple[int, ...]) -> None:
+        """Replace the file of that stamp, at once or not at all."""
 
 
 class MemoryStore:
     """The store in memory; see `Store` for what its calls do.
 
-    With a home and `write`, what was changed is written when it is closed.
+    With a home, what was changed is written when it is closed. `writer` is the lock of the home,
+    held; without one a home is only read. `new` says that the home is still to be written.
     """
 
     def __init__(
-        self, contents: Contents, home: Home | None = None, *, write: bool = True, new: bool = False
+        self,
+        contents: Contents,
+        home: Home | None = None,
+        *,
+        stamp: tuple[int, ...] = (),
+        writer: WriterLock | None = None,
+        new: bool = False,
     ) -> None:
-        self._home, self._write = home, write
+        self._home, self._stamp, self._writer = home, stamp, writer
+        self._write = home is None or writer is not None
         self._lock = threading.RLock()
         self._dirty = new
-        self._take(contents)
-
-    def _take(self, contents: Contents) -> None:
-        self._manifest, self._calibration = contents.manifest, contents.calibration
-        self._change, self._next = contents.change, contents.next_id
-        self._references: dict[int, Reference] = {}
-        self._thumbnails: dict[int, bytes] = {}
-        self._places: dict[tuple[str, str], int] = {}
-        self._numbers: dict[str, int] = {}
-        self._keys: dict[int, str] = {}
-        self._members: dict[int, set[int]] = {}
-        self._index = VectorIndex(contents.manifest.fingerprint.width, np.float32)
-        self._insert(contents.ids, contents.references, contents.rows)
-
-    def _insert(self, ids: Sequence[int], references: Sequence[Reference], rows: Float32) -> None:
-        owners = []
-        for identifier, reference in zip(ids, references, strict=True):
-            number = self._numbers.setdefault(reference.key, len(self._keys) + 1)
-            self._keys[number] = reference.key
-            self._references[identifier] = reference
-            self._places[reference.path, reference.view] = identifier
-            self._members.setdefault(number, set()).add(identifier)
-            owners.append(number)
-        self._index.extend(np.array(ids, np.int64), np.array(owners, np.int64), rows)
-
-    def _erase(self, ids: Sequence[int]) -> int:
-        known = [identifier for identifier in ids if identifier in self._references]
-        for identifier in known:
-            reference = self._references.pop(identifier)
-            self._thumbnails.pop(identifier, None)
-            del self._places[reference.path, reference.view]
-            self._members[self._numbers[reference.key]].discard(identifier)
-        self._index.discard(np.array(known, np.int64))
-        return len(known)
+        self._held = Held.of(contents)
 
     @property
     def manifest(self) -> Manifest:
         """What the index says of itself."""
-        return self._manifest
+        return self._held.manifest
 
     @property
     def path(self) -> str:
@@ -111,153 +75,175 @@ class MemoryStore:
 
     def set_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest. SpaceMismatch if vectors of another space are stored."""
-        old = self._manifest.fingerprint
-        with self._changing():
-            if manifest.fingerprint.space_id != old.space_id and len(self):
+        with self._changing() as held:
+            old = held.manifest.fingerprint
+            if manifest.fingerprint.space_id != old.space_id and len(held.vectors):
                 new = str(manifest.fingerprint)
                 raise SpaceMismatch(
                     self.path or "store", f"vectors of {old}", expected=new, do="Index anew"
                 )
-            self._manifest = manifest
+            held.manifest = manifest
             if manifest.fingerprint.width != old.width:
-                self._index = VectorIndex(manifest.fingerprint.width, np.float32)
+                held.vectors = VectorIndex(manifest.fingerprint.width, np.float32)
 
     def add(self, enrolled: Sequence[Enrolled]) -> list[int]:
         """Store references in one commit; see `Store.add`."""
         last = last_of_each(enrolled)
         kept = [enrolled[place] for place in sorted(last.values())]
-        rows = check_enrolled(kept, self._manifest.fingerprint.width)
+        rows = check_enrolled(kept, self.manifest.fingerprint.width)
         if not kept:
             return []
-        with self._changing():
-            self._erase([self._places[place] for place in last if place in self._places])
-            ids = list(range(self._next, self._next + len(kept)))
-            self._next += len(kept)
-            self._insert(ids, [one.reference for one in kept], rows)
-            for identifier, one in zip(ids, kept, strict=True):
-                if one.thumbnail:
-                    self._thumbnails[identifier] = one.thumbnail
-            self._change += 1
-            return [self._places[one.reference.path, one.reference.view] for one in enrolled]
+        with self._changing() as held:
+            ids = held.add(kept, rows)
+        found = {
+            (one.reference.path, one.reference.view): identifier
+            for one, identifier in zip(kept, ids, strict=True)
+        }
+        return [found[one.reference.path, one.reference.view] for one in enrolled]
 
     def remove(self, ids: Sequence[int]) -> int:
         """Erase references; how many there were."""
         if not len(ids):
             return 0
-        with self._changing():
-            count = self._erase([int(identifier) for identifier in ids])
-            self._change += 1
-            return count
+        with self._changing() as held:
+            return held.remove(map(int, ids))
 
     def search(self, rows: Float32, k: int, *, ids: Int64 | None = None, threads: int = 1) -> Hits:
         """The `k` best references of each row; see `Store.search`."""
-        return self._index.search(rows, k, ids=ids, threads=threads)
+        return self._held.vectors.search(rows, k, ids=ids, threads=threads)
 
     def get(self, ids: Sequence[int]) -> list[Reference]:
         """References by id, in order. KeyError names one that is not stored."""
         with self._lock:
-            return [self._references[int(identifier)] for identifier in ids]
+            return [self._held.references[int(identifier)] for identifier in ids]
 
     def rows(self, ids: Sequence[int] | Int64 | None = None) -> Float32:
         """Vectors `(n, D)` as stored; see `Store.rows`."""
-        return self._index.rows(None if ids is None else np.asarray(ids, np.int64))
+        return self._held.vectors.rows(None if ids is None else np.asarray(ids, np.int64))
 
     def ids(self) -> Int64:
         """All reference ids, ascending."""
-        return self._index.ids()
+        return self._held.vectors.ids()
 
     def owners(self, ids: Sequence[int] | Int64 | None = None) -> Int64:
         """Item numbers; see `Store.owners`."""
-        return self._index.owners(None if ids is None else np.asarray(ids, np.int64))
+        return self._held.vectors.owners(None if ids is None else np.asarray(ids, np.int64))
 
     def item(self, number: int) -> Item:
         """The item of that number. KeyError if there is none."""
         with self._lock:
-            members = self._members[int(number)]
-            if not members:
-                raise KeyError(number)
-            references = [self._references[identifier] for identifier in sorted(members)]
-        variants = sorted({one.variant for one in references if one.variant})
-        pictures = sum(not one.view for one in references)
-        return Item(self._keys[int(number)], references[-1].label, tuple(variants), pictures)
+            return self._held.item(int(number))
 
     def items(self) -> list[Item]:
         """All items, by key."""
         with self._lock:
-            numbers = [number for number, members in self._members.items() if members]
-            return sorted(map(self.item, numbers), key=lambda item: item.key)
+            numbers = [number for number, members in self._held.members.items() if members]
+            return sorted(map(self._held.item, numbers), key=lambda item: item.key)
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
         with self._lock:
-            found = list(self._references.items())
+            found = list(self._held.references.items())
         return iter(sorted(found, key=lambda pair: (pair[1].path, pair[1].view)))
+
+    def snapshot(self) -> Snapshot:
+        """References and vectors at this moment; see `Store.snapshot`."""
+        with self._lock:
+            held, vectors = self._held, self._held.vectors.frozen()
+            found, rule, change = list(self.references()), held.calibration, held.change
+            return Snapshot(held.manifest, found, vectors, rule, change)
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""
         with self._lock:
-            found = list(self._references.items())
+            found = list(self._held.references.items())
         return np.array(sorted(n for n, one in found if matches(one, where)), np.int64)
 
     def thumbnail(self, identifier: int) -> bytes:
         """The small JPEG of a reference, empty if none is stored."""
-        return self._thumbnails.get(int(identifier), b"")
+        return self._held.thumbnails.get(int(identifier), b"")
 
     def touch(self, stats: Sequence[tuple[int, int, int]]) -> None:
         """Note new `(id, size, mtime_ns)` of files whose content is unchanged."""
-        if not stats:
-            return
-        with self._changing():
-            for identifier, size, mtime_ns in stats:
-                old = self._references.get(identifier)
-                if old is not None:
-                    self._references[identifier] = replace(old, size=size, mtime_ns=mtime_ns)
+        if stats:
+            with self._changing() as held:
+                held.touch(stats)
 
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
-        return self._calibration
+        return self._held.calibration
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Store or erase that rule. It does not count as a change."""
-        with self._changing():
-            self._calibration = calibration
+        with self._changing() as held:
+            held.calibration = calibration
 
     def change(self) -> int:
         """How many commits have added or removed references."""
-        return self._change
+        return self._held.change
 
     def refresh(self) -> bool:
-        """Read the home anew if another process has replaced it; whether it had."""
+        """Read the home anew if another process has replaced it; whether it had.
+
+        SpaceMismatch, now and at every later call, if that one holds vectors of another model.
+        """
         with self._lock:
-            if self._home is None or self._dirty or not self._home.is_newer():
+            if self._home is None or self._dirty:
                 return False
-            self._take(self._home.read())
+            stamp = self._home.stamp()
+            if stamp in (self._stamp, ()):
+                return False
+            held, fingerprint = Held.of(self._home.read()), self.manifest.fingerprint
+            if held.manifest.fingerprint.space_id != fingerprint.space_id:
+                raise SpaceMismatch(
+                    self.path,
+                    f"replaced by an index of {held.manifest.fingerprint}",
+                    expected=str(fingerprint),
+                    do="Open it anew",
+                )
+            self._held, self._stamp = held, stamp
             return True
+
+    def memory(self) -> int:
+        """Bytes that its vectors hold; see `Store.memory`."""
+        return self._held.vectors.memory
 
     def contents(self) -> Contents:
         """Everything it holds, references by path, then view."""
         with self._lock:
-            found = list(self.references())
+            held, found = self._held, list(self.references())
             ids = [identifier for identifier, _ in found]
+            references = [reference for _, reference in found]
             return Contents(
-                self._manifest,
+                held.manifest,
                 self.rows(ids),
                 ids,
-                [reference for _, reference in found],
-                self._calibration,
-                self._change,
-                self._next,
+                references,
+                held.calibration,
+                held.change,
+                held.next_id,
             )
 
-    def close(self) -> None:
-        """Write what was changed to the home, if there is one."""
+    def close(self, *, drop_empty: bool = False) -> None:
+        """Write what was changed to the home, if there is one; see `Store.close`.
+
+        Raises IndexMissing, IndexBusy or IndexReadOnly where it cannot be written; what was
+        changed is then still here, and closing can be tried again.
+        """
         with self._lock:
-            if self._home is not None and self._dirty:
-                self._home.write(self.contents())
+            if self._home is None or self._writer is None:
+                return
+            try:
+                if self._dirty and not (drop_empty and not len(self) and not self._stamp):
+                    self._writer.take(0.0)  # held, unless closing is tried again
+                    self._home.write(self.contents(), self._stamp)
+                    self._stamp = self._home.stamp()
                 self._dirty = False
+            finally:
+                self._writer.release()
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._held.vectors)
 
     def __enter__(self) -> Self:
         return self
@@ -271,11 +257,11 @@ class MemoryStore:
         self.close()
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self) -> Iterator[Held]:
         if not self._write:
             raise IndexReadOnly(
                 self.path, "it was opened for reading", do="Open it with write=True"
             )
         with self._lock:
-            yield
+            yield self._held
             self._dirty = True

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from kenspeckle.errors import IndexBusy, IndexCorrupt, IndexVersion
+from kenspeckle.errors import IndexBusy, IndexCorrupt, IndexMissing, IndexVersion
 from kenspeckle.store import archive
 from kenspeckle.store.base import Manifest, Summary
-from kenspeckle.store.memory_store import Contents
+from kenspeckle.store.contents import Contents
 from kenspeckle.types import Calibration, Fingerprint, Float32, Recipe, Reference
 
 FORMAT = 1
@@ -218,29 +218,31 @@ class NpzHome:
 
     def __init__(self, path: Path, named: Namer | None = None) -> None:
         self.path, self._file, self._named = str(path), path, named
-        self._stamp = self._now()
 
     def read(self) -> Contents:
         """What the file holds; see `read`."""
-        self._stamp = self._now()
         return read(self._file, self._named)
 
-    def write(self, contents: Contents) -> None:
-        """Replace the file. Raises IndexBusy if another process has, IndexReadOnly."""
-        if self.is_newer():
+    def write(self, contents: Contents, stamp: tuple[int, ...]) -> None:
+        """Replace the file of that stamp, or make it where the stamp is empty.
+
+        Raises IndexMissing if it is gone, IndexBusy if it is another by now, IndexReadOnly.
+        """
+        now = self.stamp()
+        if stamp and not now:
+            raise IndexMissing(
+                self.path, "deleted or moved since it was opened", do="Put it back, or index anew"
+            )
+        if now != stamp:
             raise IndexBusy(
                 self.path,
                 "another process has replaced it since it was opened",
                 do="Run the command again",
             )
         write(self._file, contents)
-        self._stamp = self._now()
 
-    def is_newer(self) -> bool:
-        """Whether another process has replaced the file since."""
-        return self._now() != self._stamp
-
-    def _now(self) -> tuple[int, ...]:
+    def stamp(self) -> tuple[int, ...]:
+        """Number, size and time of the file; empty when there is none."""
         try:
             found = self._file.stat()
         except OSError:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kenspeckle.errors import GalleryError
-from kenspeckle.store import connection, disk, npz
+from kenspeckle.store import connection, disk, npz, reading
+from kenspeckle.store.aside import aside
 from kenspeckle.store.base import Enrolled, Manifest, Store, Summary
-from kenspeckle.store.memory_store import Contents, MemoryStore
+from kenspeckle.store.contents import Contents
+from kenspeckle.store.lock import WriterLock
+from kenspeckle.store.memory_store import MemoryStore
+from kenspeckle.store.place import kind_of
+from kenspeckle.types import Reference
 
 BATCH = 512
 """References copied in one commit."""
@@ -26,32 +31,45 @@ def open_store(
 ) -> Store:
     """Open an index: an index file or an `.npz`, told apart by their content.
 
-    `wait` is how many seconds a locked index file is waited for. `named` makes references from
+    `wait` is how many seconds a writer is waited for. `named` makes references from
     stored name and file name where an `.npz` of the former system holds nothing else.
     An `.npz` is read as a whole, and with `write` rewritten as a whole when it is closed.
     Raises IndexMissing, IndexCorrupt, IndexVersion, IndexBusy, IndexReadOnly or UnsafeFile.
     """
     place = Path(path)
-    if not _is_zip(place):
+    if kind_of(place) == "disk":
         return disk.DiskStore.open(place, write=write, wait=wait)
-    home = npz.NpzHome(place, named)
-    return MemoryStore(home.read(), home, write=write)
+    writer = _locked(place, wait) if write else None
+    try:
+        home = npz.NpzHome(place, named)
+        stamp = home.stamp()  # before it is read: a file put there meanwhile is noticed later
+        return MemoryStore(home.read(), home, stamp=stamp, writer=writer)
+    except BaseException:
+        if writer is not None:
+            writer.release()
+        raise
 
 
-def create_store(path: str | os.PathLike[str], manifest: Manifest) -> Store:
+def create_store(
+    path: str | os.PathLike[str], manifest: Manifest, *, wait: float = disk.WAIT
+) -> Store:
     """Make a new index: `.npz` by that suffix, an index file by any other name.
 
-    Missing folders are made. Raises GalleryError if there is a file already, IndexReadOnly.
+    Missing folders are made. Raises GalleryError if there is a file already, IndexBusy if another
+    process is about to make one, IndexReadOnly.
     """
     place = Path(path)
-    with connection.translated(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-    if place.suffix.lower() != ".npz":
-        return disk.DiskStore.create(place, manifest)
-    if place.exists():
-        raise GalleryError(str(place), "there is a file already", do="Open it, or name another")
-    contents = Contents(manifest, np.empty((0, manifest.fingerprint.width), np.float32))
-    return MemoryStore(contents, npz.NpzHome(place), new=True)
+    _make_folder(place)
+    connection.check_free(place)
+    if not _is_npz(place):
+        return disk.DiskStore.create(place, manifest, wait=wait)
+    writer = _locked(place, wait)
+    try:
+        connection.check_free(place)
+    except BaseException:
+        writer.release()
+        raise
+    return MemoryStore(_nothing(manifest), npz.NpzHome(place), writer=writer, new=True)
 
 
 def peek(path: str | os.PathLike[str]) -> Summary:
@@ -60,46 +78,89 @@ def peek(path: str | os.PathLike[str]) -> Summary:
     Raises IndexMissing, IndexCorrupt, IndexVersion, IndexBusy or UnsafeFile.
     """
     place = Path(path)
-    return npz.peek(place) if _is_zip(place) else disk.peek(place)
+    return npz.peek(place) if kind_of(place) == "npz" else reading.peek(place)
 
 
-def copy_store(source: Store, path: str | os.PathLike[str]) -> int:
+def copy_store(source: Store, path: str | os.PathLike[str], *, wait: float = disk.WAIT) -> int:
     """Copy a gallery into a new index of either kind, by the suffix of `path`; how many references.
 
-    Vectors, calibration and, except into `.npz`, thumbnails go along; ids are given anew. A
-    calibration that was fresh stays fresh. A copy that fails leaves no file behind. Raises
-    GalleryError if there is a file already, IndexReadOnly.
+    It is one commit that is copied: vectors, calibration and, except into `.npz`, thumbnails; ids
+    are given anew. A calibration that was fresh stays fresh. The copy is made beside its place
+    and named when it is whole, so one that fails leaves nothing. Raises GalleryError if there is a
+    file already, IndexBusy, IndexReadOnly.
     """
-    target = create_store(path, source.manifest)
+    place = Path(path)
+    _make_folder(place)
+    connection.check_free(place)
+    beside = aside(place)
     try:
-        with target:
-            _copy(source, target)
-            return len(target)
-    except BaseException:
-        Path(path).unlink(missing_ok=True)
-        raise
+        count = _copy_npz(source, beside) if _is_npz(place) else _copy_disk(source, beside)
+        writer = _locked(place, wait)
+        try:
+            with connection.translated(place):
+                connection.put(beside, place)
+        finally:
+            writer.release()
+    finally:
+        connection.forget(beside)
+    return count
+
+
+def _copy_npz(source: Store, beside: Path) -> int:
+    with MemoryStore(_nothing(source.manifest)) as target:
+        _copy(source, target)
+        npz.write(beside, target.contents())
+        return len(target)
+
+
+def _copy_disk(source: Store, beside: Path) -> int:
+    with disk.DiskStore.create(beside, source.manifest) as target:
+        _copy(source, target)
+        return len(target)
 
 
 def _copy(source: Store, target: Store) -> None:
-    rows = list(source.references())
-    for start in range(0, len(rows), BATCH):
-        some = rows[start : start + BATCH]
-        vectors = source.rows([identifier for identifier, _ in some])
+    taken = source.snapshot()
+    for some in _batches(taken.references()):
+        vectors = taken.rows([identifier for identifier, _ in some])
         target.add(
             [
                 Enrolled(reference, vector, source.thumbnail(identifier))
                 for (identifier, reference), vector in zip(some, vectors, strict=True)
             ]
         )
-    calibration = source.calibration()
+    calibration = taken.calibration()
     if calibration is not None:
-        change = target.change() if calibration.change == source.change() else -1
+        change = target.change() if calibration.change == taken.change() else -1
         target.set_calibration(dataclasses.replace(calibration, change=change))
 
 
-def _is_zip(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
-    except OSError:
-        return False
+def _batches(rows: Iterable[tuple[int, Reference]]) -> Iterator[list[tuple[int, Reference]]]:
+    """Group for commits; rows of one path, which follow each other, stay together."""
+    batch: list[tuple[int, Reference]] = []
+    for row in rows:
+        if len(batch) >= BATCH and row[1].path != batch[-1][1].path:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _nothing(manifest: Manifest) -> Contents:
+    return Contents(manifest, np.empty((0, manifest.fingerprint.width), np.float32))
+
+
+def _locked(place: Path, wait: float) -> WriterLock:
+    writer = WriterLock(place)
+    writer.take(wait)
+    return writer
+
+
+def _make_folder(place: Path) -> None:
+    with connection.translated(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_npz(place: Path) -> bool:
+    return place.suffix.lower() == ".npz"

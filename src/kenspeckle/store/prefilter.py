@@ -136,6 +136,7 @@ class Prefilter:
         self._reach = reach
         self.largest = float(self.errors.max())
         self._product = Int8Product(columns)
+        self.memory = columns.nbytes + self._scales.nbytes + self.errors.nbytes
 
     def scores(self, queries: list[Query]) -> tuple[Float32, list[tuple[float, float]]]:
         """Approximate products `(Q, N)`, and for each query the two numbers of its bounds.

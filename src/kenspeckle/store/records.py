@@ -149,24 +149,23 @@ def write_calibration(
 def put(
     connection: sqlite3.Connection, enrolled: Sequence[Enrolled], rows: Float32, space: int
 ) -> list[int]:
-    """Insert references under the next change, replacing those of the same path and view."""
+    """Insert references under the next change, replacing all that is stored of their paths."""
     change = _next_change(connection)
-    find = "SELECT id FROM reference WHERE path = ? AND view = ?"
+    find = "SELECT id FROM reference WHERE path = ?"
     replaced: set[int] = set()
+    for path in dict.fromkeys(encode(one.reference.path) for one in enrolled):
+        for (old,) in connection.execute(find, (path,)).fetchall():
+            replaced |= _erase(connection, old, change)
     ids: list[int] = []
     for one, row in zip(enrolled, rows.astype("<f2"), strict=True):
         reference = one.reference
-        path, view = encode(reference.path), encode(reference.view)
-        old = connection.execute(find, (path, view)).fetchone()
-        if old is not None:
-            replaced |= _erase(connection, old[0], change)
         made = connection.execute(
             "INSERT INTO reference (item, path, view, label, variant, sha256, size, mtime_ns,"
             " origin, metadata, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 _item_number(connection, reference),
-                path,
-                view,
+                encode(reference.path),
+                encode(reference.view),
                 encode(reference.label),
                 encode(reference.variant),
                 reference.sha256,
@@ -187,25 +186,30 @@ def put(
 
 
 def erase(connection: sqlite3.Connection, ids: Iterable[int]) -> int:
-    """Erase references with vectors and thumbnails under the next change; how many there were."""
+    """Erase references with vectors and thumbnails under the next change; how many there were.
+
+    Where there were none there is no change either.
+    """
+    find = "SELECT 1 FROM reference WHERE id = ?"
+    known = [one for one in dict.fromkeys(ids) if connection.execute(find, (one,)).fetchone()]
+    if not known:
+        return 0
     change = _next_change(connection)
     owners: set[int] = set()
-    count = 0
-    for identifier in ids:
-        found = _erase(connection, identifier, change)
-        owners |= found
-        count += len(found)
+    for identifier in known:
+        owners |= _erase(connection, identifier, change)
     _drop_orphans(connection, owners)
+    return len(known)
+
+
+def _next_change(connection: sqlite3.Connection) -> int:
+    """The number of this commit; removals that are too old to be asked for are forgotten."""
+    change = int(state(connection, "change") or 0) + 1
+    set_state(connection, "change", change)
     oldest = change - KEPT_REMOVALS
     if oldest > 0:
         connection.execute("DELETE FROM removals WHERE change <= ?", (oldest,))
         set_state(connection, "removals_from", oldest)
-    return count
-
-
-def _next_change(connection: sqlite3.Connection) -> int:
-    change = int(state(connection, "change") or 0) + 1
-    set_state(connection, "change", change)
     return change
 
 

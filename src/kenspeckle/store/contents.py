@@ -1,0 +1,115 @@
+"""What a store in memory holds: as it is read and written, and as it is looked up and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kenspeckle.store.base import Enrolled, Manifest
+from kenspeckle.store.memory import VectorIndex
+from kenspeckle.types import Calibration, Float32, Item, Reference
+
+
+@dataclass(slots=True)
+class Contents:
+    """Everything a store holds: `rows` `(n, D)` float32, one for each of `references`."""
+
+    manifest: Manifest
+    rows: Float32
+    ids: list[int] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
+    calibration: Calibration | None = None
+    change: int = 0
+    next_id: int = 1
+
+
+@dataclass(slots=True)
+class Held:
+    """The same by id, path, key and item number. One thread at a time may change it.
+
+    `vectors` are exchanged last where references come, first where they go, so that a search
+    beside it finds only what can be looked up.
+    """
+
+    manifest: Manifest
+    vectors: VectorIndex
+    calibration: Calibration | None
+    change: int
+    next_id: int
+    references: dict[int, Reference] = field(default_factory=dict)
+    thumbnails: dict[int, bytes] = field(default_factory=dict)
+    members: dict[int, set[int]] = field(default_factory=dict)
+    _paths: dict[str, list[int]] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _keys: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, contents: Contents) -> Held:
+        """What was read, made ready; the ids ascend."""
+        manifest = contents.manifest
+        vectors = VectorIndex(manifest.fingerprint.width, np.float32)
+        held = cls(manifest, vectors, contents.calibration, contents.change, contents.next_id)
+        held._exchange((), contents.ids, contents.references, contents.rows)
+        return held
+
+    def add(self, enrolled: Sequence[Enrolled], rows: Float32) -> list[int]:
+        """Store these instead of all that is there of their paths; their ids."""
+        paths = dict.fromkeys(one.reference.path for one in enrolled)
+        gone = [identifier for path in paths for identifier in self._paths.get(path, ())]
+        ids = list(range(self.next_id, self.next_id + len(enrolled)))
+        for identifier, one in zip(ids, enrolled, strict=True):
+            if one.thumbnail:
+                self.thumbnails[identifier] = one.thumbnail
+        self._exchange(gone, ids, [one.reference for one in enrolled], rows)
+        self.next_id += len(enrolled)
+        self.change += 1
+        return ids
+
+    def remove(self, ids: Iterable[int]) -> int:
+        """Erase those that are here; how many that are."""
+        known = [identifier for identifier in dict.fromkeys(ids) if identifier in self.references]
+        if known:
+            self._exchange(known, (), (), np.empty((0, self.vectors.width), np.float32))
+            self.change += 1
+        return len(known)
+
+    def touch(self, stats: Iterable[tuple[int, int, int]]) -> None:
+        """Note new `(id, size, mtime_ns)`."""
+        for identifier, size, mtime_ns in stats:
+            old = self.references.get(identifier)
+            if old is not None:
+                self.references[identifier] = replace(old, size=size, mtime_ns=mtime_ns)
+
+    def item(self, number: int) -> Item:
+        """The item of that number. KeyError if there is none."""
+        members = self.members[number]
+        if not members:
+            raise KeyError(number)
+        found = [self.references[identifier] for identifier in sorted(members)]
+        variants = sorted({one.variant for one in found if one.variant})
+        pictures = sum(not one.view for one in found)
+        return Item(self._keys[number], found[-1].label, tuple(variants), pictures)
+
+    def _exchange(
+        self, gone: Sequence[int], ids: Sequence[int], new: Sequence[Reference], rows: Float32
+    ) -> None:
+        owners = []
+        for identifier, reference in zip(ids, new, strict=True):
+            number = self._numbers.setdefault(reference.key, len(self._keys) + 1)
+            self._keys[number] = reference.key
+            self.references[identifier] = reference
+            self._paths.setdefault(reference.path, []).append(identifier)
+            self.members.setdefault(number, set()).add(identifier)
+            owners.append(number)
+        old, fresh, numbers = (np.array(column, np.int64) for column in (gone, ids, owners))
+        self.vectors.exchange(old, fresh, numbers, rows)
+        for identifier in gone:
+            reference = self.references.pop(identifier)
+            self.thumbnails.pop(identifier, None)
+            self.members[self._numbers[reference.key]].discard(identifier)
+            left = self._paths[reference.path]
+            left.remove(identifier)
+            if not left:
+                del self._paths[reference.path]

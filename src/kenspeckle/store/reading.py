@@ -1,0 +1,97 @@
+"""Reading an index file as of one commit: its manifest, its vectors, its counts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kenspeckle.store import connection as file
+from kenspeckle.store import records
+from kenspeckle.store.base import Manifest, Summary
+from kenspeckle.store.memory import VectorIndex
+
+WAIT = 10.0
+"""Seconds that a locked file is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file just opened: which one it is, and what was read of it up to commit `seen`."""
+
+    connection: sqlite3.Connection
+    place: tuple[int, int] | None
+    space: int
+    manifest: Manifest
+    index: VectorIndex
+    seen: int
+
+
+def opened(path: Path, *, write: bool, wait: float) -> Opened:
+    """Open the file that is there now and load its vectors; see `connection.open_file`."""
+    there = place(path)  # before it is opened: one that is put there meanwhile is noticed later
+    connection = file.open_file(path, write=write, wait=wait)
+    try:
+        with file.translated(path), one_read(connection):
+            space, manifest = records.read_manifest(connection, path)
+            index = VectorIndex(manifest.fingerprint.width)
+            seen = bring_up(index, -1, connection, path, space)
+    except BaseException:
+        connection.close()
+        raise
+    return Opened(connection, there, space, manifest, index, seen)
+
+
+def place(path: Path) -> tuple[int, int] | None:
+    """Which file lies there, by device and number; None if none does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def one_read(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction in which everything is read of one commit."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+
+def bring_up(
+    index: VectorIndex, since: int, connection: sqlite3.Connection, path: Path, space: int
+) -> int:
+    """Take in what was committed after change `since` (−1: everything); the last change."""
+    change = records.number(connection, path, "change")
+    gone = records.removed(connection, since) if since >= 0 else np.empty(0, np.int64)
+    ids, owners, rows = records.vectors(connection, path, space, index.width, since)
+    index.exchange(gone, ids, owners, rows)
+    return change
+
+
+def peek(path: Path) -> Summary:
+    """What an index file says of itself, without loading a vector.
+
+    Raises IndexMissing, IndexCorrupt, IndexVersion or IndexBusy.
+    """
+    connection = file.open_file(path, write=False, wait=WAIT)
+    try:
+        with file.translated(path):
+            space, manifest = records.read_manifest(connection, path)
+            items, references, vectors = records.counts(connection, space)
+            calibration = records.read_calibration(connection, path, space)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            size = path.stat().st_size
+    finally:
+        connection.close()
+    return Summary(
+        str(path), "disk", version, manifest, items, references, vectors, size, calibration
+    )
