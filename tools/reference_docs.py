@@ -25,10 +25,9 @@ PAGES = ROOT / "docs" / "reference"
 MADE = "<!-- Written by `make docs` from the code. Edit the code, not this page. -->"
 
 PURPOSE = {
-    "hub": "Models and text towers from the Hugging Face hub, with `kenspeckle models pull`.",
+    "hub": "Models from the Hugging Face hub, with `kenspeckle models pull`.",
     "heic": "HEIC pictures. The wheels carry x265, which is GPL-2.0.",
     "geometry": "The region rule `quad`: finds a flat object's four corners and flattens it.",
-    "ann": "FAISS, which the benchmarks measure the exact search against.",
     "torch": "Any Hugging Face checkpoint's image tower.",
     "dev": "Everything above and what the checks need.",
 }

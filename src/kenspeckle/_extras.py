@@ -10,10 +10,8 @@ from kenspeckle.errors import MissingExtra
 
 EXTRA_OF = {
     "cv2": "geometry",
-    "faiss": "ann",
     "huggingface_hub": "hub",
     "pillow_heif": "heic",
-    "tokenizers": "hub",
     "torch": "torch",
     "transformers": "torch",
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import kenspeckle
+from kenspeckle._extras import EXTRA_OF
 
 SOURCE = Path(kenspeckle.__file__).parent
 ROOT = Path(__file__).parent.parent.parent
@@ -187,6 +188,13 @@ def test_nothing_executes_what_it_reads(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert not called & {"eval", "exec", "compile", "__import__"}
+
+
+def test_every_extra_is_used() -> None:
+    """What nothing asks for is not to be installed."""
+    texts = [p.read_text(encoding="utf-8") for p in FILES if p.name != "_extras.py"]
+    unused = {module for module in EXTRA_OF if not any(f'"{module}' in text for text in texts)}
+    assert not unused
 
 
 def test_the_public_names_are_these() -> None:
