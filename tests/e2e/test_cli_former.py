@@ -161,7 +161,8 @@ def test_verify_says_the_former_lines(run, tmp_path):
     assert "20/20 = 100.0% top-1 self-id" in lines
     assert any(line.startswith("median self similarity:       1.000") for line in lines)
     assert any(line.startswith("median best wrong similarity: 0.") for line in lines)
-    assert "recommended similarity threshold: 0.50" in lines
+    place = lines.index("recommended similarity threshold: 0.50")
+    assert "kenspeckle identify uses the calibration" in lines[place + 1]
     assert lines[-1].startswith("perturbed queries: not measured (none of 20 pictures")
 
 

@@ -40,6 +40,14 @@ def test_an_unknown_command_lists_them_on_stderr(run):
     assert listed(done.stderr) == NAMES
 
 
+def test_a_near_name_is_offered_below_the_first_line(run):
+    done = run("indx")
+    assert done.stderr.splitlines()[:3] == ["unknown command: indx", "did you mean index?", ""]
+    done = run("models", "verfy")
+    assert done.stderr.splitlines()[1] == "did you mean verify?"
+    assert "did you mean" not in run("zzz").stderr
+
+
 def test_unknown_below_a_group(run):
     done = run("models", "nope")
     assert done.returncode == 1

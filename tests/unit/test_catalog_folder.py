@@ -351,7 +351,7 @@ def test_labels_csv_has_the_last_word(tmp_path):
     assert (found["cup/front.jpg"].key, found["cup/front.jpg"].variant) == ("tea cup", "blue")
     assert found[GATHERED[0]].label == "Pan"
     assert found["LOCH-JP001_x_ur.jpg"].label == "X"
-    assert "labels.csv: no picture for 1 rows (lines 5)" in listing.notes
+    assert "labels.csv: no picture for line 5" in listing.notes
 
 
 def test_labels_csv_must_say_which_of_two_files_it_means(tmp_path):
@@ -416,3 +416,26 @@ def test_every_file_is_either_an_entry_or_an_exclusion(tmp_path_factory, found, 
         assert entry.reference.label
     assert scan(folder, naming=naming) == listing
     assert scan(folder, naming=listing.scheme).entries == listing.entries
+
+
+@pytest.mark.parametrize(
+    ("names", "item"),
+    [
+        (("mug.bmp", "mug.png"), "mug"),
+        (("caf\u00e9.png", "cafe\u0301.png"), "caf\u00e9"),
+    ],
+)
+def test_files_named_alike_but_for_their_suffix_or_unicode_form_are_told(tmp_path, names, item):
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system keeps one of the two names")
+    listing = scan(tmp_path)
+    assert listing.items == 1
+    (note,) = listing.notes
+    assert "are one item" in note
+    for name in names:
+        assert name in note
+    (tmp_path / "mug__2.png").write_bytes(b"x")
+    assert len(scan(tmp_path).notes) == 1
+    assert item in listing.entries[0].reference.label

@@ -240,3 +240,10 @@ def test_pictures_of_a_table_are_found_again(shop):
     path = table(shop, "path,label\nimg/c.jpg,C\n")
     for refs in (path, shop):
         assert on_disk(base_of(str(refs)), "img/c.jpg") == shop / "img" / "c.jpg"
+
+
+def test_a_row_without_a_label_takes_that_of_its_item(shop):
+    text = "path,key,label\na.jpg,A1,\nb.jpg,A1,Red mug\nimg/c.jpg,B2,\n"
+    listing = scan(table(shop, text))
+    assert [entry.reference.label for entry in listing.entries] == ["Red mug", "Red mug", "B2"]
+    assert listing.notes == ()

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 from kenspeckle.catalog.entry import Entry, Listing, settle, shown
 from kenspeckle.catalog.naming import (
@@ -159,7 +160,7 @@ def _list(
         settled,
         tuple(sorted(skipped)),
         scheme,
-        tuple(notes + merged + _deep(pictures)),
+        tuple(notes + merged + _doubled(pictures, overrides) + _deep(pictures)),
         tuple(walk.unread),
     )
 
@@ -179,6 +180,20 @@ def _named(path: str, scheme: Scheme, folders: dict[str, Name]) -> Name:
         return name
     kept = {k: own.metadata[k] for k in ("set_code", "rarity") if k in own.metadata}
     return replace(name, variant=own.variant, metadata={**name.metadata, **kept})
+
+
+def _doubled(pictures: list[Found], overrides: dict[str, Override]) -> list[str]:
+    """Tell of files at the top whose names differ in nothing that makes an item."""
+    alike: dict[str, list[str]] = {}
+    for found in pictures:
+        if "/" not in found.path and found.path not in overrides:
+            alike.setdefault(normalize("NFC", stem(found.path)), []).append(shown(found.path))
+    return [
+        f"{' and '.join(map(repr, paths))} are one item: their names differ only in suffix or "
+        "Unicode form"
+        for paths in alike.values()
+        if len(paths) > 1
+    ]
 
 
 def _deep(pictures: list[Found]) -> list[str]:

@@ -7,7 +7,7 @@ nothing outside of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,14 @@ def read_labels(table: Path, paths: Iterable[str]) -> tuple[dict[str, Override],
             missing.append(row.line)
         else:
             overrides[path] = override_of(row.cells)
-    lines = ", ".join(map(str, missing[:10]))
-    notes = [f"{LABELS}: no picture for {len(missing)} rows (lines {lines})"] if missing else []
-    return overrides, notes
+    return overrides, [_unpictured(missing)] if missing else []
+
+
+def _unpictured(lines: Sequence[int]) -> str:
+    some = ", ".join(map(str, lines[:10])) + (", …" if len(lines) > 10 else "")
+    if len(lines) == 1:
+        return f"{LABELS}: no picture for line {some}"
+    return f"{LABELS}: no picture for {len(lines)} rows (lines {some})"
 
 
 def read_manifest(

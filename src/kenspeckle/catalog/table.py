@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from stat import S_ISREG
 
@@ -71,17 +72,34 @@ def tabled(table: Path, base: Path, naming: str) -> Listing:
             f"no row that can be used ({skipped[0][0]}: {skipped[0][1]})" if skipped else "no rows"
         )
         raise CatalogError(name, found, expected="columns path or url, and key or label")
-    settled, notes = settle([entry for entry, _ in entries.values()])
+    settled, notes = settle(_labelled([entry for entry, _ in entries.values()]))
     by_path = tuple(sorted(settled, key=lambda entry: entry.reference.path))
     scheme = "cards" if naming == "cards" else "plain"
     return Listing(by_path, tuple(skipped), scheme, tuple(notes), tuple(unread))
 
 
+def _labelled(entries: list[Entry]) -> list[Entry]:
+    """Rows without a label get that of the first row of their key that has one, else the key."""
+    labels: dict[str, str] = {}
+    for entry in entries:
+        if entry.reference.label:
+            labels.setdefault(entry.reference.key, entry.reference.label)
+    return [
+        entry
+        if entry.reference.label
+        else Entry(
+            replace(entry.reference, label=labels.get(entry.reference.key, entry.reference.key)),
+            entry.source,
+        )
+        for entry in entries
+    ]
+
+
 def _entry(row: Row, root: str) -> Entry:
     """The entry of a row. ValueError or _Unread says why there is none."""
     said = override_of(row.cells)
-    label = said.label or said.key
-    if not label:
+    label = said.label or ""
+    if not (label or said.key):
         raise ValueError("no key and no label")
     named = Name(said.key or key_of(label), label, said.variant or "", said.metadata)
     where = next((row.cells[c] for c in PATH_COLUMNS if row.cells.get(c)), "")

@@ -5,6 +5,7 @@ A command's module is imported when that command runs: the table below is all th
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -245,7 +246,9 @@ class Group(_Help, TyperGroup):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None:
-            typer.echo(f"unknown command: {safe(name)}\n\n{self.get_help(ctx)}", err=True)
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
+            meant = f"did you mean {' or '.join(near)}?\n" if near else ""
+            typer.echo(f"unknown command: {safe(name)}\n{meant}\n{self.get_help(ctx)}", err=True)
             raise typer.Exit(1)
         if isinstance(command, TyperGroup):
             return name, command, args[1:]

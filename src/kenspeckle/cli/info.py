@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kenspeckle.cli import console, options, wording
@@ -50,9 +51,13 @@ def _rows(found: Info, calibration: Calibration | None) -> list[tuple[str, str]]
             ("rule", f"{calibration.score} above {calibration.threshold:.4g}"),
             ("regions", calibration.regions),
         ]
-        rows += [("note", text) for text in calibration.notes]
-    rows.append(("promise", wording.promise(calibration, found.stale)))
-    return rows
+        rows += _lines("made of", calibration.notes)
+    return [*rows, *_lines("promise", wording.promise_lines(calibration, found.stale))]
+
+
+def _lines(about: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """A row a sentence; what they are about stands beside the first."""
+    return [("" if place else about, text) for place, text in enumerate(texts)]
 
 
 def info_data(found: Info, calibration: Calibration | None) -> dict[str, Any]:

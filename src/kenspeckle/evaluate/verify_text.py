@@ -34,6 +34,7 @@ def lines(report: VerifyReport, why: str = "needs the pictures and the model") -
     yield f"median best wrong similarity: {_three(report.wrong_median)}"
     yield f"margin (gap of the medians):  {_three(report.gap)}"
     yield f"recommended similarity threshold: {report.threshold:.2f}"
+    yield "(for programs that take a fixed threshold; kenspeckle identify uses the calibration)"
     yield from _damage(report)
     yield from _items(report)
     yield from _perturbed(report, why)

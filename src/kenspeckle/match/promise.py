@@ -20,14 +20,14 @@ def promised(promise: Promise) -> str:
     A rate that no number of trials so small could fall below is a bound, not an estimate.
 
     >>> promised(Promise("like your items", 1 - 0.05 ** (1 / 14), 0.0, 0.22, 140, 14))
-    'of those like your items at most 19 % get a name (14 items can tell no less)'
+    'of those like your items at most 19 % get a name (as far as 14 items can tell)'
     >>> promised(Promise("general", 0.012, 0.008, 0.019, 2723, 2723))
     'of those of any kind about 1.2 % get a name (95 % interval 0.8 % to 1.9 %, 2,723 trials)'
     """
     whom = f"of {STRANGERS[promise.strangers]}"
     if is_bound(promise):
         told = f"{promise.items:,} {_noun(promise)}"
-        return f"{whom} at most {percent(promise.fpir)} get a name ({told} can tell no less)"
+        return f"{whom} at most {percent(promise.fpir)} get a name (as far as {told} can tell)"
     counted = f"{promise.trials:,} trials"
     if promise.trials != promise.items:
         counted += f" of {promise.items:,} {_noun(promise)}"
