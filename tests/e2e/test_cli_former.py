@@ -208,6 +208,8 @@ def test_a_former_index_opens_but_is_not_asked_with_another_model(run, tmp_path,
         done = run("identify", "photo.png", "--index", "old.npz", "--offline", env=environ)
         assert (done.returncode, done.stdout) == (1, "")
         assert "clip-vit-b-32" in done.stderr.splitlines()[-1]
+        assert "512 columns" in done.stderr.splitlines()[-1]
+        assert "kenspeckle index PICTURES --out FILE" in done.stderr.splitlines()[-1]
         assert ("is taken for one" in done.stderr) is (model == "")
     assert run("import", "old.npz", "--out", "new.ken").returncode == 0
     assert run("export", "back.npz", "--index", "new.ken").returncode == 0

@@ -108,7 +108,7 @@ def _tell(answers: Sequence[Answer]) -> None:
     for answer in answers:
         decision = answer.decision
         if decision is None:
-            said, sure, why = "–", "", answer.error
+            said, sure, why = "–", "-", answer.error
         else:
             said = decision.label if decision.known else "unknown"
             sure = wording.number(decision.confidence if decision.known else None, ".0%")
