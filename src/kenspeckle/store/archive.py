@@ -7,7 +7,6 @@ compares them with what is there before it makes room.
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,9 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from kenspeckle._aside import written
 from kenspeckle._foreign.arrays import read_texts
 from kenspeckle.errors import IndexCorrupt, IndexMissing, IndexReadOnly
-from kenspeckle.store.aside import aside, sync_folder
 from kenspeckle.store.place import check_file
 
 if TYPE_CHECKING:
@@ -161,20 +160,12 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     Raises IndexReadOnly when it cannot be written; the old file is then as it was.
     """
-    beside = aside(path)
     try:
-        with beside.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                        np.lib.format.write_array(stream, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync_folder(path.parent)
+        with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
     except OSError as error:
         raise IndexReadOnly(
             str(path), f"it cannot be written ({error.strerror or error})", do="The old one is kept"
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)

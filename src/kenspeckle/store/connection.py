@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kenspeckle._aside import aside, sync_folder
 from kenspeckle.errors import (
     GalleryError,
     IndexBusy,
@@ -21,7 +22,6 @@ from kenspeckle.errors import (
     IndexVersion,
 )
 from kenspeckle.store import migrations
-from kenspeckle.store.aside import aside, sync_folder
 from kenspeckle.store.lock import process_name
 from kenspeckle.store.place import kind_of
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kenspeckle._aside import aside
 from kenspeckle.store import connection, disk, npz, reading
-from kenspeckle.store.aside import aside
 from kenspeckle.store.base import Enrolled, Manifest, Store, Summary
 from kenspeckle.store.contents import Contents
 from kenspeckle.store.lock import WriterLock
