@@ -14,9 +14,7 @@ from statistics import median
 from PIL import Image
 
 from kenspeckle.cli.demo_scene import STRENGTH, Answer, Verdict
-from kenspeckle.config import USUAL_FPIR
-from kenspeckle.match.promise import percent, promised
-from kenspeckle.stats import trials_needed
+from kenspeckle.match.promise import percent, promised, shortfall
 from kenspeckle.types import Calibration, Decision, Item, Reference
 
 SHOWN, SMALL = 300, 132
@@ -164,12 +162,14 @@ def _promise(calibration: Calibration | None) -> str:
     ]
     if not calibration.promises:
         lines.append("<p>The trials support no promise about strangers.</p>")
+    score = calibration.score
+    lead = ": the lead of the nearest thing over the next one" if score == "margin" else ""
+    short = shortfall(calibration) or f"asked for were {percent(calibration.fpir)}"
+    told = [note for note in calibration.notes if not note.startswith("strangers ")]
     soft = (
-        f"Each answer says its {calibration.score}, in general the lead of the nearest thing over "
-        f"the next one: above {calibration.threshold:.3f} the photo gets a name. That threshold "
-        f"was found in this run, from {calibration.items} things, for {percent(calibration.fpir)} "
-        f"of strangers (the usual {percent(USUAL_FPIR)} takes {trials_needed(USUAL_FPIR)} things). "
-        f"{' '.join(map(_sentence, calibration.notes))} A promise holds for the strangers that it "
+        f"Each answer tells its {score}{lead}. Above {calibration.threshold:.3f} a photo gets a "
+        f"name; this run chose that number, by asking itself about its {calibration.items} things. "
+        f"{' '.join(map(_sentence, (short, *told)))} A promise holds for the strangers that it "
         "names. Look-alikes from the same shelf are another kind, and harder."
     )
     soft = escape(soft)
