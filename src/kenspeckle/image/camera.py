@@ -19,14 +19,9 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
-SIDE = 320
-"""Longest side of the picture a view is made from; larger ones are reduced first. A little more
-than the default model looks at: every pixel costs time, and a calibration makes thousands of views.
-"""
+SIDE = 384
+"""Longest side of the picture a view is made from; larger ones are reduced first."""
 
-_FRAME = 384
-"""Longest side of the frame that blur and noise are given for; a smaller one shows less of both, as
-a photo does that was reduced to it."""
 _DISTANCE = 2.2
 """Of the camera, in longest sides of the thing: an arm's length from a sheet of paper."""
 _GRAIN_SIGMA, _GRAIN_SIDE = 20.0, 512
@@ -50,7 +45,7 @@ class View:
     shade, shade_angle
         How much darker (0 … 1) the far end of the frame is, and its direction in degrees.
     blur, noise
-        Radius of the lens's blur in pixels, sigma in levels of 255; both in a frame of 384 pixels.
+        Radius of the lens's blur in pixels of a frame of `SIDE`; sigma in levels of 255.
     quality
         Of the JPEG; 0 for none.
     cover
@@ -292,7 +287,7 @@ def _lit(scene: Image.Image, view: View) -> Image.Image:
 def _taken(scene: Image.Image, view: View) -> Image.Image:
     """Lens, sensor and JPEG."""
     if view.blur:
-        radius = view.blur * max(scene.size) / _FRAME
+        radius = view.blur * max(scene.size) / SIDE
         scene = scene.filter(ImageFilter.BoxBlur(radius))
     if view.noise:
         scene = ImageChops.add(scene, _noise(scene.size, view), offset=-128)
@@ -308,7 +303,7 @@ def _noise(size: tuple[int, int], view: View) -> Image.Image:
     """Normal noise about 128: a window of one large picture of noise, scaled to its sigma."""
     x, y = view.seed % (_GRAIN_SIDE - SIDE + 1), view.seed // 1000 % (_GRAIN_SIDE - SIDE + 1)
     window = _grain().crop((x, y, x + size[0], y + size[1]))
-    factor = view.noise * max(size) / _FRAME / _GRAIN_SIGMA
+    factor = view.noise / _GRAIN_SIGMA
     return window.point([round(128 + (level - 128) * factor) for level in range(256)] * 3)
 
 
