@@ -336,7 +336,7 @@ class Gallery:
         return Info(
             summary=summary,
             views=summary.vectors - summary.references,
-            memory=summary.vectors * summary.manifest.fingerprint.width * 4,
+            memory=self._store.memory(),
             stale=self.stale,
         )
 

@@ -282,3 +282,16 @@ def test_an_alpha_and_a_rotated_photo_are_read_as_people_see_them(run, cards, tm
     answer = json.loads(run("identify", "turned.png", "--json").stdout)
     assert answer["label"] == "Dark Magician"
     assert answer["similarity"] > 0.999
+
+
+def test_verify_names_rows_that_no_other_command_takes(run, tmp_path):
+    rows = unit(6)
+    rows[2] *= 3
+    rows[4] = np.nan
+    names = np.array([f"Card {n}" for n in range(6)])
+    np.savez(tmp_path / "odd.npz", embeddings=rows, names=names, filenames=names)
+    assert "odd.npz" in run("list", "--index", "odd.npz").stderr
+    done = run("verify", "--index", "odd.npz")
+    assert done.returncode == 1
+    assert "1 rows with values that are not finite numbers: Card 4" in done.stdout
+    assert "1 rows that are not of length 1: Card 2" in done.stdout

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kenspeckle.cli import console, options
-from kenspeckle.errors import GalleryError
+from kenspeckle.config import Settings
+from kenspeckle.errors import GalleryError, IndexCorrupt
 from kenspeckle.evaluate.perturbed import photographed
+from kenspeckle.evaluate.verify import VerifyReport
 from kenspeckle.evaluate.verify import verify as check
 from kenspeckle.evaluate.verify_text import lines
+from kenspeckle.flows.opened import default_path
 from kenspeckle.gallery import Gallery
+from kenspeckle.store.npz import read_table
 from kenspeckle.types import Reference
 
 QUICK = 32
@@ -51,19 +56,37 @@ def verify(
         "models.offline": offline,
     }
     settings = options.settings(given)
-    with Gallery.open(settings=settings) as gallery:
-        ids, references = _own_rows(gallery)
-        rows = gallery.store.rows(ids)
-        asked, why = photographed(gallery, rows, references, perturbed)
-    names = [_name(reference) for reference in references]
-    keys = [reference.key for reference in references]
-    report = check(rows, names, keys, top=top_confusables, perturbed=asked)
+    try:
+        report, why = _sound(settings, top_confusables, perturbed)
+    except IndexCorrupt as error:
+        report, why = _damaged(default_path(settings), top_confusables, error), str(error)
     if as_json:
         console.json_line(report.to_dict() | {"perturbed_skipped": why})
     else:
         for text in lines(report, why):
             console.line(text)
     raise typer.Exit(0 if report.passed else NOT_PASSED)
+
+
+def _sound(settings: Settings, top: int, perturbed: int) -> tuple[VerifyReport, str]:
+    """The report on an index that opens, and why no perturbed queries were asked, if so."""
+    with Gallery.open(settings=settings) as gallery:
+        ids, references = _own_rows(gallery)
+        rows = gallery.store.rows(ids)
+        asked, why = photographed(gallery, rows, references, perturbed)
+    names = [_name(reference) for reference in references]
+    keys = [reference.key for reference in references]
+    return check(rows, names, keys, top=top, perturbed=asked), why
+
+
+def _damaged(path: Path, top: int, error: IndexCorrupt) -> VerifyReport:
+    """The report on an `.npz` whose rows no other command takes; of any other file the error."""
+    if path.suffix.lower() != ".npz":
+        raise error
+    table = read_table(path)
+    if not len(table.rows):
+        raise error
+    return check(table.rows, table.names, [f"{n}" for n in range(len(table.rows))], top=top)
 
 
 def _own_rows(gallery: Gallery) -> tuple[list[int], list[Reference]]:
