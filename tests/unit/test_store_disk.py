@@ -24,7 +24,7 @@ from kenspeckle.errors import (
     IndexVersion,
     SpaceMismatch,
 )
-from kenspeckle.store import Enrolled, Manifest, create_store, open_store, peek, records
+from kenspeckle.store import Enrolled, Manifest, create_store, npz, open_store, peek, records
 from kenspeckle.store.connection import MAX_VALUE
 from kenspeckle.store.disk import DiskStore
 from kenspeckle.types import Fingerprint, Recipe, Reference
@@ -436,3 +436,55 @@ def test_an_index_may_have_any_name(tmp_path: Path, name: str) -> None:
         assert len(store) == 2
     assert peek(path).references == 2
     assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    for name in ("pipe.ken", "pipe.npz"):
+        os.mkfifo(tmp_path / name)
+        calls = (open_store, peek, DiskStore.open, npz.read_table)
+        for call in (*calls, lambda place: open_store(place, write=True)):
+            with pytest.raises(IndexCorrupt, match="a pipe"):
+                call(tmp_path / name)
+
+
+_PASS_BY = """
+import sys
+from kenspeckle.store import open_store
+with open_store(sys.argv[1]) as store:
+    print(len(store))
+"""
+
+
+def test_looking_at_an_open_index_takes_no_lock_from_it(path: Path) -> None:
+    """A lock lost, the next process to pass by would erase the log that is being written."""
+
+    def passing_by() -> int:
+        command = [sys.executable, "-c", _PASS_BY, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    with open_store(path, write=True) as writer:
+        writer.add(enrolled(1, 1))
+        for look in (peek, lambda place: open_store(place).close()):
+            look(path)
+            before = len(writer)
+            assert passing_by() == before
+            writer.add(enrolled(2, before))
+            assert passing_by() == before + 2
+        with pytest.raises(IndexBusy):
+            open_store(path, write=True, wait=0)
+        assert passing_by() == len(writer)
+
+
+def test_a_path_stored_again_and_again_leaves_no_trail(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "KEPT_REMOVALS", 3)
+    with open_store(path) as reader, open_store(path, write=True) as writer:
+        for _ in range(12):
+            writer.add(enrolled(1))
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            assert connection.execute("SELECT count(*) FROM removals").fetchone() == (3,)
+        assert reader.refresh()
+        assert reader.ids().tolist() == writer.ids().tolist()

@@ -232,6 +232,32 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, case: str) -> None:
         open_store(path)
 
 
+@pytest.mark.parametrize("kind", ["U0", "S0", "V0"])
+def test_text_of_no_width_is_refused(tmp_path: Path, kind: str) -> None:
+    """Any number of them needs no bytes, and makes a list of that many."""
+    many = 2**40
+    none = {
+        "embeddings": member(b"", f"({many}, 512)", f"<{kind}"),
+        "names": member(b"", f"({many},)", f"<{kind}"),
+    }
+    names = none | {"embeddings": member(b"", f"({many}, 512)", "<f4")}
+    whole = none | {"embeddings": plain(unit(3)), "names": member(b"", "(3,)", f"<{kind}")}
+    for members in (none, names, whole):
+        path = zipped(tmp_path / "x.npz", members)
+        for call in (open_store, peek):
+            with pytest.raises(IndexCorrupt):
+                call(path)
+
+
+@pytest.mark.parametrize("shape", ["(3, 512)", "(300000, 5)", "(2, 5)"])
+def test_a_peek_compares_vectors_with_their_bytes(tmp_path: Path, shape: str) -> None:
+    names = plain(np.array(NAMES))
+    members = {"embeddings": member(unit(3, 5).tobytes(), shape, "<f4"), "names": names}
+    for call in (open_store, peek):
+        with pytest.raises(IndexCorrupt, match="60 bytes where"):
+            call(zipped(tmp_path / "x.npz", members))
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     bomb = member(bytes(40 * 1024 * 1024), f"({40 * 1024 * 1024},)", "|u1")
     members = {"embeddings": plain(unit(3)), "names": plain(np.array(NAMES)), "kenspeckle": bomb}
