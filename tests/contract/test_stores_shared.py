@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -280,9 +280,18 @@ def test_a_copy_never_touches_a_file_of_somebody_else(store: Store, tmp_path: Pa
     assert [one for one in tmp_path.iterdir() if one.suffix not in ("",)] == []
 
 
+@pytest.fixture
+def hurry() -> Iterator[None]:
+    """Threads take turns as often as they can, so that a moment between two steps is seen."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
 @pytest.mark.parametrize("what", ["exchange", "replace"])
 def test_threads_never_see_less_than_is_there(
-    kind: str, path: Path, store: Store, tmp_path: Path, what: str
+    kind: str, path: Path, store: Store, tmp_path: Path, what: str, hurry: None
 ) -> None:
     """The file is exchanged, or every reference stored again, while others look."""
     given = enrolled(400)
