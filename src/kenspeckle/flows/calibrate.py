@@ -146,7 +146,7 @@ def _gather(
 
 def _notes(made: _Gathered, twins: int, planned: int, regions: int) -> tuple[str, ...]:
     """What the trials are made of, and every exclusion."""
-    notes = ["mated trials are camera views of the references, not photos"]
+    notes = ["your items were judged by camera views of their references, not by photos"]
     if regions > 1:
         notes.append(f"a general stranger is {regions} cohort vectors in place of regions")
     if twins:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kenspeckle.flows.opened import Opened, rule, stale
-from kenspeckle.match.aggregate import Floats, cohort_level, reach
+from kenspeckle.match.aggregate import Floats, cohort_level, reach, usual_score
 from kenspeckle.match.decide import decide
 from kenspeckle.regions.base import cut, split
+from kenspeckle.store.base import Hits
 from kenspeckle.types import Calibration, Decision, Float32, Picture, Region
 
 
@@ -17,29 +20,31 @@ def identify(opened: Opened, picture: Picture) -> Decision:
     calibration = opened.store.calibration()
     regions = split(picture, rule(calibration, opened.settings.identify.regions))
     rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
-    near = _near(opened, rows, calibration)
     try:
-        return _answer(opened, regions, rows, near, calibration)
+        return _answer(opened, regions, rows, calibration)
     except KeyError:  # another process has removed a reference since this one looked
         opened.store.refresh()
-        return _answer(opened, regions, rows, near, calibration)
-
-
-def _near(opened: Opened, rows: Float32, calibration: Calibration | None) -> Floats | None:
-    """The cohort level of each region, where the rule asks for it and the model has a cohort."""
-    asked = calibration is None or "cohort" in calibration.score
-    cohort = opened.embedder.cohort if asked else None
-    return None if cohort is None else cohort_level(rows, cohort)
+        return _answer(opened, regions, rows, calibration)
 
 
 def _answer(
     opened: Opened,
     regions: tuple[Region, ...],
     rows: Float32,
-    near: Floats | None,
     calibration: Calibration | None,
 ) -> Decision:
     store, settings = opened.store, opened.settings.identify
-    found = reach(store.search, rows, len(store), distinct=max(settings.top, 2))
+    found = reach(store.search, rows, len(store), distinct=max(settings.top, 3))
+    near = _near(opened, rows, found, calibration)
     why = stale(store, calibration, settings)
     return decide(regions, found, near, store, calibration, top=settings.top, stale=why)
+
+
+def _near(
+    opened: Opened, rows: Float32, found: Hits, calibration: Calibration | None
+) -> Floats | None:
+    """The cohort level of each region, where the rule asks for it and the model has a cohort."""
+    several = len(np.unique(found.items[found.items >= 0]))
+    kind = calibration.score if calibration else usual_score(has_cohort=True, items=several)
+    cohort = opened.embedder.cohort if "cohort" in kind else None
+    return None if cohort is None else cohort_level(rows, cohort)
