@@ -61,10 +61,18 @@ def folders(tmp_path: Path, drawn: Callable[..., Image]) -> list[Path]:
 
 def once_locked(index: Path, run: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 30
-    while not Path(f"{index}.lock").exists():
+    while not _named(Path(f"{index}.lock")):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+def _named(lock: Path) -> bool:
+    """Whether it is held: a holder writes its name into it."""
+    try:
+        return lock.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
