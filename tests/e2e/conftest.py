@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,13 @@ def draw(seed: int, side: int = 240) -> Image.Image:
         colour = tuple(choose.randrange(256) for _ in range(3))
         (pen.ellipse if choose.random() < 0.5 else pen.rectangle)(box, fill=colour)
     return image
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A run that a shell put into the background ignores Ctrl-C, and so would what it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
