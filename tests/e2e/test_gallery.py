@@ -177,3 +177,23 @@ def test_a_copy_under_another_name_costs_the_others_nothing(folder, tmp_path):
     assert report.look_alikes
     assert any("2 items look like another one" in note for note in report.calibration.notes)
     assert report.calibration.threshold <= 1.5 * before.threshold
+
+
+def test_renaming_keeps_every_vector_and_view(folder, tmp_path, monkeypatch):
+    from kenspeckle.flows import index
+
+    monkeypatch.setattr(index, "COMMIT_ROWS", 4)  # a batch must not part a picture from its views
+    views = replace(DUMMY, index=IndexSettings(views=2))
+    with made(tmp_path / "g.ken", folder, views) as gallery:
+        before = {one.sha256 for one in gallery.references()}
+        (folder / "labels.csv").write_text(
+            "filename,label\n"
+            + "".join(f"{path.name},New {path.stem}\n" for path in sorted(folder.glob("*.png"))[:5])
+        )
+        sorted(folder.glob("*.png"))[6].rename(folder / "moved.png")
+        report = gallery.index(folder)
+        assert (report.relabelled, report.added, report.removed) == (6, 0, 0)
+        assert {one.sha256 for one in gallery.references()} == before
+        assert len(gallery) == 3 * 8
+        assert sum(one.label.startswith("New ") for one in gallery.references()) == 5
+        assert gallery.plan(folder).add == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import groupby
 
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.sync import Plan, Relabel
@@ -82,9 +82,6 @@ def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> Index
         with stages.stage("store"):
             opened.store.add(batch)
         stored += (one.reference.path for one in batch if not one.reference.view)
-    done = set(stored)
-    former = [change.ids for change in plan.change if change.entry.reference.path in done]
-    opened.store.remove([*chain.from_iterable(former)])  # views that nothing has replaced
     report = rearrange(opened.store, plan)
     return replace(
         report,
@@ -212,17 +209,28 @@ def _batches(pictures: Iterator[list[Enrolled]]) -> Iterator[list[Enrolled]]:
 
 
 def _relabel(store: Store, rows: Sequence[Relabel]) -> None:
-    """Store references under their new names with the vectors they have; then drop old places."""
-    for start in range(0, len(rows), COMMIT_ROWS):
-        some = rows[start : start + COMMIT_ROWS]
-        vectors = store.rows([row.id for row in some])
-        store.add(
-            [
-                Enrolled(row.reference, vector, store.thumbnail(row.id))
-                for row, vector in zip(some, vectors, strict=True)
-            ]
-        )
+    """Store references under their new names with the vectors they have; then drop old places.
+
+    A picture and its views stay together: what is stored of a path replaces all that was.
+    """
+    batch: list[Relabel] = []
+    for _, group in groupby(rows, key=lambda row: row.reference.path):
+        batch += group
+        if len(batch) >= COMMIT_ROWS:
+            _rename(store, batch)
+            batch = []
+    _rename(store, batch)
     store.remove([row.id for row in rows if row.reference.path != row.former.path])
+
+
+def _rename(store: Store, rows: Sequence[Relabel]) -> None:
+    vectors = store.rows([row.id for row in rows])
+    store.add(
+        [
+            Enrolled(row.reference, vector, store.thumbnail(row.id))
+            for row, vector in zip(rows, vectors, strict=True)
+        ]
+    )
 
 
 def listed(store: Store) -> Iterator[tuple[int, Reference]]:
