@@ -217,10 +217,10 @@ def main() -> None:
     from kenspeckle import _threads
 
     cores = _threads.cores()
-    sizes = {"348": 2000, "1024": 2000, "12M": 120}
+    sizes = {"348": 1000, "1024": 2000, "12M": 60}
     if quick:
         sizes = {kind: count // 20 for kind, count in sizes.items()}
-    measured = [throughput(kind, count, 1 if quick else 3, cores) for kind, count in sizes.items()]
+    measured = [throughput(kind, count, 1 if quick else 2, cores) for kind, count in sizes.items()]
     again = unchanged(200 if quick else 5000)
     rows = [
         (
