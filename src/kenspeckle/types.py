@@ -287,6 +287,39 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondLookRule:
+    """How much agreeing local features count, as fitted on trials.
+
+    Of the `shortlist` best items each cosine is raised by `weight` times its evidence (formula in
+    `kenspeckle.match.second_look`) before the score is taken. A weight of 0 abstains.
+    """
+
+    features: str
+    estimator: str
+    shortlist: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person said about an answer.
+
+    `confirmed`: the photo shows the item `key`. `rejected`: it does not, though it was named so.
+    `rows` are the unit vectors `(k, D)` of the photo's regions under the rule `regions`; `name` is
+    what the photo was called, `sha256` of its bytes. `id` is the store's number, 0 before.
+    """
+
+    kind: Literal["confirmed", "rejected"]
+    key: str
+    name: str
+    sha256: str
+    date: str
+    regions: str
+    rows: Float32
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """The rule fitted for one gallery, one space and one region rule.
 
@@ -306,6 +339,13 @@ class Calibration:
     view_level
         The cosine to its own reference that nine in ten camera views stay below; references of
         two items that are nearer to each other are look-alikes.
+    second_look
+        How the second look takes part; None: it does not.
+    confidence_from, labelled
+        Whether the confidence was fitted on camera `views` (synthetic) or on labelled `photos`,
+        and how many of those there were.
+    feedback
+        The store's feedback counter at the time.
     """
 
     score: Literal["cosine", "margin", "cohort", "margin+cohort"]
@@ -326,6 +366,10 @@ class Calibration:
     notes: tuple[str, ...] = ()
     variant_margin: float | None = None
     view_level: float | None = None
+    second_look: SecondLookRule | None = None
+    confidence_from: Literal["views", "photos"] = "views"
+    labelled: int = 0
+    feedback: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -335,7 +379,15 @@ class Calibration:
     def from_dict(cls, data: Mapping[str, Any]) -> Calibration:
         """Read back what `to_dict` wrote. Raises KeyError or TypeError on foreign data."""
         promises = tuple(Promise(**promise) for promise in data["promises"])
-        return cls(**{**data, "promises": promises, "notes": tuple(data["notes"])})
+        look = data.get("second_look")
+        return cls(
+            **{
+                **data,
+                "promises": promises,
+                "notes": tuple(data["notes"]),
+                "second_look": SecondLookRule(**look) if look else None,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

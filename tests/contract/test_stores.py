@@ -47,7 +47,9 @@ def test_what_is_added_comes_back(store: Store) -> None:
     np.testing.assert_allclose(stored, exact, rtol=2.0**-11)  # half a step of float16
     assert [store.thumbnail(n) for n in ids] == [one.thumbnail for one in given]
     assert store.ids().tolist() == sorted(ids)
-    assert store.item(store.owners([ids[4]])[0]) == Item("item2", "Item 2", ("b",), 2)
+    assert store.prints(store.owners([ids[4]])[0]) == 2  # the plain one and b
+    with pytest.raises(KeyError):
+        store.prints(10**6)
     assert len(store.items()) == 16
     assert store.items()[0] == Item("item0", "Item 0", ("b",), 2)
 

@@ -340,7 +340,7 @@ def test_threads_search_while_others_add_and_remove(store: Store) -> None:
             hits = store.search(rows, 5, threads=2)
             assert (np.diff(hits.scores, axis=1) <= 0).all()
             assert set(hits.ids[:, 0].tolist()) <= kept
-            store.item(hits.items[0, 0])
+            store.prints(hits.items[0, 0])
             store.get(hits.ids[:, 0].tolist())
             looks += 1
         return looks

@@ -152,6 +152,14 @@ def test_a_print_that_leads_is_certain(make: Callable[..., Store]) -> None:
     assert not uncalibrated.variant_certain
 
 
+def test_a_plain_print_competes_with_a_named_one(make: Callable[..., Store]) -> None:
+    prints = [enrolled("card", axis(1)), enrolled("card", axis(1, 2, 0.05), "holo")]
+    store = make(*prints, enrolled("b", axis(3)))
+    answer = ask(store, axis(1, 2, 0.02), rule=RULE)
+    assert (answer.variant, answer.variant_certain) == ("", False)
+    assert any("the plain print is not certain" in reason for reason in answer.reasons)
+
+
 def test_a_print_beyond_the_hits_counts_with_the_last_of_them(make: Callable[..., Store]) -> None:
     many = [enrolled("card", axis(1, 2, n / 100), "UR", f"{n}.jpg") for n in range(4)]
     store = make(*many, enrolled("b", axis(1, 3, 0.6)), enrolled("card", axis(5), "ScR"))

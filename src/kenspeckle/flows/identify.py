@@ -17,14 +17,16 @@ def identify(opened: Opened, picture: Picture) -> Decision:
 
     Raises SettingError, ModelError.
     """
-    calibration = opened.store.calibration()
-    regions = split(picture, rule(calibration, opened.settings.identify.regions))
+    store, settings = opened.store, opened.settings.identify
+    calibration = store.calibration()
+    why = stale(store, calibration, settings)
+    regions = split(picture, rule(calibration, settings.regions))
     rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
     try:
-        return _answer(opened, regions, rows, calibration)
+        return _answer(opened, regions, rows, calibration, why)
     except KeyError:  # another process has removed a reference since this one looked
-        opened.store.refresh()
-        return _answer(opened, regions, rows, calibration)
+        store.refresh()
+        return _answer(opened, regions, rows, calibration, stale(store, calibration, settings))
 
 
 def _answer(
@@ -32,19 +34,22 @@ def _answer(
     regions: tuple[Region, ...],
     rows: Float32,
     calibration: Calibration | None,
+    why: str,
 ) -> Decision:
-    store, settings = opened.store, opened.settings.identify
-    found = reach(store.search, rows, len(store), distinct=max(settings.top, 3))
+    store, top = opened.store, opened.settings.identify.top
+    found = reach(store.search, rows, len(store), distinct=max(top, 3))
     near = _near(opened, rows, found, calibration)
-    why = stale(store, calibration, settings)
-    return decide(regions, found, near, store, calibration, top=settings.top, stale=why)
+    return decide(regions, found, near, store, calibration, top=top, stale=why)
 
 
 def _near(
     opened: Opened, rows: Float32, found: Hits, calibration: Calibration | None
 ) -> Floats | None:
     """The cohort level of each region, where the rule asks for it and the model has a cohort."""
-    several = len(np.unique(found.items[found.items >= 0]))
-    kind = calibration.score if calibration else usual_score(has_cohort=True, items=several)
+    if calibration:
+        kind = calibration.score
+    else:
+        several = len(np.unique(found.items[found.items >= 0]))
+        kind = usual_score(has_cohort=True, items=several)
     cohort = opened.embedder.cohort if "cohort" in kind else None
     return None if cohort is None else cohort_level(rows, cohort)

@@ -71,11 +71,8 @@ def leaders(found: Hits, without: Int64 | None = None) -> Leaders:
 
 def enough(found: Hits, distinct: int = 2) -> bool:
     """Whether every query saw `distinct` different items, or every reference there is."""
-    if not found.items.shape[1]:
-        return True
-    ordered = np.sort(found.items, axis=1)
-    different = (np.diff(ordered, axis=1) != 0).sum(axis=1) + 1 - (ordered[:, 0] < 0)
-    return bool(np.all((different >= distinct) | (ordered[:, 0] < 0)))
+    seen = (set(row.tolist()) for row in found.items)
+    return all(len(items) >= distinct or -1 in items or not items for items in seen)
 
 
 def reach(

@@ -10,14 +10,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from kenspeckle.match.aggregate import Floats, Leaders, leaders, score, usual_score
 from kenspeckle.match.promise import promised, shortfall
 from kenspeckle.store.base import Hits, Store
-from kenspeckle.types import Calibration, Candidate, Decision, Region
+from kenspeckle.types import Calibration, Candidate, Decision, Float32, Region
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The hits of one item: its number, their places among all hits, and the print of each."""
+
+    item: int
+    places: list[int]
+    variants: list[str]
 
 
 def decide(
@@ -36,16 +46,16 @@ def decide(
     says why the calibration no longer fits the gallery, empty when it does.
     """
     ranked = leaders(found)
-    if not len(ranked.items) or bool((ranked.items < 0).all()):
+    if max(ranked.items.tolist(), default=-1) < 0:
         return _empty(regions[0], calibration)
-    values = _values(ranked, near, calibration)
-    if calibration and bool(np.isnan(values).all()):
+    values = [-math.inf if math.isnan(v) else v for v in _values(ranked, near, calibration)]
+    if calibration and max(values) == -math.inf:
         return _undecided(regions, ranked, found, store, calibration, top)
-    best = int(np.where(np.isnan(values), -np.inf, values).argmax())
-    candidates, ids = _candidates(found, best, store, max(top, 2))  # reasons name the runner-up
-    value = float(values[best])
+    best = values.index(max(values))
+    candidates, own = _candidates(found, best, store, max(top, 2))  # reasons name the runner-up
+    value = values[best]
     known = calibration is None or value > calibration.threshold
-    variant, certain, variant_reason = _variant(found, best, ids[0], store, calibration)
+    variant, certain, variant_reason = _variant(found.scores[best], own, store, calibration)
     winner = candidates[0]
     reasons = _verdict(value, calibration, known)
     reasons += _about(ranked, best, candidates, regions, near)
@@ -71,11 +81,15 @@ def decide(
     )
 
 
-def _values(ranked: Leaders, near: Floats | None, calibration: Calibration | None) -> Floats:
+def _values(ranked: Leaders, near: Floats | None, calibration: Calibration | None) -> list[float]:
     """The calibrated score of each region, or the usual one."""
-    several = not bool(np.isnan(ranked.second).all())
-    kind = calibration.score if calibration else usual_score(near is not None, 3 if several else 1)
-    return score(kind, ranked.best, ranked.second, near)
+    if calibration:
+        kind = calibration.score
+    else:
+        several = not bool(np.isnan(ranked.second).all())
+        kind = usual_score(near is not None, 3 if several else 1)
+    values: list[float] = score(kind, ranked.best, ranked.second, near).tolist()
+    return values
 
 
 def confidence(value: float, calibration: Calibration | None) -> float | None:
@@ -118,28 +132,30 @@ def _undecided(
     )
 
 
-def _candidates(
-    found: Hits, row: int, store: Store, top: int
-) -> tuple[tuple[Candidate, ...], list[int]]:
-    """The `top` items of one region, each by its best reference, and those references' numbers."""
-    items, first = np.unique(found.items[row], return_index=True)
-    places = sorted(int(place) for item, place in zip(items, first, strict=True) if item >= 0)[:top]
-    ids = [int(found.ids[row, place]) for place in places]
-    rows = zip(store.get(ids), ids, places, strict=True)
-    return tuple(
+def _candidates(found: Hits, row: int, store: Store, top: int) -> tuple[tuple[Candidate, ...], Own]:
+    """The `top` items of one region, each by its best reference; and all hits of the best one."""
+    items, ids, scores = found.items[row].tolist(), found.ids[row].tolist(), found.scores[row]
+    first = {item: place for place, item in reversed([*enumerate(items)]) if item >= 0}
+    places = sorted(first.values())[:top]
+    winner = items[places[0]]
+    own = [place for place, item in enumerate(items) if item == winner]
+    wanted = list(dict.fromkeys([*places, *own]))
+    references = dict(zip(wanted, store.get([ids[place] for place in wanted]), strict=True))
+    candidates = tuple(
         Candidate(
-            key=reference.key,
-            label=reference.label,
-            similarity=float(found.scores[row, place]),
-            reference=reference,
-            reference_id=number,
+            key=references[place].key,
+            label=references[place].label,
+            similarity=float(scores[place]),
+            reference=references[place],
+            reference_id=ids[place],
         )
-        for reference, number, place in rows
-    ), ids
+        for place in places
+    )
+    return candidates, Own(winner, own, [references[place].variant for place in own])
 
 
 def _variant(
-    found: Hits, row: int, winner: int, store: Store, calibration: Calibration | None
+    scores: Float32, own: Own, store: Store, calibration: Calibration | None
 ) -> tuple[str, bool, str]:
     """The print of the winning item, whether it is certain, and a reason where it is not.
 
@@ -147,19 +163,14 @@ def _variant(
     the margin that the calibration found to tell its prints apart. Hits that do not reach down to
     another print bound its cosine from above by the last hit.
     """
-    place = int(np.flatnonzero(found.ids[row] == winner)[0])
-    number = int(found.items[row, place])
-    own = np.flatnonzero(found.items[row] == number)
-    references = store.get([int(found.ids[row, i]) for i in own])
-    variant = references[0].variant
-    variants = store.item(number).variants
-    if len(variants) <= 1:
+    variant = own.variants[0]
+    if store.prints(own.item) == 1:
         return variant, True, ""
-    scores = found.scores[row]
     other = next(
-        (i for i, r in zip(own, references, strict=True) if r.variant != variant), len(scores) - 1
+        (place for place, seen in zip(own.places, own.variants, strict=True) if seen != variant),
+        len(scores) - 1,
     )
-    lead = float(scores[own[0]] - scores[other])
+    lead = float(scores[own.places[0]] - scores[other])
     margin = calibration.variant_margin if calibration else None
     if margin is not None and lead > margin:
         return variant, True, ""
@@ -174,14 +185,18 @@ def _verdict(value: float, calibration: Calibration | None, known: bool) -> list
         return ["not calibrated: the nearest item, no promise about strangers"]
     side = "above" if known else "not above"
     reasons = [f"{calibration.score} {value:.3f} {side} the threshold {calibration.threshold:.3f}"]
-    if calibration.promises:
-        told = ", ".join(map(promised, calibration.promises))
-        short = shortfall(calibration)
-        reasons.append(
-            f"strangers, things not enrolled, at this threshold: {told}"
-            + (f"; {short}" if short else "")
-        )
-    return reasons
+    return reasons + _strangers(calibration)
+
+
+@lru_cache(maxsize=16)
+def _strangers(calibration: Calibration) -> list[str]:
+    """What the rule promises about strangers, the same in all its answers."""
+    if not calibration.promises:
+        return []
+    told = ", ".join(map(promised, calibration.promises))
+    short = shortfall(calibration)
+    rest = f"; {short}" if short else ""
+    return [f"strangers, things not enrolled, at this threshold: {told}{rest}"]
 
 
 def _about(

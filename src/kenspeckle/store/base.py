@@ -167,8 +167,11 @@ class Store(Protocol):
     def owners(self, ids: Sequence[int] | Int64 | None = None) -> Int64:
         """Item numbers in the order of `ids`, or all by ascending id. KeyError as for `rows`."""
 
-    def item(self, number: int) -> Item:
-        """The item of that number. KeyError if there is none."""
+    def prints(self, item: int) -> int:
+        """How many prints of the item of that number are enrolled, the plain one included.
+
+        KeyError if there is no such item.
+        """
 
     def items(self) -> list[Item]:
         """All items, by key."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import TracebackType
 
 from kenspeckle._aside import aside, sync_folder
 from kenspeckle.errors import (
@@ -204,19 +205,35 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
             raise
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors, and the system's, into ours."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _translate(path, error) from error
-    except UnicodeDecodeError as error:  # SQLite quotes a damaged file in its message
-        raise _damaged(path, str(error)) from error
-    except OSError as error:
-        raise IndexReadOnly(
-            str(path), error.strerror or str(error), do="Nothing was changed"
-        ) from error
+class translated:  # noqa: N801  it reads as a verb: with translated(path)
+    """Turn SQLite's errors, and the system's, into ours; under a lock where one is given.
+
+    A class, not a generator: every call of a store passes here. May be used again, and nested.
+    """
+
+    __slots__ = ("_lock", "_path")
+
+    def __init__(self, path: Path, lock: AbstractContextManager[object] | None = None) -> None:
+        self._path, self._lock = path, lock or nullcontext()
+
+    def __enter__(self) -> None:
+        self._lock.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.__exit__(kind, error, trace)
+        if isinstance(error, sqlite3.Error):
+            raise _translate(self._path, error) from error
+        if isinstance(error, UnicodeDecodeError):  # SQLite quotes a damaged file in its message
+            raise _damaged(self._path, str(error)) from error
+        if isinstance(error, OSError):
+            raise IndexReadOnly(
+                str(self._path), error.strerror or str(error), do="Nothing was changed"
+            ) from error
 
 
 def _translate(path: Path, error: sqlite3.Error) -> GalleryError:

@@ -41,12 +41,14 @@ class DiskStore:
     def __init__(self, path: Path, *, writer: WriterLock | None, wait: float) -> None:
         self._path, self._writer, self._wait = path, writer, wait
         self._lock = threading.RLock()
+        self._reading = file.translated(path, self._lock)
         self._use(reading.opened(path, write=writer is not None, wait=wait))
 
     def _use(self, opened: reading.Opened) -> None:
         self._connection, self._place = opened.connection, opened.place
         self._space, self._manifest = opened.space, opened.manifest
         self._index, self._seen = opened.index, opened.seen
+        self._glance: reading.Glance | None = None
 
     def _follow(self) -> bool:
         """Open the file anew if another has been put in its place; whether one had.
@@ -113,7 +115,7 @@ class DiskStore:
 
     def set_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest. SpaceMismatch if vectors of another space are stored."""
-        with self._reading():
+        with self._reading:
             with self._commit():
                 old = self._manifest.fingerprint
                 stored = records.counts(self._connection, self._space)[2]
@@ -151,7 +153,7 @@ class DiskStore:
             count = records.erase(self._connection, map(int, ids))
         if not count:
             return 0
-        with self._reading():
+        with self._reading:
             # The log still holds the erased pages until it is folded into the file.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.refresh()
@@ -165,7 +167,7 @@ class DiskStore:
         """References by id, in order. KeyError names one that is not stored."""
         found: dict[int, Reference] = {}
         wanted = sorted({int(identifier) for identifier in ids})
-        with self._reading():
+        with self._reading:
             for start in range(0, len(wanted), 500):
                 some = wanted[start : start + 500]
                 where = f"WHERE id IN ({','.join('?' * len(some))})"
@@ -184,19 +186,19 @@ class DiskStore:
         """Item numbers; see `Store.owners`."""
         return self._index.owners(None if ids is None else np.asarray(ids, np.int64))
 
-    def item(self, number: int) -> Item:
-        """The item of that number. KeyError if there is none."""
-        with self._reading():
-            found = records.items(self._connection, self._path, int(number))
-        if not found:
-            raise KeyError(number)
-        return found[0][1]
+    def prints(self, item: int) -> int:
+        """How many prints of that item are enrolled; see `Store.prints`."""
+        with self._reading:
+            count = records.prints(self._connection, int(item))
+        if not count:
+            raise KeyError(item)
+        return count
 
     def items(self) -> list[Item]:
         """All items, by key."""
-        with self._reading():
+        with self._reading:
             found = records.items(self._connection, self._path)
-        return sorted((item for _, item in found), key=lambda item: item.key)
+        return sorted(found, key=lambda item: item.key)
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
@@ -229,7 +231,7 @@ class DiskStore:
 
     def thumbnail(self, identifier: int) -> bytes:
         """The small JPEG of a reference, empty if none is stored."""
-        with self._reading():
+        with self._reading:
             return records.thumbnail(self._connection, int(identifier))
 
     def touch(self, stats: Sequence[tuple[int, int, int]]) -> None:
@@ -240,8 +242,8 @@ class DiskStore:
 
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
-        with self._reading():
-            return records.read_calibration(self._connection, self._path, self._space)
+        with self._reading:
+            return self._last().calibration
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Store or erase that rule. It does not count as a change."""
@@ -250,12 +252,12 @@ class DiskStore:
 
     def change(self) -> int:
         """How many commits have added or removed references, over all processes."""
-        with self._reading():
-            return records.number(self._connection, self._path, "change")
+        with self._reading:
+            return self._last().change
 
     def refresh(self) -> bool:
         """Take in what has been committed since, or a new file; whether there was anything."""
-        with self._reading():
+        with self._reading:
             if self._follow():
                 return True
             if records.number(self._connection, self._path, "change") == self._seen:
@@ -270,13 +272,13 @@ class DiskStore:
 
     def check(self) -> list[str]:
         """Read the whole file for damage; sentences, none when it is sound."""
-        with self._reading():
+        with self._reading:
             found = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
         return [str(row[0]) for row in found if row[0] != "ok"]
 
     def close(self, *, drop_empty: bool = False) -> None:
         """Let go of the file; see `Store.close`."""
-        with self._lock, file.translated(self._path):
+        with self._reading:
             try:
                 drop = drop_empty and self._is_empty()
                 self._connection.close()
@@ -306,10 +308,11 @@ class DiskStore:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._lock, file.translated(self._path):
-            yield
+    def _last(self) -> reading.Glance:
+        """Rule and number of the last commit, read again only when there was another one."""
+        if self._glance is None or self._glance.data != reading.data_version(self._connection):
+            self._glance = reading.glance(self._connection, self._path, self._space)
+        return self._glance
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
@@ -319,6 +322,7 @@ class DiskStore:
             )
         with self._lock:
             self._follow()
+            self._glance = None  # SQLite counts the commits of other connections only
             with file.transaction(self._connection, self._path):
                 self._check_place()
                 if records.number(self._connection, self._path, "space") != self._space:
@@ -341,7 +345,7 @@ class DiskStore:
     @contextmanager
     def _current(self) -> Iterator[None]:
         """One read of the last commit, to which the vectors in memory are brought first."""
-        with self._reading():
+        with self._reading:
             self._follow()
             with reading.one_read(self._connection):
                 if records.number(self._connection, self._path, "change") != self._seen:

@@ -195,8 +195,8 @@ class VectorIndex:
             def estimate(block: Block, asked: list[Query] = asked) -> Estimates:
                 return block.estimates(asked, only)
 
-            fresh = [block for block in blocks if not block.scorer.made]
-            self._over(lambda block: block.scorer.make(), fresh, _threads.callers())
+            if fresh := [block for block in blocks if not block.scorer.made]:
+                self._over(lambda block: block.scorer.make(), fresh, _threads.callers())
             estimates = self._over(estimate, blocks, threads)
             for n, query in enumerate(asked):
                 ids, owners, scores = best(query.row, blocks, estimates, n, k)

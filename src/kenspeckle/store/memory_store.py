@@ -129,10 +129,13 @@ class MemoryStore:
         """Item numbers; see `Store.owners`."""
         return self._held.vectors.owners(None if ids is None else np.asarray(ids, np.int64))
 
-    def item(self, number: int) -> Item:
-        """The item of that number. KeyError if there is none."""
+    def prints(self, item: int) -> int:
+        """How many prints of that item are enrolled; see `Store.prints`."""
         with self._lock:
-            return self._held.item(int(number))
+            references = self._held.references
+            if not (members := self._held.members[int(item)]):
+                raise KeyError(item)
+            return len({references[identifier].variant for identifier in members})
 
     def items(self) -> list[Item]:
         """All items, by key."""

@@ -33,7 +33,9 @@ A row can be among the k best only if its `a` plus bound reaches the k-th larges
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,12 +54,27 @@ _BASE = 2 * LIMIT + 1
 _RANGE = LIMIT * _BASE + LIMIT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """Centre and spread of the vectors of an index, `(D,)` float32 each."""
 
     centre: Float32
     spread: Float32
+
+    @cached_property
+    def wide_centre(self) -> NDArray[np.float64]:
+        """The centre in float64."""
+        return self.centre.astype(np.float64)
+
+    @cached_property
+    def wide_spread(self) -> NDArray[np.float64]:
+        """The spread in float64."""
+        return self.spread.astype(np.float64)
+
+    @cached_property
+    def distance(self) -> float:
+        """The length of the centre."""
+        return _norm(self.wide_centre)
 
     @classmethod
     def plain(cls, width: int) -> Frame:
@@ -93,27 +110,27 @@ class Query:
     @classmethod
     def of(cls, row: NDArray[np.float64], frame: Frame) -> Query:
         """Quantise one query `(D,)`, scaled by a power of two, which changes no order."""
-        unit = 2.0 ** int(np.frexp(np.abs(row).max())[1])
+        unit = 2.0 ** math.frexp(max(row.max(), -row.min()))[1]
         row = row / unit
-        weighted = row * frame.spread
-        top = float(np.abs(weighted).max())
+        weighted = row * frame.wide_spread
+        top = float(max(weighted.max(), -weighted.min()))
         scale = top / _RANGE if top > 0 else 1.0
         whole = np.rint(weighted / scale)
-        high = np.rint(whole / _BASE)
-        low = whole - _BASE * high
-        kept = scale * whole
-        parts = np.linalg.norm(scale * _BASE * high) + np.linalg.norm(scale * low)
-        length = float(np.linalg.norm(row)) * _MARGIN
+        halves = np.empty((2, len(row)))
+        high, low = halves
+        np.rint(whole / _BASE, out=high)
+        np.subtract(whole, _BASE * high, out=low)
+        length = _norm(row) * _MARGIN
         return cls(
             row,
             unit,
-            np.stack([high, low]).astype(np.int8),
+            halves.astype(np.int8),
             scale,
             length,
-            float(row @ frame.centre.astype(np.float64)),
-            float(np.linalg.norm(weighted - kept)) * _MARGIN + 1e-12 * top,
-            float(parts) * _MARGIN,
-            1e-12 * length * (1 + float(np.linalg.norm(frame.centre))) + 1e-30,
+            float(row @ frame.wide_centre),
+            _norm(weighted - scale * whole) * _MARGIN + 1e-12 * top,
+            scale * (_BASE * _norm(high) + _norm(low)) * _MARGIN,
+            1e-12 * length * (1 + frame.distance) + 1e-30,
         )
 
 
@@ -154,6 +171,10 @@ class Prefilter:
             rounding = 2e-6 * (query.magnitude * self._reach + abs(query.offset))
             bounds.append((query.length, query.residual * self._reach + rounding + query.slack))
         return approximate, bounds
+
+
+def _norm(row: NDArray[np.float64]) -> float:
+    return math.sqrt(row @ row)
 
 
 def _quantise(rows: Float32, frame: Frame) -> tuple[NDArray[np.int8], Float32, Float32, float]:

@@ -14,6 +14,7 @@ from kenspeckle.store import connection as file
 from kenspeckle.store import records
 from kenspeckle.store.base import Manifest, Summary
 from kenspeckle.store.memory import VectorIndex
+from kenspeckle.types import Calibration
 
 WAIT = 10.0
 """Seconds that a locked file is waited for."""
@@ -29,6 +30,32 @@ class Opened:
     manifest: Manifest
     index: VectorIndex
     seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What every answer asks of a file: the rule of a space, and the number of the last change.
+
+    `data` is the `data_version` at which it was read.
+    """
+
+    data: int
+    calibration: Calibration | None
+    change: int
+
+
+def glance(connection: sqlite3.Connection, path: Path, space: int) -> Glance:
+    """Read both of one commit."""
+    with one_read(connection):
+        data = data_version(connection)
+        calibration = records.read_calibration(connection, path, space)
+        return Glance(data, calibration, records.number(connection, path, "change"))
+
+
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that is another one after a commit by another connection."""
+    (number,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(number)
 
 
 def opened(path: Path, *, write: bool, wait: float) -> Opened:

@@ -32,7 +32,7 @@ _COUNT = "SELECT count(*) FROM vectors WHERE space = ?"
 _AT_ONCE = 1024
 _ITEMS = (
     "SELECT number, key, items.label, variant, sum(view = '') FROM items"
-    " JOIN reference ON item = number"
+    " JOIN reference ON item = number GROUP BY number, variant ORDER BY number, variant"
 )
 
 
@@ -339,24 +339,23 @@ def _reference(path: Path, row: tuple[Any, ...]) -> tuple[int, Reference]:
     return identifier, reference
 
 
-def items(
-    connection: sqlite3.Connection, path: Path, only: int | None = None
-) -> list[tuple[int, Item]]:
-    """Items with their numbers, or the one of that number."""
-    query = "{} GROUP BY number, variant ORDER BY number, variant".format(
-        _ITEMS if only is None else f"{_ITEMS} WHERE number = ?"
-    )
+def items(connection: sqlite3.Connection, path: Path) -> list[Item]:
+    """All items."""
     found: dict[int, Item] = {}
     try:
-        for place, key, label, variant, count in connection.execute(
-            query, () if only is None else (only,)
-        ):
+        for place, key, label, variant, count in connection.execute(_ITEMS):
             old = found.get(place) or Item(decode(key), decode(label))
             variants = (*old.variants, decode(variant)) if variant else old.variants
             found[place] = Item(old.key, old.label, variants, old.references + int(count))
     except (TypeError, ValueError) as error:
         raise corrupt(path, f"an item cannot be read ({error})") from error
-    return list(found.items())
+    return list(found.values())
+
+
+def prints(connection: sqlite3.Connection, item: int) -> int:
+    """How many prints of an item there are."""
+    query = "SELECT count(DISTINCT variant) FROM reference WHERE item = ?"
+    return int(connection.execute(query, (item,)).fetchone()[0])
 
 
 def counts(connection: sqlite3.Connection, space: int) -> tuple[int, int, int]:

@@ -23,6 +23,9 @@ GROUP = 32
 FIRST, MOST = 64, 4096
 """Rows scored exactly at once: at first, and at most."""
 
+_LOWEST = np.finfo(np.float32).min
+_NOTHING: Best = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
+
 
 def best(
     row: Float64, blocks: Sequence[Block], estimates: Sequence[Estimates], query: int, k: int
@@ -34,59 +37,66 @@ def best(
     """
     parts, places, upper = _candidates(estimates, query, k)
     order = np.argsort(-upper, kind="stable")
-    scored: list[Best] = []
-    reached, start, step = -np.inf, 0, max(FIRST, 2 * k)
+    kept, reached, start, step = _NOTHING, -np.inf, 0, max(FIRST, 2 * k)
     while start < len(order) and upper[order[start]] >= reached:
         some = order[start : start + step]
-        scored.append(_exact(row, blocks, parts[some], places[some]))
-        start, step = start + step, min(2 * step, MOST)
-        kept = ranked(scored, k)
-        scored = [kept]
+        found = _exact(row, blocks, parts if parts is None else parts[some], places[some])
+        kept = ranked([kept, *found] if start else found, k)
         if len(kept[0]) == k:
             reached = kept[2][-1]
-    return ranked(scored, k)
+        start, step = start + step, min(2 * step, MOST)
+    return kept
 
 
-def _candidates(estimates: Sequence[Estimates], query: int, k: int) -> tuple[Int64, Int64, Float64]:
-    """Block number, place and upper bound of each row that may be among the k best."""
-    scores = np.concatenate([part.scores[query] for part in estimates])
-    edges = np.cumsum([0, *(part.scores.shape[1] for part in estimates)])
-    maxima = group_maxima(scores).astype(np.float64)
+def _candidates(
+    estimates: Sequence[Estimates], query: int, k: int
+) -> tuple[Int64 | None, Int64, Float64]:
+    """Block number (None: there is one block), place and upper bound of each row that may be
+    among the k best."""
+    groups = [group_maxima(part.scores[query]).astype(np.float64) for part in estimates]
     widest = max(part.bounds[query][0] * part.largest + part.bounds[query][1] for part in estimates)
     # In k groups there is a row at least this good, so k rows are.
-    floor = kth_largest(maxima, k) - widest
-    places = members(np.flatnonzero(maxima >= floor - widest), len(scores))
-    near = scores[places].astype(np.float64)  # float32 would round the limit it is compared with
-    keep = (near >= floor - widest) & np.isfinite(near)
-    places, near = places[keep], near[keep]
-    parts = np.searchsorted(edges, places, "right") - 1
-    places = places - edges[parts]
-    bounds = np.empty(len(places))
-    for number in np.unique(parts):
-        here, part = parts == number, estimates[number]
-        factor, constant = part.bounds[query]
-        bounds[here] = factor * part.errors[places[here]] + constant
-    keep = near + bounds >= max(floor, kth_largest(near - bounds, k))
-    return parts[keep], places[keep], (near + bounds)[keep]
+    floor = kth_largest(groups[0] if len(groups) == 1 else np.concatenate(groups), k) - widest
+    found = [_near(part, query, floor - widest) for part in estimates]
+    if len(found) == 1:
+        parts, (places, near, bounds) = None, found[0]
+    else:
+        parts = np.repeat(np.arange(len(found)), [len(part[0]) for part in found])
+        places, near, bounds = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    upper = near + bounds
+    keep = upper >= max(floor, kth_largest(near - bounds, k))
+    return parts if parts is None else parts[keep], places[keep], upper[keep]
 
 
-def _exact(row: Float64, blocks: Sequence[Block], parts: Int64, places: Int64) -> Best:
-    """Ids, owners and float64 products of the rows at those places."""
-    found = []
-    for number in np.unique(parts):
-        block, some = blocks[number], places[parts == number]
-        products = np.einsum("ij,j->i", block.rows[some].astype(np.float64), row)
-        found.append((block.ids[some], block.owners[some], products))
-    ids, owners, scores = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    return ids, owners, scores
+def _near(part: Estimates, query: int, limit: float) -> tuple[Int64, Float64, Float64]:
+    """Places, estimates and bounds of the rows of a block whose estimate reaches the limit."""
+    line = part.scores[query]
+    least = np.nextafter(np.float32(limit), np.float32(-np.inf))  # rounded, it may be too high
+    places: Int64 = np.flatnonzero(line >= max(least, _LOWEST)).astype(np.int64, copy=False)
+    near = line[places].astype(np.float64)
+    factor, constant = part.bounds[query]
+    bounds: Float64 = factor * part.errors[places].astype(np.float64) + constant
+    return places, near, bounds
+
+
+def _exact(row: Float64, blocks: Sequence[Block], parts: Int64 | None, places: Int64) -> list[Best]:
+    """Ids, owners and float64 products of the rows at those places, block by block."""
+    if parts is None:
+        return [_products(row, blocks[0], places)]
+    return [_products(row, blocks[n], places[parts == n]) for n in np.unique(parts)]
+
+
+def _products(row: Float64, block: Block, places: Int64) -> Best:
+    products = np.einsum("ij,j->i", block.rows[places].astype(np.float64), row)
+    return block.ids[places], block.owners[places], products
 
 
 def ranked(parts: Sequence[Best], k: int) -> Best:
     """The k best of all parts, by descending score, then ascending id."""
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return empty, empty, np.empty(0, np.float64)
-    ids, owners, scores = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    if len(parts) == 1:
+        ids, owners, scores = parts[0]
+    else:
+        ids, owners, scores = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], owners[order], scores[order]
 
@@ -118,14 +128,3 @@ def group_maxima(scores: Float32) -> Float32:
     rest = len(scores) - whole
     np.maximum(maxima[:rest], scores[whole:], out=maxima[:rest])
     return maxima
-
-
-def members(groups: Int64, count: int) -> Int64:
-    """Places among `count` rows that belong to these groups of `group_maxima`.
-
-    >>> members(np.array([2]), 65)[:3], len(members(np.array([2]), 65))
-    (array([2, 5, 8]), 21)
-    """
-    total = -(-count // GROUP)
-    places = (groups[:, None] + total * np.arange(GROUP)).ravel()
-    return places[places < count].astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -62,9 +63,10 @@ class Embedder(Protocol):
 
 def unit_rows(rows: Float32, thing: str) -> Float32:
     """Rows `(N, D)` scaled to length 1. Raises ModelError for rows that have no direction."""
-    rows = np.asarray(rows, np.float32)
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
-        raise ModelError(thing, "vectors that are zero or not finite", expected="features")
-    unit: Float32 = (rows / lengths[:, None]).astype(np.float32)
-    return unit
+    wide = np.array(rows, np.float64)  # a copy: it is scaled in place
+    for row in wide:
+        length = math.sqrt(row @ row)
+        if not 0 < length < math.inf:
+            raise ModelError(thing, "vectors that are zero or not finite", expected="features")
+        row /= length
+    return wide.astype(np.float32)

@@ -105,7 +105,9 @@ class ModelEmbedder:
     def vectors(self, images: Sequence[Image], times: StageTimes | None = None) -> Float32:
         """See `Embedder`."""
         engine = self._loaded()
-        if self._batch == 1 or len(images) == 1:
+        if len(images) == 1:
+            return self.vector(images[0], times)[None]
+        if self._batch == 1:
             singles = [self.vector(image, times) for image in images]
             return np.stack(singles) if singles else np.empty((0, self.width), np.float32)
         rows = []

@@ -120,10 +120,13 @@ def fitted(
 
 def normalised(image: Image.Image, recipe: Recipe) -> Float32:
     """`(3, side, side)` float32: `(value - mean) / std` per channel."""
-    planes = np.empty((3, image.height, image.width), np.float32)
-    for plane, band, mean, std in zip(planes, image.split(), recipe.mean, recipe.std, strict=True):
-        np.subtract(np.asarray(band), np.float32(mean), out=plane)
-        np.divide(plane, np.float32(std), out=plane)
+    shape = image.height, image.width
+    planes = np.empty((3, *shape), np.float32)
+    for plane, band, mean, std in zip(planes, "RGB", recipe.mean, recipe.std, strict=True):
+        # One pass for each step: a conversion inside the subtraction goes through a buffer.
+        plane[...] = np.frombuffer(image.tobytes("raw", band), np.uint8).reshape(shape)
+        plane -= np.float32(mean)
+        plane /= np.float32(std)
     return planes
 
 
