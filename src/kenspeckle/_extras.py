@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -40,4 +41,5 @@ def need(module: str, purpose: str) -> ModuleType:
 
 def has(module: str) -> bool:
     """Whether an optional module can be imported, without importing it."""
-    return find_spec(module) is not None
+    # A module that another thread is importing at this moment has no spec that could be found.
+    return sys.modules.get(module) is not None or find_spec(module) is not None
