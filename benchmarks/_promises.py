@@ -17,8 +17,9 @@ from benchmarks._labelled_sets import LabelledSet, best_of_each, hits
 from kenspeckle import stats
 from kenspeckle.flows.trials import LEAST_EACH, MOST_EACH, WANTED
 from kenspeckle.match.aggregate import SCORES, ScoreKind, cohort_level, usual_score
-from kenspeckle.match.calibrate import Strangers, Subject, Trials, fit, judge
+from kenspeckle.match.calibrate import Subject, fit
 from kenspeckle.match.decide import confidence
+from kenspeckle.match.trials import Strangers, Trials, judge
 from kenspeckle.types import Calibration, Float32
 
 RATES = (0.01, 0.05)

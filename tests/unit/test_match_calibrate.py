@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 
 from kenspeckle import stats
 from kenspeckle.errors import PromiseRefused
-from kenspeckle.match.calibrate import (
-    NO_TRIALS,
-    Subject,
-    Trials,
-    Views,
-    fit,
-    joined,
-    judge,
-    print_margin,
-)
+from kenspeckle.match.calibrate import Subject, fit
 from kenspeckle.match.decide import confidence
+from kenspeckle.match.prints import Views, print_margin
+from kenspeckle.match.trials import NO_TRIALS, Trials, joined, judge
 from kenspeckle.store.base import Hits
 from kenspeckle.types import Calibration
 

@@ -28,18 +28,10 @@ from kenspeckle.flows.trials import (
     plan_views,
 )
 from kenspeckle.match.aggregate import ScoreKind, usual_score
-from kenspeckle.match.calibrate import (
-    NO_TRIALS,
-    Strangers,
-    Subject,
-    Trials,
-    Views,
-    but,
-    fit,
-    joined,
-    look_alike_level,
-)
+from kenspeckle.match.calibrate import Subject, fit
+from kenspeckle.match.prints import Views, look_alike_level
 from kenspeckle.match.similar import nearer_than
+from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, but, joined
 from kenspeckle.regions.base import effective, most
 from kenspeckle.types import Calibration
 

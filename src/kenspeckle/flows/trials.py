@@ -16,7 +16,7 @@ from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode
 from kenspeckle.image.views import camera_views
 from kenspeckle.match.aggregate import ScoreKind, cohort_level, reach
-from kenspeckle.match.calibrate import NO_TRIALS, Trials, joined, judge
+from kenspeckle.match.trials import NO_TRIALS, Trials, joined, judge
 from kenspeckle.regions.base import cut, most, split
 from kenspeckle.store.base import Hits
 from kenspeckle.types import Float32, Int64, Picture, Reference

@@ -1,0 +1,69 @@
+"""The chance that a name is right, fitted on trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from kenspeckle.match.aggregate import Floats
+from kenspeckle.match.trials import Trials
+
+
+def platt(mated: Trials, strangers: Sequence[Trials]) -> tuple[float, float]:
+    """Slope and intercept of the chance that the named item is the right one.
+
+    Logistic regression on the score with Platt's targets (Platt, "Probabilistic outputs for
+    support vector machines", 1999), by Newton's method. Right names stand against wrong names and
+    strangers. Nobody knows how many strangers will be asked about, so the prior is one in two:
+    mated queries weigh as much as all strangers, and each kind of stranger as much as another.
+    Without a right name, (0, 0): no fit.
+    """
+    if not mated.right.any():
+        return 0.0, 0.0
+    x = np.concatenate([mated.scores, *(t.scores for t in strangers)])
+    right = np.concatenate([mated.right, *(t.right for t in strangers)])
+    shares = [0.5, *(0.5 / len(strangers) for _ in strangers)]
+    weight = len(x) * np.concatenate(
+        [
+            np.full(len(t), part / len(t))
+            for t, part in zip((mated, *strangers), shares, strict=True)
+        ]
+    )
+    yes, no = float(weight[right].sum()), float(weight[~right].sum())
+    target = np.where(right, (yes + 1) / (yes + 2), 1 / (no + 2))
+    centre, spread = float(x.mean()), float(x.std()) or 1.0
+    slope, intercept = _logistic((x - centre) / spread, target, weight)
+    if slope <= 0:  # a higher score that means less is noise, not evidence
+        return 0.0, 0.0
+    return slope / spread, intercept - slope * centre / spread
+
+
+def _logistic(x: Floats, target: Floats, weight: Floats, rounds: int = 100) -> tuple[float, float]:
+    """Weighted maximum-likelihood slope and intercept for targets between 0 and 1."""
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    beta = np.array([0.0, math.log(_odds(float(np.average(target, weights=weight))))])
+    loss = _loss(design @ beta, target, weight)
+    for _ in range(rounds):
+        chance = 1 / (1 + np.exp(-np.clip(design @ beta, -700, 700)))
+        gradient = design.T @ (weight * (chance - target))
+        curvature = (design * (weight * chance * (1 - chance))[:, None]).T @ design
+        step = np.linalg.solve(curvature + 1e-9 * len(x) * np.eye(2), gradient)
+        size = 1.0
+        while size > 1e-6 and _loss(design @ (beta - size * step), target, weight) > loss:
+            size /= 2
+        beta = beta - size * step
+        before, loss = loss, _loss(design @ beta, target, weight)
+        if before - loss < 1e-10 * len(x):
+            break
+    return float(beta[0]), float(beta[1])
+
+
+def _odds(chance: float) -> float:
+    return chance / (1 - chance)
+
+
+def _loss(z: Floats, target: Floats, weight: Floats) -> float:
+    """Weighted cross entropy of logits z: Σ w (log(1 + eᶻ) − t z)."""
+    return float((weight * (np.logaddexp(0, z) - target * z)).sum())
