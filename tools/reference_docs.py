@@ -28,6 +28,7 @@ PURPOSE = {
     "hub": "Models from the Hugging Face hub, with `kenspeckle models pull`.",
     "heic": "HEIC pictures. The wheels carry x265, which is GPL-2.0.",
     "geometry": "The region rule `quad`: finds a flat object's four corners and flattens it.",
+    "report": "The plots of the HTML report of `kenspeckle evaluate`.",
     "torch": "Any Hugging Face checkpoint's image tower.",
     "dev": "Everything above and what the checks need.",
 }

@@ -12,6 +12,7 @@ from kenspeckle.errors import MissingExtra
 EXTRA_OF = {
     "cv2": "geometry",
     "huggingface_hub": "hub",
+    "matplotlib": "report",
     "pillow_heif": "heic",
     "torch": "torch",
     "transformers": "torch",
