@@ -59,8 +59,8 @@ class Answer:
         The kind of the region that decided.
     reference
         The reference that `best` was found by, relative to `Evaluation.folder`.
-    top
-        The score of each region of the photo, for the rate per region.
+    asked, named
+        How many regions of the query were asked about, and how many of them got a name.
     """
 
     draw: int
@@ -78,7 +78,8 @@ class Answer:
     rank: int
     region: str
     reference: str = ""
-    top: tuple[float, ...] = ()
+    asked: int = 1
+    named: int = 0
 
     @property
     def right(self) -> bool:
@@ -235,7 +236,7 @@ class Evaluation:
         The false-positive rate asked for; None for a threshold that was given.
     rates
         By name: `rank-1`, `rank-5`, `tpir`, `fnir`, `misidentified`, `fpir`, `fpir per region`,
-        `auroc`, `oscr`, `ece`, `brier`, `accuracy when named`. Those that cannot be measured (no
+        `auroc`, `oscr`, `ece`, `brier`, `right when named`. Those that cannot be measured (no
         strangers, no confidence) are absent, and `notes` say why.
     counts
         TP, FP and FN by both ways of counting.
