@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 
 from kenspeckle.store import Enrolled, Manifest, create_store, migrations, npz, open_store, peek
-from kenspeckle.types import Calibration, Fingerprint, Promise, Recipe, Reference
+from kenspeckle.types import Calibration, Feedback, Fingerprint, Promise, Recipe, Reference
 
 FOLDER = Path(__file__).parent / "index"
-KEN, NPZ, ORIGINAL = (FOLDER / name for name in ("v1.ken", "v1.npz", "original.npz"))
+KEN = FOLDER / f"v{migrations.FORMAT}.ken"
+NPZ = FOLDER / f"v{npz.FORMAT}.npz"
+ORIGINAL = FOLDER / "original.npz"
+FILES = ("v1.ken", "v2.ken", "v1.npz", "v2.npz", "original.npz")
 WIDTH, COUNT = 32, 12
 
 
@@ -51,8 +54,12 @@ def write() -> None:
                     fingerprint.space_id,
                     *(6, 11, store.change(), "2026-01-31", 20, 0.9),
                     notes=("a note",),
+                    feedback=2,
                 )
             )
+            store.set_features("dots", {n: bytes([n]) * n for n in (1, 5, 9)})
+            store.add_feedback(feedback("confirmed", 3))
+            store.add_feedback(feedback("rejected", 5))
     if not ORIGINAL.exists():
         names = np.array([f"Card {n} Ur" for n in range(COUNT)], object)
         files = np.array([f"LOCH-JP{n:03}_card_{n}_ur.jpg" for n in range(COUNT)], object)
@@ -80,6 +87,13 @@ def enrolled(n: int) -> Enrolled:
     return Enrolled(reference, rows()[n], b"\xff\xd8" + bytes([n]))
 
 
+def feedback(kind: Any, n: int) -> Feedback:
+    name = f"/photos/{n}é\udcff.jpg"
+    return Feedback(
+        kind, f"card {n}", name, f"{n:064x}", "2026-02-01", "whole+center", rows()[n : n + 2]
+    )
+
+
 def answers(path: Path) -> dict[str, Any]:
     """Everything a file says, as plain data."""
     summary = peek(path)
@@ -101,12 +115,27 @@ def answers(path: Path) -> dict[str, Any]:
                 ]
                 for identifier, one in found
             ],
+            "feedback": [
+                [
+                    *(one.id, one.kind, one.key, one.name, one.sha256, one.date, one.regions),
+                    np.round(one.rows.astype(float), 5).tolist(),
+                ]
+                for one in store.feedback()
+            ],
+            "feedback_change": store.feedback_change(),
+            "features": {
+                kind: {
+                    str(n): data.hex()
+                    for n, data in store.features([n for n, _ in found], kind).items()
+                }
+                for kind in store.feature_kinds()
+            },
             "ids": hits.ids.tolist(),
             "scores": np.round(hits.scores.astype(float), 6).tolist(),
         }
 
 
-@pytest.mark.parametrize("name", ["v1.ken", "v1.npz", "original.npz"])
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("write_", [False, True])
 def test_it_opens_and_answers_as_ever(name: str, write_: bool, tmp_path: Path) -> None:
     path = Path(shutil.copy(FOLDER / name, tmp_path))
@@ -114,6 +143,10 @@ def test_it_opens_and_answers_as_ever(name: str, write_: bool, tmp_path: Path) -
         open_store(path, write=True).close()  # brings an older format to the present one
     expected = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     found = answers(path)
+    for name_, none in (("feedback", []), ("feedback_change", 0), ("features", {})):
+        expected.setdefault(name_, none)  # format 1 had no place for them
+    if write_ and path.suffix == ".ken":
+        expected["summary"][1] = migrations.FORMAT
     for one in (found, expected):  # as values, to which a later release may have added fields
         one["manifest"] = Manifest.from_dict(one["manifest"])
         one["calibration"] = one["calibration"] and Calibration.from_dict(one["calibration"])
@@ -121,7 +154,7 @@ def test_it_opens_and_answers_as_ever(name: str, write_: bool, tmp_path: Path) -
     assert found == expected
 
 
-@pytest.mark.parametrize("name", ["v1.ken", "v1.npz", "original.npz"])
+@pytest.mark.parametrize("name", FILES)
 def test_it_can_be_added_to(name: str, tmp_path: Path) -> None:
     path = Path(shutil.copy(FOLDER / name, tmp_path))
     with open_store(path, write=True) as store:

@@ -13,6 +13,7 @@ from kenspeckle.errors import InputError, SpaceMismatch
 from kenspeckle.types import (
     NO_METADATA,
     Calibration,
+    Feedback,
     Fingerprint,
     Float32,
     Int64,
@@ -22,6 +23,10 @@ from kenspeckle.types import (
 
 if TYPE_CHECKING:
     from kenspeckle.store.snapshot import Snapshot
+
+
+MAX_FEATURES = 8 * 1024 * 1024
+"""Local features of one reference take less than this, bytes; so do the rows of one feedback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,7 @@ class Store(Protocol):
         """All references with their ids, by path, then view."""
 
     def snapshot(self) -> Snapshot:
-        """References, vectors and calibration of one commit, which later ones do not touch."""
+        """References, vectors, rule and feedback of one commit, which later ones do not touch."""
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids, ascending, of references that equal every named value.
@@ -194,6 +199,38 @@ class Store(Protocol):
 
     def touch(self, stats: Sequence[tuple[int, int, int]]) -> None:
         """Note new `(id, size, mtime_ns)` of files whose content is unchanged."""
+
+    def features(self, ids: Sequence[int], kind: str) -> dict[int, bytes]:
+        """Cached local features of that kind, by reference id; those without are absent."""
+
+    def set_features(self, kind: str, features: Mapping[int, bytes]) -> None:
+        """Keep local features of references, in place of what was kept of that kind.
+
+        They are erased with their reference, and leave the counter of changes alone. Ids that are
+        not stored are passed over. InputError for one of `MAX_FEATURES` bytes or more.
+        """
+
+    def feature_kinds(self) -> list[str]:
+        """The kinds of local features of which some are kept."""
+
+    def feedback(self) -> list[Feedback]:
+        """What people said about answers, by id.
+
+        Rows that another model made are set aside: such feedback comes with none, `(0, D)`, and
+        cannot be used until it is stored with rows again.
+        """
+
+    def add_feedback(self, feedback: Feedback) -> int:
+        """Store feedback; one with the id of a stored one takes its place. Returns the id.
+
+        Raises InputError, SpaceMismatch.
+        """
+
+    def remove_feedback(self, identifier: int) -> bool:
+        """Erase feedback; whether it was there."""
+
+    def feedback_change(self) -> int:
+        """How many commits have changed feedback, over all processes; a number that only grows."""
 
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
@@ -277,6 +314,41 @@ def check_enrolled(enrolled: Sequence[Enrolled], width: int) -> Float32:
             expected="finite numbers, length 1",
         )
     return rows
+
+
+def check_feedback(feedback: Feedback, width: int) -> None:
+    """Refuse what cannot be feedback. Raises InputError or SpaceMismatch."""
+    rows, subject = feedback.rows, f"feedback on {feedback.name or 'a photo'}"
+    if feedback.kind not in ("confirmed", "rejected") or not feedback.key:
+        raise InputError(
+            subject,
+            f"kind {feedback.kind!r}, key {feedback.key!r}",
+            expected="`confirmed` or `rejected`, and the key of an item",
+        )
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise SpaceMismatch(
+            subject,
+            f"vectors of shape {rows.shape}",
+            expected=f"(k, {width}), the width of this index",
+            do="Use the model that the index was made with",
+        )
+    if 4 * rows.size >= MAX_FEATURES:
+        raise InputError(subject, f"{len(rows)} vectors", expected="one for each region")
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    if not (np.abs(length - 1) <= 1e-3).all():
+        raise InputError(subject, "vectors that are not finite or not of length 1")
+
+
+def check_features(features: Mapping[int, bytes]) -> None:
+    """Refuse what no index file could be read with. Raises InputError."""
+    for identifier, data in features.items():
+        if len(data) >= MAX_FEATURES:
+            raise InputError(
+                f"local features of reference {identifier}",
+                f"{len(data)} bytes",
+                expected=f"less than {MAX_FEATURES}",
+                do="Keep fewer points",
+            )
 
 
 def last_of_each(enrolled: Sequence[Enrolled]) -> dict[tuple[str, str], int]:

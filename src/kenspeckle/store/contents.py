@@ -9,7 +9,35 @@ import numpy as np
 
 from kenspeckle.store.base import Enrolled, Manifest
 from kenspeckle.store.memory import VectorIndex
-from kenspeckle.types import Calibration, Float32, Item, Reference
+from kenspeckle.types import Calibration, Feedback, Float32, Item, Reference
+
+
+@dataclass(slots=True)
+class Said:
+    """Feedback by id, the id of the next, and how often any of it has changed."""
+
+    found: dict[int, Feedback] = field(default_factory=dict)
+    next_id: int = 1
+    change: int = 0
+
+    def add(self, feedback: Feedback) -> int:
+        """Store it, in place of the one of its id if there is one; its id."""
+        number = feedback.id if feedback.id in self.found else self.next_id
+        self.next_id = max(self.next_id, number + 1)
+        self.found[number] = replace(feedback, id=number)
+        self.change += 1
+        return number
+
+    def remove(self, number: int) -> bool:
+        """Erase one; whether it was there."""
+        gone = self.found.pop(number, None) is not None
+        self.change += gone
+        return gone
+
+    def set_aside(self, width: int) -> None:
+        """Let go of the vectors, which are of another space than the one now in use."""
+        none = np.empty((0, width), np.float32)
+        self.found = {number: replace(one, rows=none) for number, one in self.found.items()}
 
 
 @dataclass(slots=True)
@@ -23,6 +51,7 @@ class Contents:
     calibration: Calibration | None = None
     change: int = 0
     next_id: int = 1
+    feedback: Said = field(default_factory=lambda: Said())
 
 
 @dataclass(slots=True)
@@ -38,8 +67,10 @@ class Held:
     calibration: Calibration | None
     change: int
     next_id: int
+    said: Said
     references: dict[int, Reference] = field(default_factory=dict)
     thumbnails: dict[int, bytes] = field(default_factory=dict)
+    features: dict[int, dict[str, bytes]] = field(default_factory=dict)
     members: dict[int, set[int]] = field(default_factory=dict)
     _paths: dict[str, list[int]] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
@@ -50,7 +81,8 @@ class Held:
         """What was read, made ready; the ids ascend."""
         manifest = contents.manifest
         vectors = VectorIndex(manifest.fingerprint.width, np.float32)
-        held = cls(manifest, vectors, contents.calibration, contents.change, contents.next_id)
+        rule, change, said = contents.calibration, contents.change, contents.feedback
+        held = cls(manifest, vectors, rule, change, contents.next_id, said)
         held._exchange((), contents.ids, contents.references, contents.rows)
         return held
 
@@ -108,6 +140,7 @@ class Held:
         for identifier in gone:
             reference = self.references.pop(identifier)
             self.thumbnails.pop(identifier, None)
+            self.features.pop(identifier, None)
             self.members[self._numbers[reference.key]].discard(identifier)
             left = self._paths[reference.path]
             left.remove(identifier)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,14 +17,16 @@ from kenspeckle.store.base import (
     Hits,
     Manifest,
     check_enrolled,
+    check_features,
+    check_feedback,
     last_of_each,
     matches,
 )
 from kenspeckle.store.contents import Contents, Held
 from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
-from kenspeckle.store.snapshot import Snapshot
-from kenspeckle.types import Calibration, Float32, Int64, Item, Reference
+from kenspeckle.store.snapshot import Known, Snapshot
+from kenspeckle.types import Calibration, Feedback, Float32, Int64, Item, Reference
 
 
 class Home(Protocol):
@@ -83,6 +86,8 @@ class MemoryStore:
                     self.path or "store", f"vectors of {old}", expected=new, do="Index anew"
                 )
             held.manifest = manifest
+            if manifest.fingerprint.space_id != old.space_id:
+                held.said.set_aside(manifest.fingerprint.width)
             if manifest.fingerprint.width != old.width:
                 held.vectors = VectorIndex(manifest.fingerprint.width, np.float32)
 
@@ -153,8 +158,9 @@ class MemoryStore:
         """References and vectors at this moment; see `Store.snapshot`."""
         with self._lock:
             held, vectors = self._held, self._held.vectors.frozen()
-            found, rule, change = list(self.references()), held.calibration, held.change
-            return Snapshot(held.manifest, found, vectors, rule, change)
+            said = tuple(self.feedback())
+            known = Known(held.calibration, said, held.change, held.said.change)
+            return Snapshot(held.manifest, list(self.references()), vectors, known)
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""
@@ -171,6 +177,49 @@ class MemoryStore:
         if stats:
             with self._changing() as held:
                 held.touch(stats)
+
+    def features(self, ids: Sequence[int], kind: str) -> dict[int, bytes]:
+        """Local features by reference id; see `Store.features`."""
+        with self._lock:
+            kept = {
+                int(identifier): self._held.features.get(int(identifier), {}) for identifier in ids
+            }
+        return {identifier: own[kind] for identifier, own in kept.items() if kind in own}
+
+    def set_features(self, kind: str, features: Mapping[int, bytes]) -> None:
+        """Keep local features as long as the store is open; see `Store.set_features`."""
+        check_features(features)
+        self._check_write()
+        with self._lock:
+            for identifier, data in features.items():
+                if int(identifier) in self._held.references:
+                    self._held.features.setdefault(int(identifier), {})[kind] = data
+
+    def feature_kinds(self) -> list[str]:
+        """The kinds of local features of which some are kept."""
+        with self._lock:
+            return sorted({kind for own in self._held.features.values() for kind in own})
+
+    def feedback(self) -> list[Feedback]:
+        """What people said about answers; see `Store.feedback`."""
+        with self._lock:
+            return [self._held.said.found[number] for number in sorted(self._held.said.found)]
+
+    def add_feedback(self, feedback: Feedback) -> int:
+        """Store feedback; see `Store.add_feedback`."""
+        check_feedback(feedback, self.manifest.fingerprint.width)
+        rows = np.array(feedback.rows, np.float32)
+        with self._changing() as held:
+            return held.said.add(replace(feedback, rows=rows))
+
+    def remove_feedback(self, identifier: int) -> bool:
+        """Erase feedback; whether it was there."""
+        with self._changing() as held:
+            return held.said.remove(int(identifier))
+
+    def feedback_change(self) -> int:
+        """How many commits have changed feedback."""
+        return self._held.said.change
 
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
@@ -225,6 +274,7 @@ class MemoryStore:
                 held.calibration,
                 held.change,
                 held.next_id,
+                held.said,
             )
 
     def close(self, *, drop_empty: bool = False) -> None:
@@ -259,12 +309,15 @@ class MemoryStore:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _changing(self) -> Iterator[Held]:
+    def _check_write(self) -> None:
         if not self._write:
             raise IndexReadOnly(
                 self.path, "it was opened for reading", do="Open it with write=True"
             )
+
+    @contextmanager
+    def _changing(self) -> Iterator[Held]:
+        self._check_write()
         with self._lock:
             yield self._held
             self._dirty = True

@@ -34,6 +34,14 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE removals (change INTEGER NOT NULL, reference INTEGER NOT NULL,"
         " PRIMARY KEY (change, reference)) WITHOUT ROWID",
     ),
+    (
+        "CREATE TABLE features (reference INTEGER NOT NULL REFERENCES reference (id),"
+        " kind NOT NULL, data BLOB NOT NULL, PRIMARY KEY (reference, kind))",
+        "CREATE TABLE feedback (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,"
+        " key NOT NULL, name NOT NULL, sha256 TEXT NOT NULL, date TEXT NOT NULL,"
+        " regions TEXT NOT NULL, space INTEGER NOT NULL REFERENCES spaces (number),"
+        " rows BLOB NOT NULL)",
+    ),
 )
 
 FORMAT = len(STEPS)

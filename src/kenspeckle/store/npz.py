@@ -1,28 +1,30 @@
 """The `.npz` form of an index: arrays that numpy and older programs read.
 
 Members: `embeddings` float32 `(N, D)` unit rows; `names` and `filenames`, `(N,)` text of fixed
-width, so that no pickle is needed; `kenspeckle`, `(n,)` uint8, UTF-8 JSON with all the rest
-(fingerprint, keys, paths, hashes, …; thumbnails are left out). A file without the last member is
-one of the former system: its names may be pickled objects, which a restricted reader takes apart.
+width, so that no pickle is needed; `feedback` float32 `(F, D)`, where there is any, the rows of all
+feedback one after another; `kenspeckle`, `(n,)` uint8, UTF-8 JSON with all the rest (fingerprint,
+keys, paths, hashes, …; thumbnails and local features are left out). A file without the last member
+is one of the former system: its names may be pickled objects, which a restricted reader takes
+apart.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kenspeckle.errors import IndexBusy, IndexCorrupt, IndexMissing, IndexVersion
+from kenspeckle.errors import IndexBusy, IndexCorrupt, IndexMissing, IndexVersion, InputError
 from kenspeckle.store import archive
-from kenspeckle.store.base import Manifest, Summary
-from kenspeckle.store.contents import Contents
-from kenspeckle.types import Calibration, Fingerprint, Float32, Recipe, Reference
+from kenspeckle.store.base import Manifest, Summary, check_feedback
+from kenspeckle.store.contents import Contents, Said
+from kenspeckle.types import Calibration, Feedback, Fingerprint, Float32, Recipe, Reference
 
-FORMAT = 1
+FORMAT = 2
 """Version of the `kenspeckle` member."""
 
 MAX_WIDTH = 65_536
@@ -115,8 +117,8 @@ def read(path: Path, named: Namer | None = None) -> Contents:
         if rest is None:
             return _foreign(table, named or _by_name)
         try:
-            return _own(rest, table)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return replace(_own(rest, table), feedback=_said(file, rest, table.rows.shape[1]))
+        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise file.corrupt(f"its member 'kenspeckle' is incomplete ({error!r})") from error
 
 
@@ -159,6 +161,29 @@ def _own(rest: Mapping[str, Any], table: Table) -> Contents:
     )
 
 
+def _said(file: archive.Archive, rest: Mapping[str, Any], width: int) -> Said:
+    """The feedback; a file of format 1 holds none."""
+    if "feedback" not in rest:
+        return Said()
+    entries, sizes = rest["feedback"], [int(one["rows"]) for one in rest["feedback"]]
+    rows = np.empty((0, width), np.float32)
+    if sum(sizes):
+        shape, kind = file.shape("feedback")
+        if shape != (sum(sizes), width) or kind != np.float32 or min(sizes) < 0:
+            raise ValueError(f"feedback of shape {shape}, type {kind}")
+        rows = file.array("feedback")
+    parts = np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
+    found = {}
+    for one, own in zip(entries, parts, strict=True):
+        feedback = Feedback(**{**one, "rows": own})
+        check_feedback(feedback, width)
+        found[int(one["id"])] = feedback
+    if len(found) < len(entries) or min(found, default=1) < 1:
+        raise ValueError("feedback with an id twice, or below 1")
+    next_id = max([int(rest["feedback_next"]), *(number + 1 for number in found)])
+    return Said(found, next_id, int(rest["feedback_change"]))
+
+
 def _foreign(table: Table, named: Namer) -> Contents:
     fingerprint = unnamed(table.rows.shape[1])
     manifest = Manifest(fingerprint, naming="cards", options={"unnamed": "yes"})
@@ -191,7 +216,7 @@ def stored_name(reference: Reference) -> str:
 
 def write(path: Path, contents: Contents) -> None:
     """Write an `.npz` in place of the old one, at once or not at all. Raises IndexReadOnly."""
-    references = contents.references
+    references, said = contents.references, list(contents.feedback.found.values())
     rest = {
         "format": FORMAT,
         "manifest": contents.manifest.to_dict(),
@@ -203,6 +228,9 @@ def write(path: Path, contents: Contents) -> None:
             {**{name: getattr(one, name) for name in _FIELDS}, "metadata": dict(one.metadata)}
             for one in references
         ],
+        "feedback": [{**asdict(one), "rows": len(one.rows)} for one in said],
+        "feedback_change": contents.feedback.change,
+        "feedback_next": contents.feedback.next_id,
     }
     arrays = {
         "embeddings": np.ascontiguousarray(contents.rows, np.float32),
@@ -210,6 +238,8 @@ def write(path: Path, contents: Contents) -> None:
         "filenames": np.array([one.filename for one in references], np.str_),
         "kenspeckle": np.frombuffer(json.dumps(rest).encode("ascii"), np.uint8),
     }
+    if any(len(one.rows) for one in said):
+        arrays["feedback"] = np.concatenate([one.rows for one in said])
     archive.write(path, arrays)
 
 

@@ -26,7 +26,7 @@ def open_store(
     path: str | os.PathLike[str],
     *,
     write: bool = False,
-    wait: float = disk.WAIT,
+    wait: float = reading.WAIT,
     named: npz.Namer | None = None,
 ) -> Store:
     """Open an index: an index file or an `.npz`, told apart by their content.
@@ -51,7 +51,7 @@ def open_store(
 
 
 def create_store(
-    path: str | os.PathLike[str], manifest: Manifest, *, wait: float = disk.WAIT
+    path: str | os.PathLike[str], manifest: Manifest, *, wait: float = reading.WAIT
 ) -> Store:
     """Make a new index: `.npz` by that suffix, an index file by any other name.
 
@@ -81,13 +81,13 @@ def peek(path: str | os.PathLike[str]) -> Summary:
     return npz.peek(place) if kind_of(place) == "npz" else reading.peek(place)
 
 
-def copy_store(source: Store, path: str | os.PathLike[str], *, wait: float = disk.WAIT) -> int:
+def copy_store(source: Store, path: str | os.PathLike[str], *, wait: float = reading.WAIT) -> int:
     """Copy a gallery into a new index of either kind, by the suffix of `path`; how many references.
 
-    It is one commit that is copied: vectors, calibration and, except into `.npz`, thumbnails; ids
-    are given anew. A calibration that was fresh stays fresh. The copy is made beside its place
-    and named when it is whole, so one that fails leaves nothing. Raises GalleryError if there is a
-    file already, IndexBusy, IndexReadOnly.
+    It is one commit that is copied: vectors, calibration, feedback and, except into `.npz`,
+    thumbnails and local features; ids are given anew. A calibration that was fresh stays fresh.
+    The copy is made beside its place and named when it is whole, so one that fails leaves nothing.
+    Raises GalleryError if there is a file already, IndexBusy, IndexReadOnly.
     """
     place = Path(path)
     _make_folder(place)
@@ -120,19 +120,29 @@ def _copy_disk(source: Store, beside: Path) -> int:
 
 
 def _copy(source: Store, target: Store) -> None:
-    taken = source.snapshot()
+    taken, kinds = source.snapshot(), source.feature_kinds()
     for some in _batches(taken.references()):
-        vectors = taken.rows([identifier for identifier, _ in some])
-        target.add(
+        numbers = [identifier for identifier, _ in some]
+        vectors = taken.rows(numbers)
+        ids = target.add(
             [
                 Enrolled(reference, vector, source.thumbnail(identifier))
                 for (identifier, reference), vector in zip(some, vectors, strict=True)
             ]
         )
+        new = dict(zip(numbers, ids, strict=True))
+        for kind in kinds:
+            kept = source.features(numbers, kind)
+            target.set_features(kind, {new[old]: data for old, data in kept.items()})
+    for one in taken.feedback():
+        target.add_feedback(dataclasses.replace(one, id=0))
     calibration = taken.calibration()
     if calibration is not None:
-        change = target.change() if calibration.change == taken.change() else -1
-        target.set_calibration(dataclasses.replace(calibration, change=change))
+        fresh = calibration.change == taken.change()
+        heard = calibration.feedback == taken.feedback_change()
+        change = target.change() if fresh else -1
+        feedback = target.feedback_change() if heard else -1
+        target.set_calibration(dataclasses.replace(calibration, change=change, feedback=feedback))
 
 
 def _batches(rows: Iterable[tuple[int, Reference]]) -> Iterator[list[tuple[int, Reference]]]:

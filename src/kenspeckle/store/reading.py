@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kenspeckle.store import beside, records
 from kenspeckle.store import connection as file
-from kenspeckle.store import records
 from kenspeckle.store.base import Manifest, Summary
 from kenspeckle.store.memory import VectorIndex
 from kenspeckle.types import Calibration
@@ -34,7 +34,8 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What every answer asks of a file: the rule of a space, and the number of the last change.
+    """What every answer asks of a file: the rule of a space, the numbers of the last change and of
+    the last change of feedback.
 
     `data` is the `data_version` at which it was read.
     """
@@ -42,14 +43,17 @@ class Glance:
     data: int
     calibration: Calibration | None
     change: int
+    feedback: int
 
 
 def glance(connection: sqlite3.Connection, path: Path, space: int) -> Glance:
-    """Read both of one commit."""
+    """Read them of one commit."""
     with one_read(connection):
         data = data_version(connection)
         calibration = records.read_calibration(connection, path, space)
-        return Glance(data, calibration, records.number(connection, path, "change"))
+        change = records.number(connection, path, "change")
+        said = records.number(connection, path, beside.COUNTER)
+        return Glance(data, calibration, change, said)
 
 
 def data_version(connection: sqlite3.Connection) -> int:

@@ -233,6 +233,7 @@ def _erase(connection: sqlite3.Connection, identifier: int, change: int) -> set[
         return set()
     connection.execute("DELETE FROM vectors WHERE reference = ?", (identifier,))
     connection.execute("DELETE FROM thumbnails WHERE reference = ?", (identifier,))
+    connection.execute("DELETE FROM features WHERE reference = ?", (identifier,))
     connection.execute("DELETE FROM reference WHERE id = ?", (identifier,))
     connection.execute("INSERT INTO removals VALUES (?, ?)", (change, identifier))
     return {owner[0]}

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kenspeckle.store.base import Hits, Manifest
 from kenspeckle.store.memory import VectorIndex
-from kenspeckle.types import Calibration, Float32, Int64, Reference
+from kenspeckle.types import Calibration, Feedback, Float32, Int64, Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the answers at one commit: the rule, what people said, and the counters."""
+
+    calibration: Calibration | None
+    feedback: tuple[Feedback, ...]
+    change: int
+    feedback_change: int
 
 
 class Snapshot:
@@ -22,12 +33,11 @@ class Snapshot:
         manifest: Manifest,
         references: Sequence[tuple[int, Reference]],
         vectors: VectorIndex,
-        calibration: Calibration | None,
-        change: int,
+        known: Known,
     ) -> None:
         self.manifest = manifest
         self._references = dict(references)
-        self._vectors, self._calibration, self._change = vectors, calibration, change
+        self._vectors, self._known = vectors, known
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -58,8 +68,16 @@ class Snapshot:
 
     def calibration(self) -> Calibration | None:
         """The rule that was stored."""
-        return self._calibration
+        return self._known.calibration
 
     def change(self) -> int:
         """The number of the commit."""
-        return self._change
+        return self._known.change
+
+    def feedback(self) -> list[Feedback]:
+        """What people said about answers; see `Store.feedback`."""
+        return list(self._known.feedback)
+
+    def feedback_change(self) -> int:
+        """The number of the last change of feedback."""
+        return self._known.feedback_change

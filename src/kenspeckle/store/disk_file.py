@@ -1,0 +1,213 @@
+"""The file behind a store on disk: opened, followed when it is exchanged, committed to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kenspeckle.errors import IndexBusy, IndexMissing, IndexReadOnly, SpaceMismatch
+from kenspeckle.store import connection as file
+from kenspeckle.store import reading, records
+from kenspeckle.store.base import Manifest
+from kenspeckle.store.lock import WriterLock
+from kenspeckle.store.memory import VectorIndex
+from kenspeckle.store.place import kind_of
+
+WAIT = reading.WAIT
+
+
+class DiskFile:
+    """One index file, open, with its vectors in memory; what is in it is `DiskStore`'s subject.
+
+    One connection serves all threads, one at a time; searches run beside it on the vectors in
+    memory. What a process commits it reads back as any other process does.
+    """
+
+    def __init__(self, path: Path, *, writer: WriterLock | None, wait: float) -> None:
+        self._path, self._writer, self._wait = path, writer, wait
+        self._lock = threading.RLock()
+        self._reading = file.translated(path, self._lock)
+        self._use(reading.opened(path, write=writer is not None, wait=wait))
+
+    def _use(self, opened: reading.Opened) -> None:
+        self._connection, self._place = opened.connection, opened.place
+        self._space, self._manifest = opened.space, opened.manifest
+        self._index, self._seen = opened.index, opened.seen
+        self._glance: reading.Glance | None = None
+
+    def _follow(self) -> bool:
+        """Open the file anew if another has been put in its place; whether one had.
+
+        SpaceMismatch, now and at every later call, if that one holds vectors of another model.
+        """
+        if reading.place(self._path) in (self._place, None):
+            return False
+        fingerprint, write = self._manifest.fingerprint, self._writer is not None
+        opened = reading.opened(self._path, write=write, wait=self._wait)
+        if opened.manifest.fingerprint.space_id != fingerprint.space_id:
+            opened.connection.close()
+            raise SpaceMismatch(
+                self.path,
+                f"replaced by an index of {opened.manifest.fingerprint}",
+                expected=str(fingerprint),
+                do="Open it anew",
+            )
+        old = self._connection
+        self._use(opened)
+        old.close()
+        return True
+
+    @classmethod
+    def create(cls, path: Path, manifest: Manifest, *, wait: float = WAIT) -> Self:
+        """Make a new file. Raises GalleryError, IndexBusy, IndexReadOnly."""
+        file.check_free(path)
+        writer = WriterLock(path)
+        writer.take(wait)
+        try:
+            file.make(path, lambda new: records.write_manifest(new, manifest))
+            return cls(path, writer=writer, wait=wait)
+        except BaseException:
+            writer.release()
+            raise
+
+    @classmethod
+    def open(cls, path: Path, *, write: bool = False, wait: float = WAIT) -> Self:
+        """Open a file; `wait` is how many seconds a lock is waited for.
+
+        Raises IndexMissing, IndexCorrupt, IndexVersion, IndexReadOnly or IndexBusy.
+        """
+        if not write:
+            return cls(path, writer=None, wait=wait)
+        kind_of(path)
+        file.check_writable(path)
+        writer = WriterLock(path)
+        writer.take(wait)
+        try:
+            return cls(path, writer=writer, wait=wait)
+        except BaseException:
+            writer.release()
+            raise
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the index says of itself."""
+        return self._manifest
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+        return str(self._path)
+
+    def refresh(self) -> bool:
+        """Take in what has been committed since, or a new file; whether there was anything."""
+        with self._reading:
+            if self._follow():
+                return True
+            if records.number(self._connection, self._path, "change") == self._seen:
+                return False
+            with reading.one_read(self._connection):
+                self._load()
+        return True
+
+    def check(self) -> list[str]:
+        """Read the whole file for damage; sentences, none when it is sound."""
+        with self._reading:
+            found = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
+        return [str(row[0]) for row in found if row[0] != "ok"]
+
+    def close(self, *, drop_empty: bool = False) -> None:
+        """Let go of the file; see `Store.close`."""
+        with self._reading:
+            try:
+                drop = drop_empty and self._is_empty()
+                self._connection.close()
+                if drop and reading.place(self._path) == self._place:
+                    file.forget(self._path)
+            finally:
+                if self._writer is not None:
+                    self._writer.release()
+
+    def _is_empty(self) -> bool:
+        """Whether this handle may write and the file, as it is now, holds no reference."""
+        if self._writer is None or not self._writer.held:
+            return False
+        return not any(records.counts(self._connection, self._space))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _fold(self) -> None:
+        """Fold the log, which still holds the pages that were erased, into the file."""
+        with self._reading:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _last(self) -> reading.Glance:
+        """Rule and number of the last commit, read again only when there was another one."""
+        if self._glance is None or self._glance.data != reading.data_version(self._connection):
+            self._glance = reading.glance(self._connection, self._path, self._space)
+        return self._glance
+
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        if self._writer is None:
+            raise IndexReadOnly(
+                self.path, "it was opened for reading", do="Open it with write=True"
+            )
+        with self._lock:
+            self._follow()
+            self._glance = None  # SQLite counts the commits of other connections only
+            with file.transaction(self._connection, self._path):
+                self._check_place()
+                if records.number(self._connection, self._path, "space") != self._space:
+                    raise _other_model(self._path)
+                yield
+                self._check_place()
+
+    def _check_place(self) -> None:
+        """Refuse to commit to a file that nobody will find again."""
+        place = reading.place(self._path)
+        if place is None:
+            raise IndexMissing(
+                self.path, "deleted or moved since it was opened", do="Put it back, or index anew"
+            )
+        if place != self._place:
+            raise IndexBusy(
+                self.path, "another file was put in its place just now", do="Run it again"
+            )
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """One read of the last commit, to which the vectors in memory are brought first."""
+        with self._reading:
+            self._follow()
+            with reading.one_read(self._connection):
+                if records.number(self._connection, self._path, "change") != self._seen:
+                    self._load()
+                yield
+
+    def _load(self) -> None:
+        """Bring the vectors in memory to the commit that is being read."""
+        connection, path = self._connection, self._path
+        space, manifest = records.read_manifest(connection, path)
+        if space != self._space:
+            raise _other_model(path)
+        behind = self._seen < records.number(connection, path, "removals_from")
+        index = VectorIndex(manifest.fingerprint.width) if behind else self._index
+        seen = reading.bring_up(index, -1 if behind else self._seen, connection, path, space)
+        self._manifest, self._index, self._seen = manifest, index, seen
+
+
+def _other_model(path: Path) -> SpaceMismatch:
+    return SpaceMismatch(str(path), "another process has set another model", do="Open it anew")
