@@ -9,47 +9,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
-from typing import BinaryIO, Self
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL.Image import Image
-
-from kenspeckle.catalog.entry import Entry, base_of
+from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.folder import scan
-from kenspeckle.catalog.naming import Scheme, name_item, named_by_file
+from kenspeckle.catalog.naming import Scheme, name_item
 from kenspeckle.catalog.sync import Plan, plan
-from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.flows import calibrate, index
+from kenspeckle.flows.handle import Handle, Source
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.index import IndexReport, Progress
-from kenspeckle.flows.opened import (
-    Opened,
-    absolute,
-    default_path,
-    matching_embedder,
-    new_manifest,
-    stale,
-    with_views,
-)
-from kenspeckle.image.decode import decode, read
-from kenspeckle.image.fetch import fetch
-from kenspeckle.image.in_memory import in_memory
+from kenspeckle.flows.opened import absolute
 from kenspeckle.match.similar import look_alikes
-from kenspeckle.store.base import Manifest, Store, Summary
-from kenspeckle.store.open import copy_store, create_store, open_store, peek
-from kenspeckle.types import Calibration, Candidate, Decision, Item, Picture, Reference
-from kenspeckle.vectors.base import Embedder
-from kenspeckle.vectors.embed import open_embedder
-
-Source = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image | NDArray[np.uint8]
+from kenspeckle.store.base import Manifest, Summary
+from kenspeckle.store.open import copy_store, peek
+from kenspeckle.types import Calibration, Candidate, Decision, Item, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,75 +44,13 @@ class Info:
     stale: str
 
 
-class Gallery:
+class Gallery(Handle):
     """Items with their reference pictures, kept in one index file.
 
     Opened with `write=True` (or created) it can be changed; one process writes at a time, any
     number read and see what is committed. The model is loaded when the first picture is asked
     about. Calls may come from several threads.
     """
-
-    def __init__(self, store: Store, settings: Settings) -> None:
-        self._store, self._settings = store, with_views(store, settings)
-        self._embedder: Embedder | None = None
-        self._lock = Lock()
-
-    @classmethod
-    def create(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        settings: Settings | None = None,
-        exist_ok: bool = False,
-    ) -> Self:
-        """Make an index file; with `exist_ok` open the one that is there, for writing.
-
-        Raises GalleryError if it is there already, ModelError, IndexReadOnly.
-        """
-        settings = settings or Settings()
-        if exist_ok and Path(path).exists():
-            return cls.open(path, settings=settings, write=True)
-        if Path(path).exists():
-            raise GalleryError(
-                str(path), "it exists", expected="a new file", do="Open it, or name another"
-            )
-        embedder = open_embedder(settings.models)
-        manifest = new_manifest(embedder, settings)
-        gallery = cls(create_store(path, manifest), settings)
-        gallery._embedder = embedder
-        return gallery
-
-    @classmethod
-    def open(
-        cls,
-        path: str | os.PathLike[str] = "",
-        *,
-        settings: Settings | None = None,
-        write: bool = False,
-    ) -> Self:
-        """Open an index file; without a path `gallery.ken`, else `card_index.npz`.
-
-        Raises IndexMissing, IndexCorrupt, IndexVersion, and with `write` IndexReadOnly.
-        """
-        settings = settings or Settings()
-        return cls(
-            open_store(path or default_path(settings), write=write, named=named_by_file), settings
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file and the model."""
-        self._store.close()
-        if self._embedder is not None:
-            self._embedder.close()
-
-    def __len__(self) -> int:
-        return len(self._store)
 
     # Changing it
 
@@ -240,7 +156,10 @@ class Gallery:
 
     def calibrate(self, seconds: float = 60.0) -> Calibration | None:
         """Fit the rule for unknowns from the gallery itself, and store it."""
+        heard = self._store.feedback_change()
         calibration = calibrate.quick(self._opened(), seconds=seconds)
+        if calibration is not None:
+            calibration = replace(calibration, feedback=heard)
         self._store.set_calibration(calibration)
         return calibration
 
@@ -262,25 +181,6 @@ class Gallery:
         whole = replace(opened, settings=replace(self._settings, identify=settings))
         return list(identify(whole, self.picture(source)).candidates)
 
-    def picture(self, source: Source) -> Picture:
-        """Read a picture within the limits of the settings.
-
-        A Pillow image and an array `(height, width, 3)` uint8, RGB, are taken as they are. Raises
-        PictureError, FetchError.
-        """
-        if isinstance(source, Picture):
-            return source
-        if isinstance(source, (Image, np.ndarray)):
-            return in_memory(source)
-        if isinstance(source, str) and _is_address(source):
-            data = fetch(source, self._settings.image)
-            return decode(data, name=source, limits=self._settings.image)
-        if not isinstance(source, (str, os.PathLike, bytes)) and not hasattr(source, "read"):
-            raise InputError(
-                "picture", f"a {type(source).__name__}", expected="a path, bytes, a file or pixels"
-            )
-        return decode(source, limits=self._settings.image)
-
     def items(self) -> list[Item]:
         """All items, by key."""
         return self._store.items()
@@ -297,21 +197,6 @@ class Gallery:
         """The small JPEG kept of a reference, empty if there is none."""
         return self._store.thumbnail(reference_id)
 
-    @property
-    def folder(self) -> Path:
-        """Where the paths of listed references start: the folder indexed, else the setting's."""
-        return base_of(self._store.manifest.refs or self._settings.index.refs)
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """The rule in force, or None."""
-        return self._store.calibration()
-
-    @property
-    def stale(self) -> str:
-        """Why the calibration no longer fits the gallery; empty when it does or there is none."""
-        return stale(self._store, self.calibration, self._settings.identify)
-
     def export(self, path: str | os.PathLike[str]) -> int:
         """Copy everything into a new file; how many references.
 
@@ -319,16 +204,6 @@ class Gallery:
         the other. Raises GalleryError if the file is there, IndexReadOnly.
         """
         return copy_store(self._store, path)
-
-    @property
-    def store(self) -> Store:
-        """The store behind it, for exports and measurements."""
-        return self._store
-
-    @property
-    def embedder(self) -> Embedder:
-        """The model behind it. Raises SpaceMismatch when it is not the one of the index."""
-        return self._opened().embedder
 
     def info(self) -> Info:
         """Size, counts, model and calibration. Loads no model."""
@@ -341,14 +216,6 @@ class Gallery:
         )
 
     # Inside
-
-    def _opened(self) -> Opened:
-        with self._lock:
-            if self._embedder is None:
-                store = self._store
-                self._embedder = matching_embedder(store.path, store.manifest, self._settings)
-        self._store.refresh()
-        return Opened(self._store, self._embedder, self._settings)
 
     def _planned(
         self,
@@ -380,21 +247,6 @@ class Gallery:
         found = self._store.select({"key": key})
         return self._store.get(found[:1].tolist())[0].label if len(found) else ""
 
-    def _bytes(self, source: Source) -> tuple[str, bytes]:
-        limits = self._settings.image
-        if isinstance(source, (Picture, Image, np.ndarray)):
-            raise InputError("picture", "decoded pixels", expected="a file, bytes or an address")
-        if isinstance(source, str) and _is_address(source):
-            return source, fetch(source, limits)
-        if isinstance(source, (str, os.PathLike)):
-            return absolute(os.fspath(source)), read(source, limits)
-        data = source if isinstance(source, bytes) else source.read(limits.max_bytes + 1)
-        return f"added/{hashlib.sha256(data).hexdigest()[:16]}", data
-
 
 def _scheme(manifest: Manifest) -> Scheme:
     return "cards" if manifest.naming == "cards" else "plain"
-
-
-def _is_address(source: str) -> bool:
-    return source.lower().startswith(("http://", "https://"))

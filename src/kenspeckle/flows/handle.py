@@ -1,0 +1,170 @@
+"""A gallery that is open: its store, its model, and the pictures it is given."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from kenspeckle.catalog.entry import base_of
+from kenspeckle.catalog.naming import named_by_file
+from kenspeckle.config import Settings
+from kenspeckle.errors import GalleryError, InputError
+from kenspeckle.flows.opened import (
+    Opened,
+    absolute,
+    default_path,
+    matching_embedder,
+    new_manifest,
+    stale,
+    with_views,
+)
+from kenspeckle.image.decode import decode, read
+from kenspeckle.image.fetch import fetch
+from kenspeckle.image.in_memory import in_memory
+from kenspeckle.store.base import Store
+from kenspeckle.store.open import create_store, open_store
+from kenspeckle.types import Calibration, Picture
+from kenspeckle.vectors.base import Embedder
+from kenspeckle.vectors.embed import open_embedder
+
+Source = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image | NDArray[np.uint8]
+
+
+class Handle:
+    """An index file with its model, which is loaded when the first picture is asked about."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store, self._settings = store, with_views(store, settings)
+        self._embedder: Embedder | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        settings: Settings | None = None,
+        exist_ok: bool = False,
+    ) -> Self:
+        """Make an index file; with `exist_ok` open the one that is there, for writing.
+
+        Raises GalleryError if it is there already, ModelError, IndexReadOnly.
+        """
+        settings = settings or Settings()
+        if exist_ok and Path(path).exists():
+            return cls.open(path, settings=settings, write=True)
+        if Path(path).exists():
+            raise GalleryError(
+                str(path), "it exists", expected="a new file", do="Open it, or name another"
+            )
+        embedder = open_embedder(settings.models)
+        manifest = new_manifest(embedder, settings)
+        gallery = cls(create_store(path, manifest), settings)
+        gallery._embedder = embedder
+        return gallery
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] = "",
+        *,
+        settings: Settings | None = None,
+        write: bool = False,
+    ) -> Self:
+        """Open an index file; without a path `gallery.ken`, else `card_index.npz`.
+
+        Raises IndexMissing, IndexCorrupt, IndexVersion, and with `write` IndexReadOnly.
+        """
+        settings = settings or Settings()
+        return cls(
+            open_store(path or default_path(settings), write=write, named=named_by_file), settings
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file and the model."""
+        self._store.close()
+        if self._embedder is not None:
+            self._embedder.close()
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def picture(self, source: Source) -> Picture:
+        """Read a picture within the limits of the settings.
+
+        A Pillow image and an array `(height, width, 3)` uint8, RGB, are taken as they are. Raises
+        PictureError, FetchError.
+        """
+        if isinstance(source, Picture):
+            return source
+        if isinstance(source, (Image, np.ndarray)):
+            return in_memory(source)
+        if isinstance(source, str) and _is_address(source):
+            data = fetch(source, self._settings.image)
+            return decode(data, name=source, limits=self._settings.image)
+        if not isinstance(source, (str, os.PathLike, bytes)) and not hasattr(source, "read"):
+            raise InputError(
+                "picture", f"a {type(source).__name__}", expected="a path, bytes, a file or pixels"
+            )
+        return decode(source, limits=self._settings.image)
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths of listed references start: the folder indexed, else the setting's."""
+        return base_of(self._store.manifest.refs or self._settings.index.refs)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The rule in force, or None."""
+        return self._store.calibration()
+
+    @property
+    def stale(self) -> str:
+        """Why the calibration no longer fits the gallery; empty when it does or there is none."""
+        return stale(self._store, self.calibration, self._settings.identify)
+
+    @property
+    def store(self) -> Store:
+        """The store behind it, for exports and measurements."""
+        return self._store
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model behind it. Raises SpaceMismatch when it is not the one of the index."""
+        return self._opened().embedder
+
+    def _opened(self) -> Opened:
+        with self._lock:
+            if self._embedder is None:
+                store = self._store
+                self._embedder = matching_embedder(store.path, store.manifest, self._settings)
+        self._store.refresh()
+        return Opened(self._store, self._embedder, self._settings)
+
+    def _bytes(self, source: Source) -> tuple[str, bytes]:
+        limits = self._settings.image
+        if isinstance(source, (Picture, Image, np.ndarray)):
+            raise InputError("picture", "decoded pixels", expected="a file, bytes or an address")
+        if isinstance(source, str) and _is_address(source):
+            return source, fetch(source, limits)
+        if isinstance(source, (str, os.PathLike)):
+            return absolute(os.fspath(source)), read(source, limits)
+        data = source if isinstance(source, bytes) else source.read(limits.max_bytes + 1)
+        return f"added/{hashlib.sha256(data).hexdigest()[:16]}", data
+
+
+def _is_address(source: str) -> bool:
+    return source.lower().startswith(("http://", "https://"))
