@@ -22,6 +22,12 @@ from kenspeckle.errors import SettingError
 FILE = "kenspeckle.toml"
 USUAL_FPIR = 0.05
 """Aimed at where nobody asks; why, is in docs/decisions/usual-fpir.md."""
+MODES = (
+    *("default", "letterbox", "stretch"),
+    *("legacy-default", "legacy-letterbox", "legacy-stretch"),
+)
+"""Ways to make a picture square for a model; `kenspeckle.engines.recipes.in_mode` says what each
+does."""
 PREFIX = "KENSPECKLE_"
 FOR_TESTS = "KENSPECKLE_TEST_"
 """Names that the tests of this package read; they are no settings."""
@@ -52,6 +58,15 @@ class ModelSettings:
         "", "model: a name of `kenspeckle models list`, or a path; empty: the gallery's own"
     )
     head: str = _setting("", "projection head: safetensors, or a checkpoint", "CLIP_PROJ")
+    mode: str = _setting(
+        "", "how pictures are made square, a recipe of its own; empty: the gallery's, else default"
+    )
+    folder: str = _setting(
+        "",
+        "checkpoint to take for the pulled model asked for; an error where it holds another",
+        "LOGO_EMBEDDING_MODEL_DIR",
+        "LOGO_CLIP_MODEL_DIR",
+    )
     home: str = _setting("", "folder of pulled models; empty: the user's cache folder")
     offline: bool = _setting(False, "never fetch a model", "HF_HUB_OFFLINE")
     device: str = _setting("cpu", "cpu, or an ONNX Runtime provider", "IMAGE_EMBED_DEVICE")
@@ -150,6 +165,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "image.max_pixels": (lambda v: v > 0, "above 0"),
     "image.max_frames": (lambda v: v > 0, "above 0"),
     "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
+    "models.mode": (lambda v: v in ("", *MODES), ", ".join(MODES)),
     "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
     "index.label_from": (lambda v: v in ("query", "title"), "query or title"),
     "index.views": (lambda v: -1 <= v <= 32, "-1 to 32"),

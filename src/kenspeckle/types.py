@@ -118,6 +118,9 @@ class Recipe:
     reduce
         First box-reduce by the largest whole factor that keeps the short side at least twice
         `side`.
+    first
+        What a former program did before: squash to (`stretch`), or pad with black and shrink to
+        (`letterbox`), 224 × 224 pixels by Lanczos. Empty: nothing.
     """
 
     side: int
@@ -128,6 +131,7 @@ class Recipe:
     fill: int = 0
     reduce: bool = True
     short: int = 0
+    first: Literal["", "stretch", "letterbox"] = ""
 
     def __post_init__(self) -> None:
         if self.side < 1:

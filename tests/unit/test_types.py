@@ -101,6 +101,7 @@ CHANGES = [
             {"std": (1.0, 1.0, 1.0)},
             {"fill": 128},
             {"reduce": False},
+            {"first": "letterbox"},
         )
     ),
 ]

@@ -42,6 +42,16 @@ Head = Annotated[
         show_default=False,
     ),
 ]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocess-mode",
+        metavar="MODE",
+        help="How pictures are made square for the model: default, letterbox, stretch; legacy-… "
+        "of each does as the former bench did.",
+        show_default=False,
+    ),
+]
 Home = Annotated[
     str | None,
     typer.Option("--home", metavar="FOLDER", help="Folder of pulled models.", show_default=False),
@@ -92,6 +102,7 @@ OPTION_OF = {
     "identify.top": "--top",
     "models.name": "--model",
     "models.head": "--projection",
+    "models.mode": "--preprocess-mode",
     "models.home": "--home",
     "models.offline": "--offline",
 }

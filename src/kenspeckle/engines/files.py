@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kenspeckle.config import ModelSettings, user_folder
 from kenspeckle.engines import recipes, table
+from kenspeckle.engines.build import check_build
 from kenspeckle.engines.lock import Locked, read_lock
 from kenspeckle.engines.table import ModelRow
 from kenspeckle.errors import ModelError, ModelMissing
@@ -62,18 +63,32 @@ def file_sha256(path: Path) -> str:
 def locate(row: ModelRow, settings: ModelSettings) -> ModelFiles:
     """The files of a model on this machine; those of known hash are not read yet.
 
+    The recipe is that of `settings.mode`; a cohort belongs to the model's own recipe only.
+
     Raises ModelMissing with the command that brings the model, ModelError for files that are not
     what they should be.
     """
+    found = _found(row, settings)
+    recipe = recipes.in_mode(found.recipe, settings.mode)
+    return found if recipe == found.recipe else replace(found, recipe=recipe, cohort=None)
+
+
+def _found(row: ModelRow, settings: ModelSettings) -> ModelFiles:
     if row.recipe is not None and row.origin == "made":
         return ModelFiles(Path(), "dummy-1", row.recipe, row.width)
     if row.recipe is not None:
         return _known(row, row.recipe, settings)
     if row.origin == "hub":
-        return _pulled(row, settings)
+        folder = Path(settings.folder).expanduser() if settings.folder else None
+        if folder is None or not (folder / "config.json").is_file():
+            return _pulled(row, settings)
+        check_build(folder, row)
+        return _own(folder, row)
     path = Path(row.source)
-    if row.kind == "onnx":
-        return _local(path)
+    return _local(path) if row.kind == "onnx" else _own(path, row)
+
+
+def _own(path: Path, row: ModelRow) -> ModelFiles:
     names = weights_of(checkpoint_files(entry.name for entry in path.iterdir()))
     return _checkpoint(path, {name: file_sha256(path / name) for name in names}, row)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from kenspeckle.config import MODES
 from kenspeckle.errors import InputError, ModelError
 from kenspeckle.types import Recipe
 
@@ -22,6 +23,10 @@ _RESAMPLE: dict[Any, Literal["lanczos", "bilinear", "bicubic"]] = {
     1: "lanczos",
     2: "bilinear",
     3: "bicubic",
+}
+_SQUARES: dict[str, Literal["stretch", "letterbox"]] = {
+    "stretch": "stretch",
+    "letterbox": "letterbox",
 }
 
 
@@ -69,6 +74,8 @@ def from_fields(data: Mapping[str, Any], thing: str) -> Recipe:
         for name in ("mean", "std"):
             if name in values:
                 values[name] = _three(values[name])
+        if values.get("first", "") not in ("", "stretch", "letterbox"):
+            raise ValueError("first is stretch, letterbox or empty")
         for name in ("side", "fill", "short"):
             if name in values:
                 values[name] = int(values[name])
@@ -79,6 +86,27 @@ def from_fields(data: Mapping[str, Any], thing: str) -> Recipe:
         return Recipe(**values)
     except (TypeError, ValueError, ArithmeticError, InputError) as error:
         raise ModelError(thing, str(error), expected=f"a recipe like {_EXAMPLE}") from error
+
+
+def in_mode(recipe: Recipe, mode: str) -> Recipe:
+    """The recipe of a model under another way to make a picture square, at the model's own side.
+
+    `letterbox` pads with black, `stretch` squashes, both by one Lanczos pass and without a crop
+    after it; empty and `default` keep the model's recipe. The modes that begin with `legacy-` do as
+    the former bench did, to the pixel: 224 × 224 first, whatever the model's side, then all of the
+    model's recipe; no mode of theirs reduces by boxes. Raises InputError for an unknown mode.
+
+    >>> in_mode(Recipe(336, "crop", short=360), "letterbox").fit
+    'letterbox'
+    """
+    if mode in ("", "default"):
+        return recipe
+    if mode not in MODES:
+        raise InputError("models.mode", repr(mode), expected=", ".join(MODES))
+    former, square = mode.startswith("legacy-"), _SQUARES.get(mode.removeprefix("legacy-"))
+    if former or square is None:
+        return replace(recipe, reduce=False, first=square or "")
+    return replace(recipe, fit=square, resample="lanczos", fill=0, reduce=False, short=0)
 
 
 def from_processor(folder: Path) -> Recipe:

@@ -35,6 +35,9 @@ class ModelRow:
         Columns of a vector, 0 where only the file can tell.
     recipe
         Preprocessing, None where it is read from the files of the model.
+    build
+        What the `config.json` of a hub's checkpoint says of its network, as
+        `kenspeckle.engines.build` writes it; empty where nobody has said.
     """
 
     name: str
@@ -51,6 +54,7 @@ class ModelRow:
     cohort_keys: tuple[str, str] = ("vectors", "scale")
     card: str = ""
     note: str = ""
+    build: str = ""
 
 
 _LITE_288 = Recipe(288, mean=LITE_MEAN, std=LITE_STD)
@@ -58,10 +62,12 @@ _LITE_224 = Recipe(224, mean=LITE_MEAN, std=LITE_STD)
 _COHORT = "37f90e1553a60cd3a6bec76d07fd2b4a2fbf6010788f993c4956997e6f3e7f2d"
 
 
-def _hub(name: str, source: str, width: int, licence: str) -> ModelRow:
+def _hub(name: str, source: str, width: int, licence: str, build: str = "") -> ModelRow:
     """A checkpoint of a hub, with the licence that its publisher states."""
     note = "needs the extra torch, and to be pulled"
-    return ModelRow(name, "torch", "hub", source, width=width, licence=licence, note=note)
+    return ModelRow(
+        name, "torch", "hub", source, width=width, licence=licence, note=note, build=build
+    )
 
 
 MODELS: tuple[ModelRow, ...] = (
@@ -122,15 +128,69 @@ MODELS: tuple[ModelRow, ...] = (
         card="efflite0-gem-w384.md",
         note="the fast form before quantisation; has no cohort",
     ),
-    _hub("clip-vit-b-32", "openai/clip-vit-base-patch32", 512, "MIT"),
-    _hub("clip-vit-l-14", "openai/clip-vit-large-patch14", 768, "MIT"),
-    _hub("clip-vit-l-14-336", "openai/clip-vit-large-patch14-336", 768, "MIT"),
-    _hub("dinov2-small", "facebook/dinov2-small", 384, "Apache-2.0"),
-    _hub("dinov2-base", "facebook/dinov2-base", 768, "Apache-2.0"),
-    _hub("dinov2-large", "facebook/dinov2-large", 1024, "Apache-2.0"),
-    _hub("siglip-base", "google/siglip-base-patch16-224", 768, "Apache-2.0"),
-    _hub("siglip2-base", "google/siglip2-base-patch16-224", 768, "Apache-2.0"),
-    _hub("fashion-clip", "patrickjohncyh/fashion-clip", 512, "MIT"),
+    _hub(
+        "clip-vit-b-32",
+        "openai/clip-vit-base-patch32",
+        512,
+        "MIT",
+        "clip: layers 12, patch 32, side 224, width 512, words 49408",
+    ),
+    _hub(
+        "clip-vit-l-14",
+        "openai/clip-vit-large-patch14",
+        768,
+        "MIT",
+        "clip: layers 24, patch 14, side 224, width 768, words 49408",
+    ),
+    _hub(
+        "clip-vit-l-14-336",
+        "openai/clip-vit-large-patch14-336",
+        768,
+        "MIT",
+        "clip: layers 24, patch 14, side 336, width 768, words 49408",
+    ),
+    _hub(
+        "dinov2-small",
+        "facebook/dinov2-small",
+        384,
+        "Apache-2.0",
+        "dinov2: layers 12, patch 14, side 518, width 384",
+    ),
+    _hub(
+        "dinov2-base",
+        "facebook/dinov2-base",
+        768,
+        "Apache-2.0",
+        "dinov2: layers 12, patch 14, side 518, width 768",
+    ),
+    _hub(
+        "dinov2-large",
+        "facebook/dinov2-large",
+        1024,
+        "Apache-2.0",
+        "dinov2: layers 24, patch 14, side 518, width 1024",
+    ),
+    _hub(
+        "siglip-base",
+        "google/siglip-base-patch16-224",
+        768,
+        "Apache-2.0",
+        "siglip: layers 12, patch 16, side 224, width 768, words 32000",
+    ),
+    _hub(
+        "siglip2-base",
+        "google/siglip2-base-patch16-224",
+        768,
+        "Apache-2.0",
+        "siglip: layers 12, patch 16, side 224, width 768, words 256000",
+    ),
+    _hub(
+        "fashion-clip",
+        "patrickjohncyh/fashion-clip",
+        512,
+        "MIT",
+        "clip: layers 12, patch 32, side 224, width 512, words 49408",
+    ),
     ModelRow(
         "dummy",
         "dummy",

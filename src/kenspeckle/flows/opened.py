@@ -53,6 +53,8 @@ def stale(store: Store, calibration: Calibration | None, asked: IdentifySettings
         return ""
     if calibration.space_id != store.manifest.fingerprint.space_id:
         return "it was fitted for another model"
+    if calibration.feedback != store.feedback_change():
+        return "feedback was given since"
     if calibration.change != store.change():
         return "references were added or removed since"
     regions = effective(rule(calibration, asked.regions))
@@ -73,6 +75,7 @@ def new_manifest(embedder: Embedder, settings: Settings) -> Manifest:
         options={
             "model": absolute(name) if name and Path(name).exists() else "",
             "head": absolute(head),
+            "mode": settings.models.mode,
             "views": str(max(settings.index.views, 0)),
         },
     )
@@ -120,6 +123,7 @@ def matching_embedder(path: str, manifest: Manifest, settings: Settings) -> Embe
         settings.models,
         name=settings.models.name or manifest.options.get("model") or made_by.model,
         head=settings.models.head or manifest.options.get("head", ""),
+        mode=settings.models.mode or manifest.options.get("mode", ""),
     )
     if not made_by.weights:
         return former_embedder(path, made_by, models)

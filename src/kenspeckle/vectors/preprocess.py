@@ -8,6 +8,14 @@ from PIL import Image
 from kenspeckle.types import Float32, Recipe
 from kenspeckle.vectors.pipeline import StageTimes, timed
 
+FORMER = 224
+"""Side of the square that a former program makes before the model's own recipe, whatever it is."""
+
+_FIRST = {
+    "stretch": Recipe(FORMER, "stretch", "lanczos", reduce=False),
+    "letterbox": Recipe(FORMER, "letterbox", "lanczos", reduce=False),
+}
+
 Size = tuple[int, int]
 """Width and height in pixels."""
 
@@ -102,6 +110,9 @@ def fitted(
     `full` is the size that a picture handed in after `reduced` had before; the result is the same
     as that of the picture before.
     """
+    if recipe.first:
+        with timed(times, "resize"):
+            image, full = fitted(image, _FIRST[recipe.first]), None
     with timed(times if full is None else None, "reduce"):
         by = _by(full or image.size, recipe)
         if full is not None and image.size == _over(full, by):
