@@ -176,13 +176,13 @@ def _ece(asked: Asked) -> Rate | None:
     if not rows.any():
         return None
     stated, true = asked.confidence[rows], asked.right[rows].astype(np.float64)
-    bin_of = np.searchsorted(np.sort(stated), stated, "left") * BINS // len(stated)
+    bin_of = stats.equal_mass(stated, BINS)
     items = asked.item[rows]
     table = np.zeros((asked.items, BINS))
     np.add.at(table, (items, bin_of), true - stated)
     gap = np.abs(asked.weight @ table).sum(axis=1)
     total = asked.weight @ np.bincount(items, minlength=asked.items)
-    value = stats.ece(stated, true, BINS, "mass")
+    value = stats.ece_by_mass(stated, true, BINS)
     return _drawn(value, _interval(gap, total), len(stated), len(np.unique(items)))
 
 
