@@ -122,6 +122,30 @@ def _decoded(
         )
 
 
+def measure(source: Source, *, name: str = "") -> tuple[int, int]:
+    """Width and height of the picture that `decode` would give, from its header alone.
+
+    Raises PictureError for what has no such header.
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (4, 3)).save(file, "PNG")
+    >>> measure(file.getvalue())
+    (4, 3)
+    """
+    data, name = _bytes(source, name, DEFAULT_LIMITS)
+    shown = _printable(name)
+    try:
+        header = _reader(data)(data)
+        _check(header, shown, DEFAULT_LIMITS)
+    except UnreadableError as error:
+        raise PictureError(shown, error.found, expected=error.expected, do=_REPLACE) from error
+    except (MissingExtra, ValueError, OSError) as error:
+        raise PictureError(shown, f"its size cannot be told ({error})") from error
+    width, height = header.size
+    return (height, width) if header.orientation >= 5 else (width, height)
+
+
 def read(path: str | os.PathLike[str], limits: ImageSettings = DEFAULT_LIMITS) -> bytes:
     """The bytes of a regular file, at most `limits.max_bytes` of them. Raises PictureError."""
     shown = _printable(os.fspath(path))
