@@ -17,17 +17,19 @@ from pathlib import Path
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.naming import Scheme, name_item
+from kenspeckle.catalog.renames import Renames, follow
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.errors import GalleryError, InputError
-from kenspeckle.flows import calibrate, index
+from kenspeckle.flows import calibrate, feedback, index
 from kenspeckle.flows.handle import Handle, Source
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.index import IndexReport, Progress
 from kenspeckle.flows.opened import absolute
+from kenspeckle.flows.rename import rename
 from kenspeckle.match.similar import look_alikes
 from kenspeckle.store.base import Manifest, Summary
 from kenspeckle.store.open import copy_store, peek
-from kenspeckle.types import Calibration, Candidate, Decision, Item, Reference
+from kenspeckle.types import Calibration, Candidate, Decision, Feedback, Item, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +137,16 @@ class Gallery(Handle):
     def remove(self, *names: str) -> int:
         """Erase items by key or label, or references by path; how many references went.
 
-        Vectors and thumbnails are erased too. GalleryError names one that is not there.
+        Vectors, thumbnails and what was said about them are erased too. GalleryError names one
+        that is not there.
         """
-        going: set[int] = set()
+        going: dict[int, Reference] = {}
         for name in names:
-            found = [
-                number
+            found = {
+                number: reference
                 for number, reference in self._store.references()
                 if name in (reference.key, reference.label, reference.path)
-            ]
+            }
             if not found:
                 raise GalleryError(
                     name,
@@ -151,8 +154,49 @@ class Gallery(Handle):
                     expected="a key, a label or a path",
                     do="See `kenspeckle list`",
                 )
-            going.update(found)
-        return self._store.remove(sorted(going))
+            going |= found
+        count = self._store.remove(sorted(going))
+        feedback.forget(self._store, list(going.values()))
+        return count
+
+    def confirm(self, photo: Source, key: str, *, variant: str | None = None) -> Feedback:
+        """Say that a photo shows the item of that key or label: it becomes a reference of it.
+
+        A later `index` leaves it alone, and the next calibration learns from it. Makes the
+        calibration stale. Without a `variant` it is taken for the print it is nearest to. Raises
+        GalleryError (no such item, said before, the opposite said before, a reference already),
+        PictureError, FetchError.
+        """
+        said = feedback.Photo(*self._bytes(photo, "confirmed"))
+        return feedback.confirm(self._opened(), said, key, variant)
+
+    def reject(self, photo: Source, key: str = "") -> Feedback:
+        """Say that a photo does not show that item; without a key, the one it is named now.
+
+        The next calibration learns from it. Makes the calibration stale. Raises GalleryError (no
+        name to reject, and as `confirm`), PictureError, FetchError.
+        """
+        said = feedback.Photo(*self._bytes(photo, "rejected"))
+        return feedback.reject(self._opened(), said, key)
+
+    def rename(self, key: str, label: str = "", *, new_key: str = "", merge: bool = False) -> Item:
+        """Give an item another label, another key, or both; a later `index` keeps them.
+
+        `merge` lets it become one with the item that has the new key. Raises GalleryError,
+        InputError.
+        """
+        return rename(self._store, key, label, new_key, merge=merge)
+
+    def feedback(self) -> list[Feedback]:
+        """What was confirmed and rejected, by number."""
+        return self._store.feedback()
+
+    def undo_feedback(self, number: int) -> Feedback:
+        """Take feedback back, and with a confirmed photo the reference that it became.
+
+        Raises GalleryError for a number that is not there.
+        """
+        return feedback.undo(self._store, number)
 
     def calibrate(self, seconds: float = 60.0) -> Calibration | None:
         """Fit the rule for unknowns from the gallery itself, and store it."""
@@ -230,7 +274,9 @@ class Gallery(Handle):
         naming = stored if asked == "auto" and len(self._store) else asked
         label_from = self._settings.index.label_from
         listing = scan(refs, naming=naming, table=table, label_from=label_from, flat=flat)
+        listing = Renames.of(self._store.manifest.options).listing(listing)
         work = plan(listing, index.listed(self._store), rehash=rehash)
+        follow(work, listing, index.by_hand(self._store))
         return work, listing.notes, listing.skipped, listing.scheme
 
     def _finished(self, report: IndexReport) -> IndexReport:

@@ -57,6 +57,10 @@ COMMANDS = (
         "Erase items or single references, with their vectors and thumbnails.",
     ),
     Row("list", "contents:list_", "List the items, or their references."),
+    Row("confirm", "feedback:confirm", "Say that a photo shows an item; it becomes a reference."),
+    Row("reject", "feedback:reject", "Say that a photo does not show what it was named."),
+    Row("rename", "feedback:rename", "Give an item another name, which later runs keep."),
+    Row("feedback", "feedback:feedback", "List what was confirmed and rejected; take it back."),
     Row("info", "info:info", "Show what an index holds, what made it, and what it promises."),
     Row(
         "export",

@@ -154,7 +154,8 @@ class Handle:
         self._store.refresh()
         return Opened(self._store, self._embedder, self._settings)
 
-    def _bytes(self, source: Source) -> tuple[str, bytes]:
+    def _bytes(self, source: Source, room: str = "added") -> tuple[str, bytes]:
+        """What a picture is called, `room` before the hash of one without a name, and its bytes."""
         limits = self._settings.image
         if isinstance(source, (Picture, Image, np.ndarray)):
             raise InputError("picture", "decoded pixels", expected="a file, bytes or an address")
@@ -163,7 +164,7 @@ class Handle:
         if isinstance(source, (str, os.PathLike)):
             return absolute(os.fspath(source)), read(source, limits)
         data = source if isinstance(source, bytes) else source.read(limits.max_bytes + 1)
-        return f"added/{hashlib.sha256(data).hexdigest()[:16]}", data
+        return f"{room}/{hashlib.sha256(data).hexdigest()[:16]}", data
 
 
 def _is_address(source: str) -> bool:

@@ -217,22 +217,33 @@ def _relabel(store: Store, rows: Sequence[Relabel]) -> None:
     for _, group in groupby(rows, key=lambda row: row.reference.path):
         batch += group
         if len(batch) >= COMMIT_ROWS:
-            _rename(store, batch)
+            relabel(store, batch)
             batch = []
-    _rename(store, batch)
+    relabel(store, batch)
     store.remove([row.id for row in rows if row.reference.path != row.former.path])
 
 
-def _rename(store: Store, rows: Sequence[Relabel]) -> None:
-    vectors = store.rows([row.id for row in rows])
-    store.add(
+def relabel(store: Store, rows: Sequence[Relabel]) -> None:
+    """Store references under their new names in one commit; vectors and all else go along."""
+    former = [row.id for row in rows]
+    vectors = store.rows(former)
+    features = {kind: store.features(former, kind) for kind in store.feature_kinds()}
+    ids = store.add(
         [
             Enrolled(row.reference, vector, store.thumbnail(row.id))
             for row, vector in zip(rows, vectors, strict=True)
         ]
     )
+    now = dict(zip(former, ids, strict=True))
+    for kind, kept in features.items():
+        store.set_features(kind, {now[number]: data for number, data in kept.items()})
 
 
 def listed(store: Store) -> Iterator[tuple[int, Reference]]:
     """The rows that a references folder or table accounts for; what was added by hand is not."""
     return ((number, reference) for number, reference in store.references() if not reference.origin)
+
+
+def by_hand(store: Store) -> Iterator[tuple[int, Reference]]:
+    """The other rows: what was added, and the photos that were confirmed."""
+    return ((number, reference) for number, reference in store.references() if reference.origin)

@@ -1,0 +1,260 @@
+"""What people say about answers: a photo that shows an item, or does not, kept in the gallery.
+
+A confirmed photo becomes a reference, enrolled whole like any other, and a labelled photo for the
+next calibration; a rejected answer becomes a hard negative. Both keep the vectors of the photo's
+regions under the rule in force, so a calibration needs the photo itself only under another rule.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kenspeckle.catalog.entry import Entry
+from kenspeckle.errors import GalleryError, KenspeckleError
+from kenspeckle.flows import index
+from kenspeckle.flows.identify import identify
+from kenspeckle.flows.opened import Opened
+from kenspeckle.image.decode import decode, read
+from kenspeckle.regions.base import cut, effective, split
+from kenspeckle.store.base import Store
+from kenspeckle.types import Feedback, Float32, Item, Picture, Reference
+
+CONFIRMED = "confirmed"
+"""Origin of a reference that was a photo somebody confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo that something is said about: what it is called, and its bytes."""
+
+    name: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Feedback with rows `(k, D)` under the rule in force, and what had to be left out.
+
+    `aside` are those whose photo would have to be seen again but is gone or another by now.
+    """
+
+    usable: tuple[Feedback, ...]
+    aside: tuple[Feedback, ...] = ()
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on what was left out, if there was anything."""
+        if not self.aside:
+            return ()
+        some = ", ".join(one.name for one in self.aside[:3])
+        more = f" and {len(self.aside) - 3} more" if len(self.aside) > 3 else ""
+        return (f"feedback left out, its photo is gone or was changed: {some}{more}",)
+
+
+def find_item(store: Store, name: str) -> Item:
+    """The item of that key, else of that label. GalleryError names near ones."""
+    items = store.items()
+    found = [one for one in items if one.key == name] or [one for one in items if one.label == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        keys = ", ".join(f"'{one.key}'" for one in found[:5])
+        raise GalleryError(name, f"the label of {len(found)} items", expected=f"a key: {keys}")
+    names = {text.casefold(): one for one in items for text in (one.label, one.key)}
+    near = difflib.get_close_matches(name.casefold(), names, n=3)
+    meant = dict.fromkeys(f"'{names[text].key}'" for text in near)
+    raise GalleryError(
+        name,
+        "no such item",
+        expected="a key or a label",
+        do=f"Did you mean {' or '.join(meant)}?" if meant else "See `kenspeckle list`",
+    )
+
+
+def confirm(opened: Opened, photo: Photo, key: str, variant: str | None = None) -> Feedback:
+    """Store that a photo shows an item: it becomes one of its references.
+
+    Without a `variant` it is taken for a photo of the print that it is nearest to. Raises
+    GalleryError (no such item, said before, the opposite said before, a reference already),
+    PictureError, IndexReadOnly, ModelError.
+    """
+    store = opened.store
+    item = find_item(store, key)
+    _check(store, photo, item.key, "confirmed")
+    rows = region_rows(opened, photo)
+    reference = Reference(
+        key=item.key,
+        label=item.label,
+        path=_free_path(store, photo),
+        variant=variant or "",
+        size=len(photo.data),
+        origin=CONFIRMED,
+    )
+    enrolled = index.enrol(opened, Entry(reference, photo.name), photo.data)
+    if variant is None:
+        print_ = _nearest_print(store, item.key, enrolled[0].vector)
+        enrolled = [
+            replace(one, reference=replace(one.reference, variant=print_)) for one in enrolled
+        ]
+    store.add(enrolled)
+    return _stored(opened, photo, "confirmed", item.key, rows)
+
+
+def reject(opened: Opened, photo: Photo, key: str = "") -> Feedback:
+    """Store that a photo does not show an item; without a key, the one that it is named now.
+
+    Raises GalleryError (no such item, no name to reject, said before, the opposite said before),
+    PictureError, IndexReadOnly, ModelError.
+    """
+    store = opened.store
+    key = find_item(store, key).key if key else _answer(opened, photo)
+    _check(store, photo, key, "rejected")
+    return _stored(opened, photo, "rejected", key, region_rows(opened, photo))
+
+
+def undo(store: Store, number: int) -> Feedback:
+    """Take feedback back, and with a confirmed photo the reference that it became.
+
+    Raises GalleryError for a number that is not there, IndexReadOnly.
+    """
+    found = next((one for one in store.feedback() if one.id == number), None)
+    if found is None:
+        raise GalleryError(
+            str(number), "no such feedback", expected="its number", do="See `kenspeckle feedback`"
+        )
+    if found.kind == "confirmed":
+        store.remove([n for n, one in store.references() if _became(found, one)])
+    store.remove_feedback(number)
+    return found
+
+
+def forget(store: Store, gone: Sequence[Reference]) -> None:
+    """Erase what was said about references that were erased, and about items that are no more."""
+    keys = {item.key for item in store.items()}
+    for one in store.feedback():
+        if one.key not in keys or any(_became(one, reference) for reference in gone):
+            store.remove_feedback(one.id)
+
+
+def heard(opened: Opened) -> Heard:
+    """All feedback on enrolled items, its rows under the region rule in force.
+
+    What was given under another rule, or another model, is made from the photo again if that is
+    still there, unchanged.
+    """
+    rule, keys = effective(opened.regions), {item.key for item in opened.store.items()}
+    usable, aside = [], []
+    for one in opened.store.feedback():
+        if one.key not in keys:
+            continue
+        if len(one.rows) and one.regions == rule:
+            usable.append(one)
+        elif (rows := seen_again(opened, one)) is not None:
+            usable.append(replace(one, rows=rows, regions=rule))
+        else:
+            aside.append(one)
+    return Heard(tuple(usable), tuple(aside))
+
+
+def seen_again(opened: Opened, said: Feedback) -> Float32 | None:
+    """The rows of a photo under the rule in force; None when it is gone or another by now."""
+    photo = photo_of(opened, said)
+    return None if photo is None else region_rows(opened, photo)
+
+
+def photo_of(opened: Opened, said: Feedback) -> Photo | None:
+    """The photo that something was said about, if it is still there, unchanged."""
+    if not Path(said.name).is_absolute():
+        return None
+    try:
+        photo = Photo(said.name, read(said.name, opened.settings.image))
+    except KenspeckleError:
+        return None
+    return photo if photo.sha256 == said.sha256 else None
+
+
+def region_rows(opened: Opened, photo: Photo) -> Float32:
+    """The vectors `(k, D)` of a photo's regions under the rule in force. Raises PictureError."""
+    picture = _decoded(opened, photo)
+    parts = [cut(picture.image, region) for region in split(picture, opened.regions)]
+    return opened.embedder.vectors(parts)
+
+
+def _decoded(opened: Opened, photo: Photo) -> Picture:
+    return decode(photo.data, name=photo.name, limits=opened.settings.image)
+
+
+def _answer(opened: Opened, photo: Photo) -> str:
+    """The key that a photo is named now. GalleryError if it is named nothing."""
+    decision = identify(opened, _decoded(opened, photo))
+    if not decision.known:
+        raise GalleryError(
+            photo.name,
+            "its answer is 'unknown'",
+            expected="a name to reject",
+            do="Say which item it does not show: kenspeckle reject PHOTO KEY",
+        )
+    return decision.key
+
+
+def _check(store: Store, photo: Photo, key: str, kind: str) -> None:
+    """Refuse what was said before, what contradicts it, and a reference as if it were a photo."""
+    for one in store.feedback():
+        if one.sha256 == photo.sha256 and (one.key == key or one.kind == kind == "confirmed"):
+            same = (one.kind, one.key) == (kind, key)
+            raise GalleryError(
+                photo.name,
+                f"it was {one.kind} as '{one.key}' on {one.date[:10]}",
+                expected="" if same else "nothing that contradicts it",
+                do=f"To take that back: kenspeckle feedback --undo {one.id}",
+            )
+    for _, reference in store.references():
+        if reference.sha256 != photo.sha256 or reference.view:
+            continue
+        own = reference.key == key
+        if own and kind == reference.origin == CONFIRMED:
+            continue  # a confirmation that was cut off between its two commits
+        if own or kind == CONFIRMED:
+            raise GalleryError(
+                photo.name,
+                f"it is a reference of '{reference.key}' already, {reference.path}",
+                expected="a photo",
+                do="If it shows something else: kenspeckle remove PATH",
+            )
+
+
+def _free_path(store: Store, photo: Photo) -> str:
+    """The photo's name, or one that no other photo has under which something is stored."""
+    taken = store.get(store.select({"path": photo.name, "view": ""}).tolist())
+    if all(one.sha256 == photo.sha256 for one in taken):
+        return photo.name
+    return f"{photo.name}#{photo.sha256[:8]}"
+
+
+def _nearest_print(store: Store, key: str, row: Float32) -> str:
+    ids = store.select({"key": key}).tolist()
+    prints = [one.variant for one in store.get(ids)]
+    return prints[int((store.rows(ids) @ row).argmax())] if len(set(prints)) > 1 else prints[0]
+
+
+def _became(said: Feedback, reference: Reference) -> bool:
+    """Whether that is the reference which a confirmed photo became."""
+    if said.kind != "confirmed" or reference.origin != CONFIRMED:
+        return False
+    return (said.sha256, said.key) == (reference.sha256, reference.key)
+
+
+def _stored(opened: Opened, photo: Photo, kind: str, key: str, rows: Float32) -> Feedback:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    rule = effective(opened.regions)
+    said = Feedback(kind, key, photo.name, photo.sha256, now, rule, rows)  # type: ignore[arg-type]
+    return replace(said, id=opened.store.add_feedback(said))
