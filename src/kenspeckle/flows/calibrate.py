@@ -19,10 +19,10 @@ from kenspeckle.flows.opened import Opened
 from kenspeckle.flows.trials import (
     Known,
     Query,
+    ask,
     beside_prints,
     blocks,
     general_trials,
-    judge_views,
     known_of,
     make_views,
     plan_views,
@@ -47,7 +47,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     """
     start = time.monotonic()
     store, cohort = opened.store, opened.embedder.cohort
-    change, known = store.change(), known_of(opened)
+    change, said, known = store.change(), store.feedback_change(), known_of(opened)
     kind = usual_score(cohort is not None, len(known.references))
     plan = plan_views(known, seed)
     general = NO_TRIALS
@@ -67,6 +67,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         references=sum(len(rows) for rows in known.references.values()),
         change=change,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        feedback=said,
     )
     return fit(
         subject,
@@ -125,9 +126,9 @@ def _gather(
         made.tried += len(block)
         if not queries:
             continue
-        mated, left_out = judge_views(opened, kind, known, queries)
-        made.mated.append(mated)
-        made.left_out.append(left_out)
+        asked = ask(opened, known, queries)
+        made.mated.append(asked.mated(kind))
+        made.left_out.append(asked.left_out(kind))
         for query in queries:
             level, lead = beside_prints(opened, known, query)
             made.items.append(query.item)

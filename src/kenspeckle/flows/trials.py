@@ -15,7 +15,7 @@ from kenspeckle.errors import ModelError
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode
 from kenspeckle.image.views import camera_views
-from kenspeckle.match.aggregate import ScoreKind, cohort_level, reach
+from kenspeckle.match.aggregate import Floats, ScoreKind, cohort_level, reach
 from kenspeckle.match.trials import NO_TRIALS, Trials, joined, judge
 from kenspeckle.regions.base import cut, most, split
 from kenspeckle.store.base import Hits
@@ -33,21 +33,28 @@ BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One view: the item and reference it was made of, and its regions' vectors `(k, D)`."""
+    """One picture that is asked about: the item that it shows, and its regions' vectors `(k, D)`.
+
+    `reference` is what a view was made of, None for a photo; `sha256` is of a photo's bytes. A
+    stranger's item is a negative number.
+    """
 
     item: int
-    reference: Reference
+    reference: Reference | None
     rows: Float32
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the trials need to know of the gallery: references by item, views by path, and items
-    that share a file with another one (left out of the gallery, such an item is still in it)."""
+    """What the trials need to know of the gallery: references by item, views by path, items that
+    share a file with another one (left out of the gallery, such an item is still in it), and the
+    ids that come of each file, by its hash."""
 
     references: dict[int, list[tuple[int, Reference]]]
     views: dict[str, list[int]]
     twins: set[int]
+    files: dict[str, list[int]]
 
 
 def known_of(opened: Opened) -> Known:
@@ -61,7 +68,11 @@ def known_of(opened: Opened) -> Known:
             views.setdefault(reference.path, []).append(number)
         else:
             references.setdefault(item, []).append((number, reference))
-    return Known(references, views, _twins(references))
+    files: dict[str, list[int]] = {}
+    for number, reference in rows:
+        if reference.sha256:
+            files.setdefault(reference.sha256, []).append(number)
+    return Known(references, views, _twins(references), files)
 
 
 def _twins(references: dict[int, list[tuple[int, Reference]]]) -> set[int]:
@@ -73,11 +84,14 @@ def _twins(references: dict[int, list[tuple[int, Reference]]]) -> set[int]:
     return set().union(*(items for items in sharing.values() if len(items) > 1))
 
 
-def plan_views(known: Known, seed: int) -> list[tuple[int, int, Reference, int]]:
-    """(item, id, reference, seed of the view) in the order of work: every item once, then again."""
+def plan_views(known: Known, seed: int, each: int = 0) -> list[tuple[int, int, Reference, int]]:
+    """(item, id, reference, seed of the view) in the order of work: every item once, then again.
+
+    `each` views an item; 0 for the usual number.
+    """
     rng = np.random.default_rng(seed)
     items = sorted(known.references)
-    each = min(max(-(-WANTED // max(len(items), 1)), LEAST_EACH), MOST_EACH)
+    each = each or min(max(-(-WANTED // max(len(items), 1)), LEAST_EACH), MOST_EACH)
     plan = []
     for turn in range(each):
         for place in rng.permutation(len(items)).tolist():
@@ -128,17 +142,37 @@ def blocks(queries: Iterator[Query | None]) -> Iterator[list[Query | None]]:
         yield block
 
 
-def judge_views(
-    opened: Opened, kind: ScoreKind, known: Known, queries: Sequence[Query]
-) -> tuple[Trials, Trials]:
-    """Mated and left-out trials of some views.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the gallery answered to some queries: the hits of all their regions.
 
-    Where an item has another reference of the same print, the one that the view was made of takes
-    no part in the mated trial.
+    `held` is `found` without the references that a mated trial does without; `near` the cohort
+    level of each region, `owner` its query, `items` the item that each query shows.
+    """
+
+    found: Hits
+    held: Hits
+    near: Floats | None
+    owner: Int64
+    items: Int64
+
+    def mated(self, kind: ScoreKind) -> Trials:
+        """Each query asked about the whole gallery."""
+        return judge(kind, self.held, self.near, self.owner, self.items)
+
+    def left_out(self, kind: ScoreKind) -> Trials:
+        """Each query asked about the gallery without the item that it shows."""
+        return judge(kind, self.found, self.near, self.owner, self.items, without=self.items)
+
+
+def ask(opened: Opened, known: Known, queries: Sequence[Query]) -> Asked:
+    """Search for some queries at once.
+
+    Where an item has another reference of the same print, the one that a view was made of takes no
+    part in the mated trial.
     """
     rows = np.concatenate([query.rows for query in queries])
-    sizes = [len(query.rows) for query in queries]
-    owner = np.repeat(np.arange(len(queries)), sizes)
+    owner = np.repeat(np.arange(len(queries)), [len(query.rows) for query in queries])
     items = np.array([query.item for query in queries], np.int64)
     cohort = opened.embedder.cohort
     near = None if cohort is None else cohort_level(rows, cohort)
@@ -147,15 +181,14 @@ def judge_views(
     for number, query in enumerate(queries):
         mine = np.isin(found.ids, _held_out(known, query)) & (owner == number)[:, None]
         hidden[mine] = -1
-    held = Hits(found.ids, hidden, found.scores)
-    return (
-        judge(kind, held, near, owner, items),
-        judge(kind, found, near, owner, items, without=items),
-    )
+    return Asked(found, Hits(found.ids, hidden, found.scores), near, owner, items)
 
 
 def _held_out(known: Known, query: Query) -> list[int]:
-    """Ids that a mated trial does without: the reference of the view, if it has an equal."""
+    """Ids that a mated trial does without: the reference of the view, if it has an equal, or the
+    reference that is the photo itself."""
+    if query.reference is None:
+        return known.files.get(query.sha256, [])
     rows = known.references[query.item]
     equals = [number for number, other in rows if other.variant == query.reference.variant]
     if len(equals) < 2:
@@ -166,6 +199,7 @@ def _held_out(known: Known, query: Query) -> list[int]:
 
 def beside_prints(opened: Opened, known: Known, query: Query) -> tuple[float, float]:
     """The view's cosine to its own reference, and the lead of its print over the item's others."""
+    assert query.reference is not None  # noqa: S101  a view has one
     rows = known.references[query.item]
     near = query.rows @ opened.store.rows([number for number, _ in rows]).T
     region = near[int(near.max(axis=1).argmax())]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from kenspeckle.match.aggregate import ScoreKind
-from kenspeckle.match.confidence import platt
+from kenspeckle.match.confidence import enough, half_and_half, platt
 from kenspeckle.match.prints import NO_VIEWS, Views, look_alike_level, print_margin
-from kenspeckle.match.threshold import promise, refuse, shortfalls
-from kenspeckle.match.trials import Strangers, Trials
-from kenspeckle.stats import expected_threshold, tpir
+from kenspeckle.match.threshold import deciding, promise, refuse, shortfalls, threshold_for
+from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials
+from kenspeckle.stats import tpir
 from kenspeckle.types import Calibration
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a calibration is for: region rule, space, size and commit of the gallery, and when."""
+    """What a calibration is for: region rule, space, size and commits of the gallery, and when."""
 
     regions: str
     space_id: str
@@ -26,6 +25,7 @@ class Subject:
     references: int
     change: int
     date: str
+    feedback: int = 0
 
 
 def fit(
@@ -38,26 +38,30 @@ def fit(
     strict: bool = False,
     method: Literal["quick", "full"] = "quick",
     views: Views = NO_VIEWS,
+    labelled: Trials = NO_TRIALS,
     notes: tuple[str, ...] = (),
 ) -> Calibration | None:
     """The rule for a gallery, or None when there is no stranger to fit it on.
 
-    Each kind of stranger asks for the threshold at which a stranger not seen yet is named at the
-    rate `fpir`; the largest one is taken, so that it holds for every kind. Too few items to tell
-    that rate ask for the strictest threshold they know, above all their trials, and the promise of
-    their kind says what so many items support. Under `strict` this raises PromiseRefused instead,
-    with the number of items needed. A difference to a runner-up or to unrelated pictures has to be
-    above 0 in any case, or the item named would be the less likely one.
+    Strangers that were given decide alone: they are those that the rate is asked for. Without any,
+    each kind asks for the threshold at which a stranger not seen yet is named at the rate `fpir`,
+    and the largest one is taken, so that it holds for every kind. Too few items to tell that rate
+    ask for the strictest threshold they know, above all their trials, and the promise of their kind
+    says what so many items support. Under `strict` this raises PromiseRefused instead, with the
+    number of items needed.
+
+    The confidence is fitted on `labelled` photos, of enrolled things and of strangers, where they
+    are enough.
     """
     present = {name: trials for name, trials in strangers.items() if len(trials)}
     if strict:
         refuse(present, fpir)
     if not present:
         return None
-    floor = -math.inf if kind == "cosine" else 0.0
-    asked = (expected_threshold(t.scores, t.items, fpir) for t in present.values())
-    threshold = max(floor, *asked)
-    slope, intercept = platt(mated, list(present.values()))
+    threshold = threshold_for(kind, deciding(present).values(), fpir)
+    from_photos = enough(labelled)
+    groups = [(labelled, 1.0)] if from_photos else half_and_half(mated, list(present.values()))
+    slope, intercept = platt(groups)
     return Calibration(
         score=kind,
         threshold=threshold,
@@ -77,4 +81,7 @@ def fit(
         notes=(*notes, *shortfalls(present, fpir)),
         variant_margin=print_margin(views),
         view_level=look_alike_level(views),
+        confidence_from="photos" if from_photos else "views",
+        labelled=len(labelled),
+        feedback=subject.feedback,
     )

@@ -10,26 +10,42 @@ import numpy as np
 from kenspeckle.match.aggregate import Floats
 from kenspeckle.match.trials import Trials
 
+ENOUGH_PHOTOS = 100
+"""Labelled photos from which on the confidence is fitted on them alone."""
 
-def platt(mated: Trials, strangers: Sequence[Trials]) -> tuple[float, float]:
+Group = tuple[Trials, float]
+"""Trials, and the share of all weight that they have together."""
+
+
+def enough(labelled: Trials) -> bool:
+    """Whether labelled photos, of enrolled things and of strangers, can tell the chance.
+
+    They are then taken for a sample of what will be asked about, strangers included.
+    """
+    right = int(labelled.right.sum())
+    return len(labelled) >= ENOUGH_PHOTOS and 0 < right < len(labelled)
+
+
+def half_and_half(mated: Trials, strangers: Sequence[Trials]) -> list[Group]:
+    """Nobody knows how many strangers will be asked about, so half of the photos are thought to
+    show an enrolled item, and the kinds of strangers share the other half."""
+    return [(mated, 0.5), *((t, 0.5 / len(strangers)) for t in strangers)]
+
+
+def platt(groups: Sequence[Group]) -> tuple[float, float]:
     """Slope and intercept of the chance that the named item is the right one.
 
     Logistic regression on the score with Platt's targets (Platt, "Probabilistic outputs for
     support vector machines", 1999), by Newton's method. Right names stand against wrong names and
-    strangers. Nobody knows how many strangers will be asked about, so the prior is one in two:
-    mated queries weigh as much as all strangers, and each kind of stranger as much as another.
-    Without a right name, (0, 0): no fit.
+    strangers. Without a right name, or where a higher score does not mean more, (0, 0): no fit.
     """
-    if not mated.right.any():
+    groups = [(trials, share) for trials, share in groups if len(trials)]
+    right = np.concatenate([np.empty(0, bool), *(trials.right for trials, _ in groups)])
+    if not right.any():
         return 0.0, 0.0
-    x = np.concatenate([mated.scores, *(t.scores for t in strangers)])
-    right = np.concatenate([mated.right, *(t.right for t in strangers)])
-    shares = [0.5, *(0.5 / len(strangers) for _ in strangers)]
+    x = np.concatenate([trials.scores for trials, _ in groups])
     weight = len(x) * np.concatenate(
-        [
-            np.full(len(t), part / len(t))
-            for t, part in zip((mated, *strangers), shares, strict=True)
-        ]
+        [np.full(len(trials), share / len(trials)) for trials, share in groups]
     )
     yes, no = float(weight[right].sum()), float(weight[~right].sum())
     target = np.where(right, (yes + 1) / (yes + 2), 1 / (no + 2))

@@ -2,43 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from kenspeckle.errors import PromiseRefused
+from kenspeckle.match.aggregate import ScoreKind
+from kenspeckle.match.promise import percent
 from kenspeckle.match.trials import Strangers, Trials
 from kenspeckle.stats import (
+    expected_interval,
     expected_rate,
-    fpir_by_item,
+    expected_threshold,
     supported_rate,
     trials_needed,
-    wilson,
 )
 from kenspeckle.types import Promise
 
+ORDER: tuple[Strangers, ...] = get_args(Strangers)
+"""The kinds, that which says most about the gallery's own strangers first."""
 
-def refuse(strangers: Mapping[Strangers, Trials], fpir: float) -> None:
-    """Raise PromiseRefused when no kind of stranger has the items that the rate takes."""
+
+def deciding(present: Mapping[Strangers, Trials]) -> Mapping[Strangers, Trials]:
+    """The kinds that the threshold is fitted to: those given, else all there are."""
+    return {"given": present["given"]} if "given" in present else present
+
+
+def threshold_for(kind: ScoreKind, strangers: Iterable[Trials], fpir: float) -> float:
+    """The threshold that keeps the expected rate for every one of these kinds of stranger.
+
+    A difference to a runner-up or to unrelated pictures has to be above 0 in any case, or the item
+    named would be the less likely one.
+    """
+    floor = -math.inf if kind == "cosine" else 0.0
+    return max(floor, *(expected_threshold(t.scores, t.items, fpir) for t in strangers))
+
+
+def refuse(present: Mapping[Strangers, Trials], fpir: float) -> None:
+    """Raise PromiseRefused when the strangers that count have too few items for the rate.
+
+    Those given count; where none are, those like the gallery's items; else those in general.
+    """
     needed = trials_needed(fpir)
-    if any(t.independent >= needed for t in strangers.values()):
+    first = next((name for name in ORDER if name in present), None)
+    count = present[first].independent if first else 0
+    if count >= needed:
         return
-    most = max((t.independent for t in strangers.values()), default=0)
     raise PromiseRefused(
-        f"FPIR {fpir:.2%}",
-        f"{most} independent strangers",
-        expected=f"at least {needed}",
-        do=f"Ask for {supported_rate(most):.1%}, or give photos of more other things"
-        if most
-        else "Give photos of things that are not in the gallery",
+        f"FPIR {percent(fpir)}",
+        f"{count:,} independent strangers" + (f" ({first})" if first else ""),
+        expected=f"at least {needed:,}",
+        do=f"Ask for {_up(supported_rate(count))}, or give photos of {needed:,} other things"
+        if count
+        else f"Give photos of {needed:,} things that are not in the gallery",
     )
 
 
+def _up(rate: float) -> str:
+    """A rate rounded up, so that asking for what is written is not refused again.
+
+    >>> _up(0.0495)
+    '0.05'
+    """
+    return f"{min(math.ceil(rate * 1000), 999) / 1000:g}"
+
+
 def promise(name: Strangers, trials: Trials, threshold: float) -> Promise:
-    """The expected rate at the threshold, never below what so many items can show."""
+    """The expected rate at the threshold, never below what so many items can show, and where the
+    rate among as many others lies."""
     count = trials.independent
     rate = expected_rate(trials.scores, trials.items, threshold)
-    low, high = wilson(fpir_by_item(trials.scores, trials.items, threshold) * count, count)
+    low, high = expected_interval(trials.scores, trials.items, threshold)
     fpir = max(rate, supported_rate(count))
-    return Promise(name, fpir, low, max(high, fpir), len(trials), count)
+    return Promise(name, fpir, min(low, fpir), max(high, fpir), len(trials), count)
 
 
 def shortfalls(strangers: Mapping[Strangers, Trials], fpir: float) -> tuple[str, ...]:

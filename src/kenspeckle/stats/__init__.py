@@ -16,6 +16,7 @@ from kenspeckle.stats.confidence import (
 from kenspeckle.stats.curves import Det, det, fpr_at_tpr, gap, oscr
 from kenspeckle.stats.expected import (
     DOUBT,
+    expected_interval,
     expected_rate,
     expected_threshold,
     fmr_allowed,
@@ -61,6 +62,7 @@ __all__ = [
     "ece",
     "ece_by_mass",
     "equal_mass",
+    "expected_interval",
     "expected_rate",
     "expected_threshold",
     "fmr_allowed",

@@ -53,6 +53,41 @@ def expected_threshold(scores: ArrayLike, items: ArrayLike, rate: float) -> floa
     return float(values[fits[-1]] if len(fits) else values[0])
 
 
+def expected_interval(
+    scores: ArrayLike,
+    items: ArrayLike,
+    threshold: float,
+    *,
+    fresh: int = 0,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Where the FPIR above T among `fresh` items not seen yet lies, 95 %; 0: as many as there are.
+
+    A Bayesian bootstrap over items (Rubin, Annals of Statistics, 1981): each item gets a weight
+    drawn from a Dirichlet distribution, and so does one item more, of weight w and above T, as in
+    `expected_rate`; `fresh` items are drawn by these weights, and each counts by the share of its
+    trials above T. So the interval holds both what the fitted threshold and what the next trials
+    leave to chance. With one trial an item and T the k-th largest of m scores the true rate is
+    distributed as Beta(k, m + 1 − k), which is what the weights above T then sum to.
+
+    >>> low, high = expected_interval(range(59), range(59), 56.0)
+    >>> round(low, 2), round(high, 2)
+    (0.0, 0.15)
+    """
+    values = floats(scores)
+    _, of = np.unique(np.asarray(items), return_inverse=True)
+    shares = (np.bincount(of, values > threshold) / np.bincount(of)).round(12)
+    # Items of equal share are one cell: sums of a Dirichlet's parts are a Dirichlet.
+    cells, sizes = np.unique(shares, return_counts=True)
+    rng = np.random.default_rng(seed)
+    weight = rng.dirichlet([*sizes, len(shares) / len(values)], samples)
+    drawn = rng.multinomial(fresh or len(shares), weight)
+    rates = drawn @ np.array([*cells, 1.0]) / (fresh or len(shares))
+    low, high = np.percentile(rates, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def supported_rate(trials: int) -> float:
     """The rate that n independent trials, none of them wrong, bound at 95 %: 1 − 0.05^(1/n).
 

@@ -1,0 +1,152 @@
+"""Photos whose answer is known: a folder of strangers, and a table of labelled photos.
+
+A stranger is counted by the thing it shows. Below a folder of strangers the files of one folder
+show one thing, and each file at the top is a thing; in a table the column `item` says, else the
+label, else each file is one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kenspeckle.catalog.entry import shown
+from kenspeckle.catalog.rows import Row, read_rows
+from kenspeckle.catalog.walk import walk_through
+from kenspeckle.errors import CatalogError
+from kenspeckle.image.decode import SUFFIXES
+from kenspeckle.store.base import Store
+
+NOBODY = frozenset({"", "unknown"})
+"""Labels of a photo that shows nothing enrolled."""
+COLUMNS = ("path", "label", "item")
+TOLD = 3
+"""Names given in a note; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A photo: where it is, the number of the item it shows (-1: a stranger), and, of a stranger,
+    the name of the thing that it is counted by."""
+
+    file: Path
+    item: int
+    thing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """Photos to be asked about, and what was left out or read in a way worth telling."""
+
+    rows: tuple[Labelled, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: Photos) -> Photos:
+        return Photos(self.rows + other.rows, self.notes + other.notes)
+
+
+def strangers_in(folder: Path) -> Photos:
+    """All pictures below a folder, as strangers. Raises CatalogError when there is none."""
+    name = shown(str(folder))
+    if not folder.is_dir():
+        raise CatalogError(name, "not a folder", expected="a folder of photos of other things")
+    walk = walk_through(str(folder), flat=False)
+    if not walk.pictures:
+        raise CatalogError(
+            name, "no pictures", expected=f"files ending in {' '.join(sorted(SUFFIXES))}"
+        )
+    rows = tuple(
+        Labelled(Path(one.file), -1, one.path.rpartition("/")[0] or one.path)
+        for one in walk.pictures
+    )
+    why = Counter(reason for _, reason in walk.skipped)
+    notes = tuple(f"strangers: {count} left out, {reason}" for reason, count in why.items())
+    return Photos(tuple(sorted(rows, key=lambda row: str(row.file))), notes)
+
+
+def photos_in(table: Path, store: Store) -> Photos:
+    """The photos of a table with the columns `path`, `label` and, if it has one, `item`.
+
+    Paths are relative to the table. A label is that of an item, or its key; an empty one, or
+    `unknown`, is a stranger's, and so is one that is not enrolled. Raises CatalogError for a table
+    that cannot be read, lacks a column or names no photo that is there.
+    """
+    name = shown(str(table))
+    names = _names(store)
+    found: list[Labelled] = []
+    missing: list[str] = []
+    foreign: Counter[str] = Counter()
+    columns: set[str] = set()
+    for row in read_rows(table):
+        columns |= row.cells.keys()
+        _check(row, name)
+        label = row.cells["label"].strip()
+        file = Path(os.path.normpath(table.absolute().parent / row.cells["path"]))
+        item = names.get(label.casefold(), -1)
+        if item < 0 and label.casefold() not in NOBODY:
+            foreign[label] += 1
+        if not row.cells["path"] or not file.is_file():
+            missing.append(row.cells["path"] or f"line {row.line}, no path")
+            continue
+        other = "" if label.casefold() in NOBODY else label
+        found.append(Labelled(file, item, row.cells.get("item") or other or str(file)))
+    if not found:
+        told = f"none of {len(missing)} photos is there" if missing else "no rows"
+        raise CatalogError(name, told, expected="columns path and label, paths from the table on")
+    return Photos(tuple(found), tuple(_told(missing, foreign, columns, names)))
+
+
+def _check(row: Row, name: str) -> None:
+    lacking = [column for column in COLUMNS[:2] if column not in row.cells]
+    if lacking:
+        raise CatalogError(
+            f"{name}, line {row.line}",
+            f"no column {' and no column '.join(lacking)}",
+            expected="path, label and, of strangers, item",
+        )
+
+
+def _names(store: Store) -> dict[str, int]:
+    """Item number by key and label, whatever their case; a key wins over another item's label."""
+    names: dict[str, int] = {}
+    numbers = [number for number, _ in store.references()]
+    owners = dict(zip(numbers, store.owners(numbers).tolist(), strict=True))
+    for number, reference in store.references():
+        names.setdefault(reference.label.casefold(), owners[number])
+    for number, reference in store.references():
+        names[reference.key.casefold()] = owners[number]
+    return names
+
+
+def _told(
+    missing: list[str], foreign: Mapping[str, int], columns: Iterable[str], names: Iterable[str]
+) -> list[str]:
+    notes = []
+    if missing:
+        notes.append(f"photos: {len(missing)} left out, no such file: {_few(missing)}")
+    if foreign:
+        count, near = sum(foreign.values()), []
+        for label in foreign:
+            near += [f"'{label}'"] * bool(
+                difflib.get_close_matches(label.casefold(), names, 1, 0.85)
+            )
+        notes.append(
+            f"photos: {count} with {len(foreign)} labels that are not enrolled are taken for "
+            f"strangers: {_few(foreign)}"
+        )
+        if near:
+            notes.append(f"photos: written almost like an item: {_few(near)}")
+    if unknown := sorted(set(columns) - set(COLUMNS)):
+        notes.append(f"photos: columns not used: {_few(unknown)}")
+    return notes
+
+
+def _few(names: Iterable[str]) -> str:
+    """Some of the names, and how many more."""
+    all_names = [shown(name) for name in names]
+    more = len(all_names) - TOLD
+    return ", ".join(all_names[:TOLD]) + (f" and {more} more" if more > 0 else "")
