@@ -70,8 +70,10 @@ class Said:
     """What came of the queries of one draw."""
 
     answers: list[Answer] = field(default_factory=list)
+    spoken: list[Detection] = field(default_factory=list)
+    """The names of the deciding regions."""
     detections: list[Detection] = field(default_factory=list)
-    """Every name of every region."""
+    """The names of all regions."""
     truths: list[Truth] = field(default_factory=list)
     """Every enrolled name of every photo, with its box where it has one."""
     met: list[Met] = field(default_factory=list)
@@ -100,6 +102,7 @@ def ask(judge: Judge, gallery: Gallery, queries: Sequence[Query], draw: int = 0)
             answer = view.answer(query, int(best[place]), files[place], draw)
             said.answers.append(answer)
             said.nameless += not math.isfinite(answer.score)
+            said.spoken += view.detections(query, draw, int(best[place]))
             said.detections += view.detections(query, draw)
             said.truths += _truths(gallery, query, draw)
             said.met += view.met(query)
@@ -189,12 +192,16 @@ class _View:
             named=int(heard.names[self.rows].any(axis=1).sum()),
         )
 
-    def detections(self, query: Query, draw: int) -> Iterator[Detection]:
-        """Every name of every region."""
+    def detections(self, query: Query, draw: int, only: int = -1) -> Iterator[Detection]:
+        """Every name of every region, or of the row `only`."""
         names, scores = self.heard.names[self.rows], self.heard.scores[self.rows]
         for row, item in np.argwhere(names):
+            if only >= 0 and row != only - self.rows.start:
+                continue
             box = None if query.regions[row].kind == "whole" else query.regions[row].box
-            yield Detection(photo_of(query, draw), box, self.gallery.labels[item], scores[row])
+            yield Detection(
+                photo_of(query, draw), box, self.gallery.labels[item], float(scores[row])
+            )
 
     def met(self, query: Query) -> Iterator[Met]:
         """Finding and naming of each true box of the photo."""

@@ -127,6 +127,7 @@ class Counts:
 
     `rule` is `ours` (one name to one true box at IoU ≥ 0.5, or names of a photo against its names)
     or `legacy` (every accepted region against the photo's names, a miss per photo and name).
+    `false` and `missed` are the first five of each, `(photo, name)`, the photo after its draw.
     """
 
     rule: Literal["ours", "legacy"]
@@ -135,6 +136,8 @@ class Counts:
     fp: int
     fn: int
     expected: int
+    false: tuple[tuple[str, str], ...] = ()
+    missed: tuple[tuple[str, str], ...] = ()
 
     @property
     def precision(self) -> float:
