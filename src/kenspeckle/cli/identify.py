@@ -11,13 +11,16 @@ from typing import Annotated
 import typer
 
 from kenspeckle.catalog.walk import walk_through
-from kenspeckle.cli import console, options, wording
+from kenspeckle.cli import console, fixed_rule, options, wording
 from kenspeckle.cli.opening import opened
 from kenspeckle.config import Settings
 from kenspeckle.errors import CatalogError, InputError, KenspeckleError
+from kenspeckle.flows.by_rule import ByRule
+from kenspeckle.flows.opened import Opened
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.decode import SUFFIXES, decode
-from kenspeckle.types import Decision
+from kenspeckle.match.methods import Rule
+from kenspeckle.types import Decision, Picture
 from kenspeckle.vectors.pipeline import Done, pooled
 
 FAILED, ALL_UNKNOWN = 1, 3
@@ -50,6 +53,14 @@ def identify(
         int | None,
         typer.Option("--top", metavar="N", help="Also list the N most likely items of each photo."),
     ] = None,
+    method: fixed_rule.Named = None,
+    threshold: fixed_rule.Threshold = None,
+    margin: fixed_rule.Margin = None,
+    min_matching_refs: fixed_rule.Least = None,
+    use_max_similarity: fixed_rule.Most = None,
+    top_k: fixed_rule.TopK = None,
+    outlier_free: fixed_rule.OutlierFree = None,
+    rule: fixed_rule.Pool = None,
     model: options.Model = None,
     projection: options.Head = None,
     home: options.Home = None,
@@ -72,10 +83,22 @@ def identify(
         "models.home": home,
         "models.offline": offline,
     }
+    fixed = fixed_rule.fixed_rule(
+        method,
+        {
+            "threshold": threshold,
+            "margin": margin,
+            "least": min_matching_refs,
+            "most": use_max_similarity,
+            "top": top_k,
+            "outlier_free": outlier_free,
+            "pool": rule,
+        },
+    )
     settings = options.settings(given)
     with opened(settings) as gallery:
         sources = list(listed(photos, settings.image.max_bytes))
-        answers = _answers(gallery, sources, settings)
+        answers = _answers(gallery, sources, settings, fixed)
         if as_json:
             code = _code(_told(answers))
         else:
@@ -118,16 +141,25 @@ def _folder(word: str) -> Iterator[Photo]:
 
 
 def _answers(
-    gallery: Gallery, photos: Sequence[Photo], settings: Settings
+    gallery: Gallery, photos: Sequence[Photo], settings: Settings, fixed: Rule | None
 ) -> Iterator[Done[Photo, Decision]]:
+    by_rule = None
+    if fixed is not None:
+        by_rule = ByRule(Opened(gallery.store, gallery.embedder, settings), fixed)
+
+    def ask(source: str | Picture) -> Decision:
+        if by_rule is None:
+            return gallery.identify(source)
+        return by_rule.identify(gallery.picture(source))
+
     def one(photo: Photo) -> Decision:
         if photo.source is None:
             assert photo.error is not None  # noqa: S101  a photo has a source or an error
             raise photo.error
         if isinstance(photo.source, bytes):
             picture = decode(photo.source, name=photo.name, limits=settings.image)
-            return gallery.identify(picture)
-        return gallery.identify(photo.source)
+            return ask(picture)
+        return ask(photo.source)
 
     return pooled(photos, one, settings.index.callers)
 
