@@ -19,7 +19,7 @@ from kenspeckle.match.aggregate import SCORES, Floats, ScoreKind, score
 from kenspeckle.match.calibrate import Subject, fit
 from kenspeckle.match.decide import confidence
 from kenspeckle.match.methods import Rule, Table, ceilings, item_scores, largest, verdicts
-from kenspeckle.match.trials import Trials
+from kenspeckle.match.trials import Trials, joined
 from kenspeckle.stats import expected_threshold
 from kenspeckle.types import Calibration, Int64
 
@@ -113,7 +113,9 @@ class Scored:
 
     def fitted(self, mated: Trials, strangers: Trials, fpir: float) -> Scored:
         """See `Judge`: the threshold and the confidence of a calibration for given strangers."""
-        made = fit(NOBODY, self.kind, mated, {"given": strangers}, fpir)
+        known = finite(strangers)
+        labelled = joined([finite(mated), known])
+        made = fit(NOBODY, self.kind, finite(mated), {"given": known}, fpir, labelled=labelled)
         return self if made is None else Scored(self.kind, made.threshold, made)
 
     def stated(self, value: float) -> float | None:
@@ -174,6 +176,12 @@ class Ruled:
     def stated(self, value: float) -> None:  # noqa: ARG002
         """See `Judge`: a fixed rule states none."""
         return
+
+
+def finite(trials: Trials) -> Trials:
+    """The trials that have a score."""
+    stands = np.isfinite(trials.scores)
+    return Trials(trials.scores[stands], trials.items[stands], trials.right[stands])
 
 
 def ranked(items: Floats) -> tuple[Int64, Floats]:

@@ -9,8 +9,8 @@ from kenspeckle.evaluate.result import Counts, Details, Distribution, DrawFigure
 from kenspeckle.match.promise import percent
 
 TOLD = {
-    "rank-1": "nearest item is right",
-    "rank-5": "right item among the five nearest",
+    "rank-1": "likeliest item is right",
+    "rank-5": "right item among the five likeliest",
     "tpir": "enrolled, named right (TPIR)",
     "fnir": "enrolled, not named right (FNIR)",
     "misidentified": "  of these, given a wrong name",
@@ -121,7 +121,10 @@ def counted(one: Counts) -> list[str]:
         f"expected {one.expected}"
     )
     scores = (("precision", one.precision), ("recall", one.recall), ("F1", one.f1))
-    told = (f"{name} {value:.4f} ({100 * value:.1f}%)" for name, value in scores)
+    told = (
+        f"{name} -" if math.isnan(value) else f"{name} {value:.4f} ({100 * value:.1f}%)"
+        for name, value in scores
+    )
     return [*found, f"  {', '.join(told)}"]
 
 
