@@ -46,18 +46,23 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or that the interval holds no difference."""
+        """`better`, `worse`, or that no difference lies beyond the interval."""
         if self.difference.beyond:
             gain = self.difference.mean * self.question.better
             return "better" if gain > 0 else "worse"
-        return "no difference beyond the interval"
+        return "none beyond the interval"
 
 
 def pairs(before: Evaluation, after: Evaluation) -> list[Pair]:
-    """Answers to one query in one draw, where both galleries enrol its item or neither does."""
+    """Answers to one query in one draw, where both agree on what it shows and whether that is
+    enrolled."""
     first = {(a.draw, a.query, a.box): a for a in before.answers}
     both = ((first.get((a.draw, a.query, a.box)), a) for a in after.answers)
-    return [(a, b) for a, b in both if a is not None and a.enrolled == b.enrolled]
+    return [(a, b) for a, b in both if a is not None and _same(a, b)]
+
+
+def _same(a: Answer, b: Answer) -> bool:
+    return a.enrolled == b.enrolled and a.truth == b.truth
 
 
 def changes(joined: Sequence[Pair]) -> list[Change]:

@@ -24,12 +24,12 @@ Part = str | Html
 
 
 def text(part: Part) -> Html:
-    """Escaped, unless it is markup already.
+    """Escaped, unless it is markup already; a number stays on one line with its percent sign.
 
     >>> text("<b>")
     '&lt;b&gt;'
     """
-    return part if isinstance(part, Html) else Html(escape(part))
+    return part if isinstance(part, Html) else Html(escape(part).replace(" %", "\u00a0%"))
 
 
 def join(parts: Iterable[Part]) -> Html:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kenspeckle.evaluate.report_markup import Html, folded, join, number, section, table, tag
 from kenspeckle.evaluate.report_pictures import Pictures
@@ -27,17 +28,15 @@ def worst(one: Evaluation, pictures: Pictures, references: Mapping[str, str]) ->
     limits = {draw.draw: draw.threshold for draw in one.draws}
     parts = []
     for kind, title, order in KINDS:
-        found = _once(sorted(_of(one, kind), key=lambda a: _badness(a, limits), reverse=True))
-        count = len(_of(one, kind))
+        found = sorted(_of(one, kind), key=lambda a: _badness(a, limits), reverse=True)
+        alike = _alike(found)
         if not found:
-            parts += [tag("h3", f"{title}: none")]
+            parts.append(tag("h3", f"{title}: none"))
             continue
-        shown = (
-            f" {min(SHOWN, len(found)):,} of {len(found):,} photos" if len(found) > SHOWN else ""
-        )
-        parts.append(tag("h3", f"{title}: {count:,}"))
-        parts.append(tag("p", f"{order}{shown and f' Shown:{shown}.'}", cls="about"))
-        cards = (_card(answer, limits, pictures, known) for answer in found[:SHOWN])
+        shown = f" {SHOWN} of {len(alike):,} confusions are shown." if len(alike) > SHOWN else ""
+        parts.append(tag("h3", f"{title}: {len(found):,}"))
+        parts.append(tag("p", order + shown, cls="about"))
+        cards = (_card(group, limits, pictures, known) for group in alike[:SHOWN])
         parts.append(tag("div", *cards, cls="cards"))
     return section("The worst mistakes", "A figure says how many; these say why.", *parts)
 
@@ -49,9 +48,65 @@ def _of(one: Evaluation, kind: Outcome) -> list[Answer]:
 def _badness(answer: Answer, limits: Mapping[int, float]) -> float:
     """How far the score is on the wrong side of the threshold."""
     above = answer.score - limits.get(answer.draw, 0.0)
-    if above != above:
-        return float("inf")
+    if math.isnan(above):
+        return math.inf
     return -above if answer.outcome == "missed" else above
+
+
+def _alike(answers: Iterable[Answer]) -> list[list[Answer]]:
+    """Answers that confuse the same two items together, in the order of the first of each: one
+    confusion asked about in many photos and draws would fill the page."""
+    groups: dict[tuple[str, str], list[Answer]] = {}
+    for answer in answers:
+        groups.setdefault((answer.item, answer.best), []).append(answer)
+    return list(groups.values())
+
+
+def _card(
+    group: Sequence[Answer],
+    limits: Mapping[int, float],
+    pictures: Pictures,
+    references: Mapping[str, str],
+) -> Html:
+    answer = group[0]
+    truth = ", ".join(answer.truth) or "nothing with a name"
+    query = pictures.figure(answer.query, answer.box, "asked", truth)
+    told = "answered" if answer.said else "nearest, not named"
+    nearest = answer.reference or references.get(answer.best, "")
+    other = pictures.figure(nearest, None, told, answer.said or answer.best or "nothing")
+    own = Html("")
+    if answer.enrolled and answer.best not in answer.truth:
+        path = next((references[label] for label in answer.truth if label in references), "")
+        own = pictures.figure(path, None, "should be", truth)
+    why = tag("ul", *(tag("li", line) for line in _lines(group, limits)))
+    kind = answer.outcome.replace(" ", "-")
+    return tag("article", tag("div", query, other, own, cls="trio"), why, cls=f"card {kind}")
+
+
+def _lines(group: Sequence[Answer], limits: Mapping[int, float]) -> Iterator[str]:
+    answer = group[0]
+    yield f"score {number(answer.score)}, threshold {number(limits.get(answer.draw))}"
+    yield f"cosine {number(answer.similarity)}, margin {number(answer.margin)}"
+    if answer.confidence is not None:
+        yield f"confidence {percent(answer.confidence)}"
+    if answer.runner:
+        yield f"next: {answer.runner}"
+    if answer.rank > 1:
+        yield f"the right item came {ordinal(answer.rank)}"
+    if len(group) > 1:
+        photos = len({(one.query, one.box) for one in group})
+        yield f"{len(group):,} times, in {photos:,} photo{'' if photos == 1 else 's'}; the worst:"
+    yield answer.query
+
+
+def ordinal(value: int) -> str:
+    """A place in a row.
+
+    >>> [ordinal(value) for value in (1, 2, 3, 4, 11, 22)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
+    """
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+    return f"{value}{'th' if value % 100 in (11, 12, 13) else ending}"
 
 
 def _once(answers: Iterable[Answer]) -> list[Answer]:
@@ -60,34 +115,6 @@ def _once(answers: Iterable[Answer]) -> list[Answer]:
     for answer in answers:
         seen.setdefault((answer.query, answer.box), answer)
     return list(seen.values())
-
-
-def _card(
-    answer: Answer, limits: Mapping[int, float], pictures: Pictures, references: Mapping[str, str]
-) -> Html:
-    truth = ", ".join(answer.truth) or "nothing with a name"
-    query = pictures.figure(answer.query, answer.box, "asked", truth)
-    named = answer.said or answer.best
-    found = answer.reference or references.get(named, "")
-    told = "answered" if answer.said else "nearest, not named"
-    other = pictures.figure(found, None, told, named or "nothing")
-    own = Html("")
-    if answer.enrolled and answer.truth and named not in answer.truth:
-        path = next((references[t] for t in answer.truth if t in references), "")
-        own = pictures.figure(path, None, "should be", truth)
-    limit = limits.get(answer.draw)
-    lines = [f"score {number(answer.score)}, threshold {number(limit)}"]
-    lines.append(f"cosine {number(answer.similarity)}, margin {number(answer.margin)}")
-    if answer.runner:
-        lines.append(f"next: {answer.runner}")
-    if answer.rank > 1:
-        lines.append(f"the right item came {answer.rank}.")
-    if answer.confidence is not None:
-        lines.append(f"confidence {percent(answer.confidence)}")
-    lines.append(answer.query)
-    kind = answer.outcome.replace(" ", "-")
-    why = tag("ul", *(tag("li", line) for line in lines))
-    return tag("article", tag("div", query, other, own, cls="trio"), why, cls=f"card {kind}")
 
 
 def counts(one: Evaluation) -> Html:
@@ -120,7 +147,7 @@ def _counted(row: Counts) -> tuple[str, ...]:
 
 
 def _percent(value: float) -> str:
-    return "–" if value != value else percent(value)
+    return "–" if math.isnan(value) else percent(value)
 
 
 def _first(answers: Sequence[Answer]) -> Html:

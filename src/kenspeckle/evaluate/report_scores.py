@@ -182,6 +182,11 @@ def _overlaps(one: Evaluation, scores: Mapping[str, numbers.Floats]) -> Html:
     wrong = [a for a in one.answers if not a.right]
     missed = sum(answer.enrolled for answer in wrong)
     best = best_f1(_finite(right), _finite(wrong), missed)
+    absent = sum(not math.isfinite(answer.score) for answer in one.answers)
+    if absent:
+        lines.append(
+            f"{absent:,} answers have no finite score: they name nobody and are not drawn."
+        )
     if best is not None:
         lines.append(
             f"The largest F1 of these answers is {number(best['f1'])}, at T = "

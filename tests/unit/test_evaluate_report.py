@@ -1,0 +1,435 @@
+"""The HTML report: what it holds, what it lets in, what its plots draw."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import sys
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kenspeckle.errors import InputError, MissingExtra
+from kenspeckle.evaluate import figures, report_numbers, report_plots, report_scores
+from kenspeckle.evaluate.report import POLICY, html
+from kenspeckle.evaluate.report_compare import changes, pairs
+from kenspeckle.evaluate.report_pictures import SIDE, Pictures
+from kenspeckle.evaluate.result import (
+    Answer,
+    Counts,
+    Details,
+    Distribution,
+    DrawFigures,
+    Evaluation,
+    Overlap,
+    Rate,
+    RegionFigures,
+    SeenRegion,
+)
+
+EMPTY = {"br", "img", "meta"}
+HOSTILE = "\"><script>alert('x')</script><img src=x onerror=alert(1)>&$a_b$"
+
+
+class Page(HTMLParser):
+    """A page's elements, their attributes and text; fails on a tag that is not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def answer(number: int, *, enrolled: bool, score: float, right: bool = True, **more) -> Answer:
+    """A query about item `number`, answered by a threshold of 0.5."""
+    truth = f"item {number}"
+    best = truth if right and enrolled else f"item {number + 1}"
+    usual = {
+        "draw": 0, "enrolled": enrolled, "box": None,
+        "query": f"photos/{number}.jpg", "truth": (truth,),
+        "said": best if score > 0.5 else "", "best": best, "runner": "item 99", "score": score,
+        "similarity": score / 2, "margin": score, "confidence": min(max(score, 0.0), 1.0),
+        "rank": 1 if best == truth else 3, "region": "whole", "reference": f"references/{best}.png",
+    }  # fmt: skip
+    return Answer(**{**usual, **more})
+
+
+def some() -> list[Answer]:
+    mated = [answer(n, enrolled=True, score=0.3 + 0.05 * n, right=n != 9) for n in range(10)]
+    return mated + [answer(n, enrolled=False, score=0.02 * n) for n in range(10, 40)]
+
+
+def evaluation(answers: list[Answer], folder: Path | str = "/nowhere", **more) -> Evaluation:
+    draws = []
+    for draw in sorted({one.draw for one in answers}):
+        mine = [one for one in answers if one.draw == draw]
+        mated = sum(one.enrolled for one in mine)
+        draws.append(
+            DrawFigures(draw, draw, 10, 12, mated, len(mine) - mated, 0.5, 20, figures.values(mine))
+        )
+    usual = {
+        "name": "shelf", "folder": str(folder),
+        "settings": {"model": "dummy", "method": "margin"},
+        "fpir": 0.05, "answers": tuple(answers), "draws": tuple(draws),
+        "rates": figures.rates(answers),
+        "counts": (), "regions": None, "excluded": {}, "notes": (), "seconds": 1.5,
+        "confidence_from": "views",
+    }  # fmt: skip
+    return Evaluation(**{**usual, **more})
+
+
+@pytest.fixture(scope="module")
+def usual() -> Page:
+    return Page(html(evaluation(some())))
+
+
+def test_the_page_has_every_part_in_the_order_of_reading(usual):
+    titles = [
+        "Every threshold", "Where the scores lie", "Is the confidence honest?",
+        "The worst mistakes", "Hits and misses, counted", "All figures", "Left out",
+    ]  # fmt: skip
+    places = [usual.text.index(title) for title in titles]
+    assert places == sorted(places)
+
+
+def test_the_head_says_how_much_was_asked_of_what(usual):
+    assert "A gallery of N = 10 items, 10 questions about enrolled items" in usual.text
+    assert "30 questions about strangers" in usual.text
+    assert "fitted to name 5\u00a0% of strangers, on 20 other stranger items" in usual.text
+
+
+def test_key_figures_are_those_of_the_evaluation(usual):
+    rate = evaluation(some()).rates["tpir"]
+    assert f"{rate.value:.0%}".replace("%", "\u00a0%") in usual.text
+    assert "30 stranger items cannot confirm a rate of 5\u00a0%" in usual.text
+    assert "It takes 59." in usual.text
+
+
+def test_nothing_leaves_the_page(usual):
+    policy = [one["content"] for one in usual.of("meta") if "http-equiv" in one]
+    assert policy == [POLICY]
+    assert not usual.of("script")
+    assert not usual.of("link")
+    for tag, attributes in usual.tags:
+        for key in ("src", "href", "xlink:href", "action", "data"):
+            if key in attributes:
+                assert attributes[key].startswith(("data:", "#")), (tag, attributes[key][:60])
+        assert "http" not in " ".join(v for k, v in attributes.items() if k != "http-equiv")[:99]
+        assert not any(key.startswith("on") for key in attributes)
+
+
+def test_ids_are_unique_and_their_uses_point_to_one(usual):
+    ids = Counter(attributes["id"] for _, attributes in usual.tags if "id" in attributes)
+    assert not [name for name, count in ids.items() if count > 1]
+    used = {a["href"][1:] for _, a in usual.tags if a.get("href", "").startswith("#")}
+    assert used
+    assert used <= set(ids)
+
+
+def test_hostile_names_stay_text(tmp_path):
+    bad = [
+        answer(1, enrolled=True, score=0.9, right=False, truth=(HOSTILE,), best=HOSTILE + "2",
+               said=HOSTILE + "2", runner=HOSTILE, query=HOSTILE, reference=HOSTILE),
+        answer(2, enrolled=False, score=0.8, truth=(HOSTILE,)),
+        answer(3, enrolled=True, score=0.1),
+    ]  # fmt: skip
+    region = SeenRegion(HOSTILE, (0, 0, 5, 5), HOSTILE, 0.5, (HOSTILE,), ((HOSTILE, 0.5),))
+    spread = Distribution(HOSTILE, 1, 0, 1, 0.5, 0, 0.5, 0, 0, 0, 0, 0.5)
+    one = evaluation(
+        bad, HOSTILE, name=HOSTILE, settings={HOSTILE: HOSTILE, "method": HOSTILE},
+        excluded={HOSTILE: 3}, notes=(HOSTILE,), stages={HOSTILE: 1.0},
+        details=Details((spread,), None, (region,)),
+    )  # fmt: skip
+    page = Page(html([one, one], references={HOSTILE: HOSTILE}, seen=[HOSTILE]))
+    assert not page.of("script")
+    assert not [a for a in page.of("img") if "onerror" in a or not a["src"].startswith("data:")]
+    assert page.text.count("<script>alert('x')</script>") > 10
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ([], "No photo of a stranger was asked about"),
+        ([answer(1, enrolled=True, score=0.9)], "No photo of a stranger was asked about"),
+        ([answer(1, enrolled=False, score=0.9)], "there is no curve"),
+        ([answer(1, enrolled=True, score=0.9), answer(2, enrolled=False, score=0.9)], "A gallery"),
+        ([answer(n, enrolled=n < 3, score=0.5) for n in range(6)], "strangers"),
+        ([answer(n, enrolled=n < 3, score=math.nan) for n in range(6)], "No answer has a finite score"),
+        ([answer(n, enrolled=n < 3, score=-math.inf) for n in range(6)], "No answer has a finite score"),
+        ([answer(n, enrolled=n < 3, score=0.6, confidence=None) for n in range(6)],
+         "No answer states a confidence"),
+        ([answer(n, enrolled=n < 3, score=0.6, margin=None, truth=()) for n in range(6)],
+         "nothing with a name"),
+    ],
+)  # fmt: skip
+def test_poor_evaluations_still_make_a_page(answers, says):
+    assert says in Page(html(evaluation(answers))).text
+
+
+def test_no_evaluation_is_refused():
+    with pytest.raises(InputError, match="no evaluation"):
+        html([])
+
+
+def test_thresholds_without_strangers_or_that_are_infinite_are_left_out_of_the_plots():
+    one = evaluation(some())
+    draws = tuple(replace(draw, threshold=math.inf) for draw in one.draws)
+    assert "Where the scores lie" in Page(html(replace(one, draws=draws))).text
+
+
+def test_a_given_threshold_is_told_as_such():
+    text = Page(html(evaluation(some(), fpir=None))).text
+    assert "The threshold was given, not fitted." in text
+
+
+def test_left_out_is_listed_with_its_count():
+    text = Page(html(evaluation(some(), excluded={"no such file": 7, "no label": 0}))).text
+    assert "no such file7" in text
+    assert "no label" not in text
+
+
+def test_without_matplotlib_one_sentence_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtra) as caught:
+        html(evaluation(some()))
+    assert 'pip install "kenspeckle[report]"' in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_is_what_the_call_returns(tmp_path):
+    out = tmp_path / "report.html"
+    text = html(evaluation(some()), out=out)
+    assert out.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_both_ways_of_counting_are_shown_with_recall_beyond_one():
+    counts = (
+        Counts("ours", "boxes", 3, 1, 2, 5),
+        Counts("legacy", "names of photos", 278, 300, 136, 137),
+    )
+    text = Page(html(evaluation(some(), counts=counts))).text
+    assert "0.6000 (60\u00a0%)" in text
+    assert "2.0292 (203\u00a0%)" in text
+    assert "need not add up" in text
+
+
+def test_finding_and_naming_stand_apart():
+    rates = [Rate(value, value - 0.1, value + 0.1, 20, 10) for value in (0.9, 0.5, 0.45)]
+    text = Page(html(evaluation(some(), regions=RegionFigures(*rates)))).text
+    assert "90\u00a0% (80\u00a0% – 100\u00a0%)" in text
+    assert "end to end" in text
+
+
+def test_details_of_the_bench_are_all_there():
+    spread = Distribution(
+        "pairs of right names", 4, 0.1, 0.9, 0.5, 0.2, 0.5, 0.1, 0.2, 0.7, 0.8, 0.5
+    )
+    top = tuple((f"item {n}", 0.9 - 0.1 * n) for n in range(5))
+    region = SeenRegion("a.jpg", (0, 0, 9, 9), "windows", 0.77, ("item 2",), top)
+    shared = Overlap(0.2, 0.6, 0.25, 0.75, 0.41, 0.9)
+    text = Page(html(evaluation(some(), details=Details((spread,), shared, (region,) * 20)))).text
+    assert "pairs of right names" in text
+    assert "20 regions" in text
+    assert "item 4 0.500" in text
+    assert "from 0.200 to 0.600" in text
+
+
+def test_the_worst_confusion_comes_first_and_once(tmp_path):
+    many = [
+        answer(n, enrolled=False, score=0.6 + 0.01 * n, truth=("twin",), best="other", said="other")
+        for n in range(8)
+    ]
+    many.append(answer(50, enrolled=False, score=0.95, truth=("worst",), best="x", said="x"))
+    page = Page(html(evaluation(many)))
+    part = page.text[page.text.index("Strangers that got a name: 9") :]
+    assert part.index("worst") < part.index("twin")
+    assert "8 times, in 8 photos" in part
+    assert len([a for a in page.of("article") if a["class"] == "card false-hit"]) == 2
+
+
+def test_seen_and_unseen_are_apart():
+    text = Page(html(evaluation(some()), seen=["item 0", "item 1"])).text
+    assert "seen in training22" in text
+    assert "not seen in training88" in text
+
+
+def draw_of(answers: list[Answer]) -> report_numbers.Open:
+    (one,) = report_scores.opened(evaluation(answers))
+    return one
+
+
+def test_the_curve_passes_through_the_measured_rates():
+    rng = np.random.default_rng(0)
+    mated, right = rng.normal(1, 1, 200), rng.random(200) < 0.8
+    strangers = rng.normal(0, 1, 100)
+    curve = report_numbers.curve([report_numbers.Open(mated, right, strangers)])
+    assert curve is not None
+    for rate, named in zip(curve.fpir, curve.tpir, strict=True):
+        threshold = np.sort(strangers)[::-1][min(int(rate * 100 + 1e-6), 99)]
+        assert named == pytest.approx(float((right & (mated > threshold)).mean()))
+    assert curve.fpir[0] == pytest.approx(0.01)
+
+
+def test_several_draws_give_mean_least_and_most():
+    draws = [
+        draw_of(some()),
+        draw_of([replace(a, score=a.score / 2) for a in some()[:10]] + some()[10:]),
+    ]
+    curve, (first, second) = report_numbers.curve(draws), [report_numbers.curve([d]) for d in draws]
+    np.testing.assert_allclose(curve.tpir, (first.tpir + second.tpir) / 2)
+    np.testing.assert_allclose(curve.low, np.minimum(first.tpir, second.tpir))
+    assert curve.draws == 2
+
+
+def test_the_plots_draw_the_curve_and_the_working_point():
+    curve = report_numbers.curve([draw_of(some())])
+    point = (0.1, 0.6, (0.05, 0.2), (0.4, 0.7))
+    roc = report_plots.roc({"a": curve}, {"a": point}, 0.04)
+    line = roc.axes[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata(), curve.tpir)
+    np.testing.assert_allclose(line.get_xdata(), curve.fpir)
+    assert [0.1] in [list(one.get_xdata()) for one in roc.axes[0].lines]
+    det = report_plots.det({"a": curve}, {"a": point}, 0.04)
+    np.testing.assert_allclose(det.axes[0].lines[0].get_ydata(), 1 - curve.tpir)
+    assert det.axes[0].get_yscale() == det.axes[0].get_xscale() == "log"
+
+
+def test_histograms_hold_every_score_and_mark_each_threshold():
+    groups = {
+        "one": (np.array([0.1, 0.2, 0.2]), report_plots.RIGHT),
+        "none": (np.array([]), "#fff"),
+    }
+    figure = report_plots.distributions(groups, [0.15, 0.17], "margin")
+    assert len(figure.axes) == 1
+    (axes,) = figure.axes
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.15, 0.17]
+    heights, _, _ = axes.patches[0].get_data()
+    assert heights.sum() == pytest.approx(1)
+    assert axes.get_title(loc="left") == "one, 3"
+
+
+def test_the_reliability_diagram_shows_stated_against_true():
+    bars = report_numbers.bars([0.1] * 10 + [0.9] * 10, [False] * 10 + [True] * 9 + [False], 2)
+    figure = report_plots.reliability(bars)
+    dots = figure.axes[0].containers[0][0]
+    np.testing.assert_allclose(dots.get_xdata(), [0.1, 0.9])
+    np.testing.assert_allclose(dots.get_ydata(), [0.0, 0.9])
+
+
+def test_the_heat_map_writes_every_cell_and_outlines_the_best():
+    table = np.array([[0.1, np.nan], [0.3, 0.2]])
+    figure = report_plots.heat(table, ["a", "b"], ["x", "y"], ("row", "column"))
+    (axes,) = figure.axes
+    assert sorted(text.get_text() for text in axes.texts) == ["10", "20", "30"]
+    (best,) = [patch for patch in axes.patches if not patch.get_fill()]
+    assert best.get_xy() == (-0.5, 0.5)
+
+
+def test_a_line_over_a_setting_keeps_its_points_and_ticks():
+    figure = report_plots.lines(
+        {"max": [(3, 0.5, 0.4, 0.6), (1, 0.3, 0.2, 0.4)]}, "references", "F1"
+    )
+    (axes,) = figure.axes
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 0.3], [3, 0.5]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "3"]
+
+
+def test_plots_take_the_colours_of_the_page():
+    figure = report_plots.reliability(report_numbers.bars([0.5], [True]))
+    text = report_plots.svg(figure, "x", "says <b>")
+    assert "var(--accent)" in text
+    assert not [colour for colour in report_plots.VARIABLES if colour in text]
+    assert 'aria-label="says &lt;b&gt;"' in text
+    assert "http" not in text
+
+
+def test_two_evaluations_are_compared_on_the_queries_of_both():
+    before = evaluation(some())
+    better = [replace(a, said=a.best, score=1.0) if a.outcome == "missed" else a for a in some()]
+    after = evaluation([*better, answer(77, enrolled=True, score=0.9)], name="after")
+    joined = pairs(before, after)
+    assert len(joined) == 40
+    named, wrong, nearest, strangers = changes(joined)
+    assert named.before == pytest.approx(0.5 - 0.1)
+    assert named.after == pytest.approx(0.9)
+    assert (named.won, named.lost) == (5, 0)
+    assert named.verdict == "better"
+    assert nearest.verdict == wrong.verdict == strangers.verdict == "none beyond the interval"
+    text = Page(html([before, after])).text
+    assert "after against shelf" in text
+    assert "1 answers have no counterpart" in text
+
+
+def test_more_strangers_named_is_worse():
+    more = [replace(a, said=a.best) if not a.enrolled else a for a in some()]
+    rows = changes(pairs(evaluation(some()), evaluation(more)))
+    assert rows[-1].verdict == "worse"
+
+
+def test_evaluations_of_other_queries_are_not_compared():
+    other = evaluation([replace(a, query=f"other/{a.query}") for a in some()], name="other")
+    assert "No query is in both" in Page(html([evaluation(some()), other])).text
+
+
+def test_answers_that_differ_on_the_truth_are_no_pair():
+    moved = [replace(a, truth=("another",)) for a in some()]
+    assert pairs(evaluation(some()), evaluation(moved)) == []
+
+
+def opened(uri: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+
+
+def test_pictures_are_small_and_show_their_box(tmp_path):
+    Image.new("RGB", (900, 600), (40, 90, 200)).save(tmp_path / "a.png")
+    pictures = Pictures(tmp_path)
+    assert max(opened(pictures.uri("a.png")).size) == SIDE
+    part = opened(pictures.uri("a.png", (300, 200, 400, 300)))
+    assert part.format == "JPEG"
+    yellow = np.asarray(part)[..., :2].min(axis=2) > 150
+    assert yellow.any()
+    assert yellow.mean() < 0.2
+
+
+@pytest.mark.parametrize(
+    "path", ["missing.png", "", "../../etc/passwd", "a\0b", "x" * 5000, "text.png"]
+)
+def test_what_is_no_picture_leaves_a_blank(tmp_path, path):
+    (tmp_path / "text.png").write_text("not a picture")
+    figure = Pictures(tmp_path).figure(path, None, "asked", "it")
+    assert 'class="blank"' in figure
+    assert "<img" not in figure
+
+
+@pytest.mark.parametrize("box", [(-50, -50, 20, 20), (5000, 5000, 5100, 5100), (0, 0, 9999, 9999)])
+def test_boxes_outside_the_picture_do_no_harm(tmp_path, box):
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    assert Pictures(tmp_path).uri("a.png", box)
