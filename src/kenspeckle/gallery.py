@@ -21,6 +21,7 @@ from kenspeckle.catalog.renames import Renames, follow
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.flows import calibrate, feedback, index
+from kenspeckle.flows.carry import Carried, carry
 from kenspeckle.flows.handle import Handle, Source
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.index import IndexReport, Progress
@@ -28,7 +29,7 @@ from kenspeckle.flows.opened import absolute
 from kenspeckle.flows.rename import rename
 from kenspeckle.match.similar import look_alikes
 from kenspeckle.store.base import Manifest, Summary
-from kenspeckle.store.open import copy_store, peek
+from kenspeckle.store.open import copy_store, open_store, peek
 from kenspeckle.types import Calibration, Candidate, Decision, Feedback, Item, Reference
 
 
@@ -191,6 +192,14 @@ class Gallery(Handle):
         """What was confirmed and rejected, by number."""
         return self._store.feedback()
 
+    def take_feedback(self, path: str | os.PathLike[str]) -> Carried:
+        """Take over the names and the feedback of another index, made by this or another model.
+
+        Raises GalleryError, IndexReadOnly, ModelError.
+        """
+        with open_store(path) as source:
+            return carry(self._opened(), source)
+
     def undo_feedback(self, number: int) -> Feedback:
         """Take feedback back, and with a confirmed photo the reference that it became.
 
@@ -198,12 +207,36 @@ class Gallery(Handle):
         """
         return feedback.undo(self._store, number)
 
-    def calibrate(self, seconds: float = 60.0) -> Calibration | None:
-        """Fit the rule for unknowns from the gallery itself, and store it."""
-        heard = self._store.feedback_change()
-        calibration = calibrate.quick(self._opened(), seconds=seconds)
-        if calibration is not None:
-            calibration = replace(calibration, feedback=heard)
+    def calibrate(
+        self,
+        seconds: float | None = None,
+        *,
+        fpir: float = 0.0,
+        strangers: str | os.PathLike[str] | None = None,
+        photos: str | os.PathLike[str] | None = None,
+        views: int | None = None,
+        progress: Progress | None = None,
+    ) -> Calibration | None:
+        """Fit the rule for unknowns, and store it.
+
+        With `seconds` the quick one, from the gallery itself, and none of the rest. Else the full
+        one: `strangers` is a folder of photos of other things, `photos` a table with the columns
+        path and label, `views` how many camera views are made of each item. A rate `fpir` that the
+        trials do not support is PromiseRefused, and nothing changes. Raises CatalogError,
+        SettingError, ModelError.
+        """
+        opened = self._opened()
+        if seconds is not None:
+            calibration = calibrate.quick(opened, seconds=seconds)
+        else:
+            calibration = calibrate.full(
+                opened,
+                fpir=fpir,
+                strangers=None if strangers is None else Path(strangers),
+                photos=None if photos is None else Path(photos),
+                views=views,
+                progress=progress,
+            )
         self._store.set_calibration(calibration)
         return calibration
 
@@ -283,7 +316,9 @@ class Gallery(Handle):
         """The quick calibration and, by what it measured, look-alikes, where anything changed."""
         calibration, wanted = self.calibration, self._settings.index.calibrate
         changed = report.added + report.changed + report.removed + report.relabelled
-        if wanted and len(self._store) and (calibration is None or self.stale):
+        # A full calibration stays, out of date: a quick one would know nothing of its strangers.
+        quick = calibration is None or calibration.method == "quick"
+        if wanted and len(self._store) and quick and (calibration is None or self.stale):
             calibration = self.calibrate(min(max(5.0, report.seconds), 60.0))
         pairs = look_alikes(self._store) if changed else ()
         return replace(report, look_alikes=tuple(pairs), calibration=calibration)

@@ -10,6 +10,7 @@ import typer
 
 from kenspeckle.cli import console, options
 from kenspeckle.cli.opening import opened
+from kenspeckle.flows.carry import Carried
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Feedback
 
@@ -112,10 +113,29 @@ def feedback(
             show_default=False,
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Take over names and feedback of this other index.",
+            show_default=False,
+        ),
+    ] = None,
     index: options.Index = None,
+    model: options.Model = None,
+    projection: options.Head = None,
+    home: options.Home = None,
+    offline: options.Offline = None,
     as_json: options.AsJson = False,
 ) -> None:
     """List what was confirmed and rejected; take it back."""
+    if source is not None:
+        if undo is not None:
+            raise typer.BadParameter("not together with --undo", param_hint="--from")
+        with _opened(index, model, projection, None, home, offline) as gallery:
+            _tell_carried(gallery, gallery.take_feedback(source), source, as_json)
+        return
     settings = options.settings({"index.path": index})
     if undo is not None:
         with Gallery.open(settings=settings, write=True) as gallery:
@@ -161,6 +181,26 @@ def _tell(gallery: Gallery, said: Feedback, as_json: bool, text: str) -> None:
         console.json_line({"index": path} | _data(said) | {"stale": stale})
         return
     console.line(f"{path}: {text}")
+    _tell_stale(stale)
+
+
+def _tell_carried(gallery: Gallery, found: Carried, source: str, as_json: bool) -> None:
+    path, stale = gallery.store.path, gallery.stale
+    if as_json:
+        left = [_data(one) | {"why": why} for one, why in found.left]
+        taken = [_data(one) for one in found.taken]
+        data = {"index": path, "from": source, "renamed": found.renamed}
+        console.json_line(data | {"taken": taken, "left": left, "stale": stale})
+        return
+    counts = f"feedback on {console.counted(len(found.taken), 'photo')}"
+    renamed = console.counted(found.renamed, "reference")
+    console.line(f"{path}: {counts} taken over from {source}, {renamed} renamed.")
+    for one, why in found.left:
+        console.line(f"  left out: {one.kind} {one.name} as '{one.key}': {why}")
+    _tell_stale(stale)
+
+
+def _tell_stale(stale: str) -> None:
     if stale:
         console.line(f"The calibration is out of date ({stale}); `kenspeckle calibrate` renews it.")
 

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.errors import GalleryError, KenspeckleError
@@ -23,6 +24,8 @@ from kenspeckle.image.decode import decode, read
 from kenspeckle.regions.base import cut, effective, split
 from kenspeckle.store.base import Store
 from kenspeckle.types import Feedback, Float32, Item, Picture, Reference
+
+Kind = Literal["confirmed", "rejected"]
 
 CONFIRMED = "confirmed"
 """Origin of a reference that was a photo somebody confirmed."""
@@ -80,16 +83,18 @@ def find_item(store: Store, name: str) -> Item:
     )
 
 
-def confirm(opened: Opened, photo: Photo, key: str, variant: str | None = None) -> Feedback:
+def confirm(
+    opened: Opened, photo: Photo, key: str, variant: str | None = None, *, date: str = ""
+) -> Feedback:
     """Store that a photo shows an item: it becomes one of its references.
 
-    Without a `variant` it is taken for a photo of the print that it is nearest to. Raises
-    GalleryError (no such item, said before, the opposite said before, a reference already),
-    PictureError, IndexReadOnly, ModelError.
+    Without a `variant` it is taken for a photo of the print that it is nearest to; `date` is now
+    unless given. Raises GalleryError (no such item, said before, the opposite said before, a
+    reference already), PictureError, IndexReadOnly, ModelError.
     """
     store = opened.store
     item = find_item(store, key)
-    _check(store, photo, item.key, "confirmed")
+    check(store, photo.name, photo.sha256, item.key, "confirmed")
     rows = region_rows(opened, photo)
     reference = Reference(
         key=item.key,
@@ -106,10 +111,10 @@ def confirm(opened: Opened, photo: Photo, key: str, variant: str | None = None) 
             replace(one, reference=replace(one.reference, variant=print_)) for one in enrolled
         ]
     store.add(enrolled)
-    return _stored(opened, photo, "confirmed", item.key, rows)
+    return _stored(opened, photo, "confirmed", item.key, rows, date)
 
 
-def reject(opened: Opened, photo: Photo, key: str = "") -> Feedback:
+def reject(opened: Opened, photo: Photo, key: str = "", *, date: str = "") -> Feedback:
     """Store that a photo does not show an item; without a key, the one that it is named now.
 
     Raises GalleryError (no such item, no name to reject, said before, the opposite said before),
@@ -117,8 +122,8 @@ def reject(opened: Opened, photo: Photo, key: str = "") -> Feedback:
     """
     store = opened.store
     key = find_item(store, key).key if key else _answer(opened, photo)
-    _check(store, photo, key, "rejected")
-    return _stored(opened, photo, "rejected", key, region_rows(opened, photo))
+    check(store, photo.name, photo.sha256, key, "rejected")
+    return _stored(opened, photo, "rejected", key, region_rows(opened, photo), date)
 
 
 def undo(store: Store, number: int) -> Feedback:
@@ -132,7 +137,7 @@ def undo(store: Store, number: int) -> Feedback:
             str(number), "no such feedback", expected="its number", do="See `kenspeckle feedback`"
         )
     if found.kind == "confirmed":
-        store.remove([n for n, one in store.references() if _became(found, one)])
+        store.remove([n for n, one in store.references() if became(found, one)])
     store.remove_feedback(number)
     return found
 
@@ -141,7 +146,7 @@ def forget(store: Store, gone: Sequence[Reference]) -> None:
     """Erase what was said about references that were erased, and about items that are no more."""
     keys = {item.key for item in store.items()}
     for one in store.feedback():
-        if one.key not in keys or any(_became(one, reference) for reference in gone):
+        if one.key not in keys or any(became(one, reference) for reference in gone):
             store.remove_feedback(one.id)
 
 
@@ -206,26 +211,26 @@ def _answer(opened: Opened, photo: Photo) -> str:
     return decision.key
 
 
-def _check(store: Store, photo: Photo, key: str, kind: str) -> None:
+def check(store: Store, name: str, sha256: str, key: str, kind: Kind) -> None:
     """Refuse what was said before, what contradicts it, and a reference as if it were a photo."""
     for one in store.feedback():
-        if one.sha256 == photo.sha256 and (one.key == key or one.kind == kind == "confirmed"):
+        if one.sha256 == sha256 and (one.key == key or one.kind == kind == "confirmed"):
             same = (one.kind, one.key) == (kind, key)
             raise GalleryError(
-                photo.name,
+                name,
                 f"it was {one.kind} as '{one.key}' on {one.date[:10]}",
                 expected="" if same else "nothing that contradicts it",
                 do=f"To take that back: kenspeckle feedback --undo {one.id}",
             )
     for _, reference in store.references():
-        if reference.sha256 != photo.sha256 or reference.view:
+        if reference.sha256 != sha256 or reference.view:
             continue
         own = reference.key == key
         if own and kind == reference.origin == CONFIRMED:
             continue  # a confirmation that was cut off between its two commits
         if own or kind == CONFIRMED:
             raise GalleryError(
-                photo.name,
+                name,
                 f"it is a reference of '{reference.key}' already, {reference.path}",
                 expected="a photo",
                 do="If it shows something else: kenspeckle remove PATH",
@@ -246,15 +251,16 @@ def _nearest_print(store: Store, key: str, row: Float32) -> str:
     return prints[int((store.rows(ids) @ row).argmax())] if len(set(prints)) > 1 else prints[0]
 
 
-def _became(said: Feedback, reference: Reference) -> bool:
+def became(said: Feedback, reference: Reference) -> bool:
     """Whether that is the reference which a confirmed photo became."""
     if said.kind != "confirmed" or reference.origin != CONFIRMED:
         return False
     return (said.sha256, said.key) == (reference.sha256, reference.key)
 
 
-def _stored(opened: Opened, photo: Photo, kind: str, key: str, rows: Float32) -> Feedback:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    rule = effective(opened.regions)
-    said = Feedback(kind, key, photo.name, photo.sha256, now, rule, rows)  # type: ignore[arg-type]
+def _stored(
+    opened: Opened, photo: Photo, kind: Kind, key: str, rows: Float32, date: str
+) -> Feedback:
+    date = date or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    said = Feedback(kind, key, photo.name, photo.sha256, date, effective(opened.regions), rows)
     return replace(said, id=opened.store.add_feedback(said))
