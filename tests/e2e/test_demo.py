@@ -120,7 +120,7 @@ def test_the_page_says_what_is_real_and_under_which_licence(run: Run) -> None:
     for said in ("rendered", "MIT License", "Apache License 2.0", "Noto", "chosen"):
         assert said in text
     assert text.count("real") >= 32
-    assert "95 % interval" in text or "at most" in text or "no promise" in text
+    assert "of as many others" in text or "at most" in text or "no promise" in text
 
 
 def test_it_can_be_run_again_but_takes_no_other_folder(tmp_path: Path) -> None:

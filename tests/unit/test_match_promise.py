@@ -32,7 +32,7 @@ def test_a_measured_rate_is_called_about_and_has_its_interval():
     said = promised(Promise("given", 0.08, 0.031, 0.14, 200, 50))
     assert said == (
         "of the strangers that you gave about 8 % get a name "
-        "(95 % interval 3.1 % to 14 %, 200 trials of 50 items)"
+        "(of as many others 3.1 % to 14 %, 200 trials of 50 items)"
     )
 
 

@@ -50,6 +50,11 @@ COMMANDS = (
         "Check the rows of an index against each other, and against perturbed pictures.",
         ("--index", "--top-confusables"),
     ),
+    Row(
+        "calibrate",
+        "calibrate:calibrate",
+        "Fit when a photo is called unknown, to a stated rate for stated strangers.",
+    ),
     Row("add", "contents:add", "Enrol one picture. A later `index` leaves it alone."),
     Row(
         "remove",

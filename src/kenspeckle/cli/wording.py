@@ -32,12 +32,17 @@ def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]
         ]
     if calibration.mated_trials:
         lines.append(
-            f"Of {counted(calibration.mated_trials, 'camera view')} of your items "
+            f"Of {counted(calibration.mated_trials, _seen(calibration))} of your items "
             f"{percent(calibration.named_right)} are named right."
         )
     if stale:
-        lines.append(f"Out of date: {stale}; run `kenspeckle index` again.")
+        lines.append(f"Out of date: {stale}; run `kenspeckle calibrate`.")
     return lines
+
+
+def _seen(calibration: Calibration) -> str:
+    """What stood for the items' photos."""
+    return "camera view" if calibration.method == "quick" else "trial"
 
 
 def answer(decision: Decision) -> str:

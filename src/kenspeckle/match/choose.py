@@ -27,7 +27,7 @@ class Material:
 
     `mated` and `left_out` are camera views, asked about the gallery and about the gallery without
     their item; `photos` and `photos_out` the same of labelled photos. `given` and `general` are
-    strangers.
+    strangers, `rejected` photos that are still taken for what a person said they do not show.
     """
 
     mated: Trials = NO_TRIALS
@@ -36,13 +36,16 @@ class Material:
     photos_out: Trials = NO_TRIALS
     given: Trials = NO_TRIALS
     general: Trials = NO_TRIALS
+    rejected: Trials = NO_TRIALS
 
     def strangers(self) -> dict[Strangers, Trials]:
-        """By kind. Real photos stand for strangers like the items where they show more of them."""
+        """By kind. Real photos stand for strangers like the items where they show more of them;
+        rejected ones count with the strangers that were given, where there are any."""
         like = self.left_out
         if self.photos_out.independent >= max(like.independent, 1):
             like = self.photos_out
-        return {"given": self.given, "like your items": like, "general": self.general}
+        given = joined([self.given, self.rejected]) if len(self.given) else NO_TRIALS
+        return {"given": given, "like your items": like, "general": self.general}
 
     @property
     def real(self) -> Trials:
@@ -57,7 +60,7 @@ class Material:
     @property
     def labelled(self) -> Trials:
         """All photos whose answer is known, enrolled things and strangers."""
-        return joined([self.photos, self.given])
+        return joined([self.photos, self.given, self.rejected])
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def promised(promise: Promise) -> str:
     >>> promised(Promise("like your items", 1 - 0.05 ** (1 / 14), 0.0, 0.22, 140, 14))
     'of those like your items at most 19 % get a name (as far as 14 items can tell)'
     >>> promised(Promise("general", 0.012, 0.008, 0.019, 2723, 2723))
-    'of those of any kind about 1.2 % get a name (95 % interval 0.8 % to 1.9 %, 2,723 trials)'
+    'of those of any kind about 1.2 % get a name (of as many others 0.8 % to 1.9 %, 2,723 trials)'
     """
     whom = f"of {STRANGERS[promise.strangers]}"
     if is_bound(promise):
@@ -33,7 +33,7 @@ def promised(promise: Promise) -> str:
         counted += f" of {promise.items:,} {_noun(promise)}"
     return (
         f"{whom} about {percent(promise.fpir)} get a name "
-        f"(95 % interval {percent(promise.low)} to {percent(promise.high)}, {counted})"
+        f"(of as many others {percent(promise.low)} to {percent(promise.high)}, {counted})"
     )
 
 

@@ -1,0 +1,124 @@
+"""What the camera views of a gallery come to, a block at a time, and what was left out of it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.trials import Known, Query, ask, beside_prints, blocks
+from kenspeckle.match.aggregate import ScoreKind
+from kenspeckle.match.calibrate import Subject
+from kenspeckle.match.prints import Views
+from kenspeckle.match.similar import nearer_than
+from kenspeckle.match.trials import Trials, joined
+from kenspeckle.regions.base import effective, most
+
+
+def subject_of(opened: Opened, known: Known, change: int, feedback: int) -> Subject:
+    """What a calibration made now is for. `change` and `feedback` are the store's counters from
+    before the first trial: what came since, it does not know."""
+    return Subject(
+        regions=effective(opened.regions),
+        space_id=opened.embedder.space_id,
+        items=len(known.references),
+        references=sum(len(rows) for rows in known.references.values()),
+        change=change,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        feedback=feedback,
+    )
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the views have come to so far, by score."""
+
+    kinds: Sequence[ScoreKind]
+    mated_parts: dict[ScoreKind, list[Trials]] = field(default_factory=dict)
+    left_out_parts: dict[ScoreKind, list[Trials]] = field(default_factory=dict)
+    items: list[int] = field(default_factory=list)
+    level: list[float] = field(default_factory=list)
+    lead: list[float] = field(default_factory=list)
+    tried: int = 0
+
+    def add(self, opened: Opened, known: Known, block: Sequence[Query | None]) -> None:
+        """Judge some views; None is one that was not made."""
+        queries = [query for query in block if query is not None]
+        self.tried += len(block)
+        if not queries:
+            return
+        asked = ask(opened, known, queries)
+        for kind in self.kinds:
+            self.mated_parts.setdefault(kind, []).append(asked.mated(kind))
+            self.left_out_parts.setdefault(kind, []).append(asked.left_out(kind))
+        for query in queries:
+            level, lead = beside_prints(opened, known, query)
+            self.items.append(query.item)
+            self.level.append(level)
+            self.lead.append(lead)
+
+    def mated(self, kind: ScoreKind) -> Trials:
+        """Views asked about the whole gallery."""
+        return joined(self.mated_parts.get(kind, ()))
+
+    def left_out(self, kind: ScoreKind) -> Trials:
+        """Views asked about the gallery without their item."""
+        return joined(self.left_out_parts.get(kind, ()))
+
+    def views(self) -> Views:
+        """The views by themselves."""
+        level, lead = (np.array(values, np.float64) for values in (self.level, self.lead))
+        return Views(np.array(self.items, np.int64), level, lead)
+
+    @property
+    def failed(self) -> int:
+        """Views that were not made."""
+        return self.tried - len(self.items)
+
+
+def gather(
+    opened: Opened, known: Known, kinds: Sequence[ScoreKind], views: Iterator[Query | None]
+) -> Gathered:
+    """Trials of all views."""
+    made = Gathered(kinds)
+    for block in blocks(views):
+        made.add(opened, known, block)
+    return made
+
+
+def look_alikes(opened: Opened, known: Known, level: float | None) -> set[int]:
+    """Items that look like another one: left out of the gallery, they are still in it.
+
+    A view of one is rightly found near the other, which says nothing about strangers; as trials,
+    two pictures of one thing under two names would make all other items unknown.
+    """
+    if level is None:
+        return set()
+    numbers = [number for rows in known.references.values() for number, _ in rows]
+    items = {rows[0][1].key: item for item, rows in known.references.items()}
+    pairs = nearer_than(opened.store, numbers, level)
+    return {items[one.key] for pair in pairs for one in (pair.a, pair.b)}
+
+
+def exclusions(opened: Opened, made: Gathered, twins: int, planned: int) -> tuple[str, ...]:
+    """What the views did not come to, and why."""
+    notes = []
+    if opened.embedder.cohort is not None and most(opened.regions) > 1:
+        notes.append(
+            f"a general stranger is {most(opened.regions)} cohort vectors in place of regions"
+        )
+    if twins:
+        notes.append(
+            f"{twins} items look like another one: photos may take one for the other, and they are "
+            "not taken for strangers"
+        )
+    if made.tried < planned:
+        notes.append(f"{made.tried} of {planned} views in the time given")
+    if made.failed:
+        notes.append(
+            f"{made.failed} views not made: originals moved, behind an address, or unreadable"
+        )
+    return tuple(notes)
