@@ -51,6 +51,16 @@ COMMANDS = (
         ("--index", "--top-confusables"),
     ),
     Row(
+        "sweep",
+        "sweep:sweep",
+        "Try a grid of rules, models and numbers on labelled pictures, a row for each.",
+    ),
+    Row(
+        "evaluate",
+        "evaluate:evaluate",
+        "Measure on labelled pictures: new photos of enrolled items, and strangers.",
+    ),
+    Row(
         "calibrate",
         "calibrate:calibrate",
         "Fit when a photo is called unknown, to a stated rate for stated strangers.",

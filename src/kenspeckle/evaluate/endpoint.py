@@ -56,7 +56,7 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SettingError("endpoint", repr(self.url), expected="http://… or https://…")
         if not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise SettingError("endpoint seconds", f"{self.seconds}", expected="above 0")
+            raise SettingError("endpoint-seconds", f"{self.seconds}", expected="above 0")
 
     def __str__(self) -> str:
         parts = _parts(self.url)  # a password or a token in the address is nobody's business
