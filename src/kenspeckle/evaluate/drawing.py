@@ -14,6 +14,7 @@ from kenspeckle.evaluate.samples import Dataset, Sample
 T = TypeVar("T")
 
 ASKED_NOT = "its capture gave a reference"
+SPANS = "shows items of two groups"
 POOLED = 3
 """References an item where a layout does not say which pictures are references."""
 
@@ -74,6 +75,11 @@ class World:
         """The labels of a sample; a stranger without one is a thing of its own."""
         return sample.labels or (f"\0{self.capture[sample]}",)
 
+    @property
+    def loose(self) -> set[str]:
+        """The things of the strangers, which no reference shows."""
+        return {thing for sample in self.dataset.strangers for thing in self.things(sample)}
+
     def without(
         self, asked: Iterable[Sample], held: Iterable[Sample], left: Counter[str]
     ) -> list[Sample]:
@@ -111,6 +117,19 @@ class World:
             held.append(sample)
             ask = rest or ask
         return held[:limit], held
+
+
+def homes(world: World, of: Mapping[str, int]) -> dict[str, int | None]:
+    """The group of each capture; None where its things fell into different ones."""
+    found: dict[str, int | None] = {}
+    data = world.dataset
+    for sample in (*data.references, *data.queries, *data.strangers):
+        capture = world.capture[sample]
+        for thing in world.things(sample):
+            place = of.get(thing)  # None: shown beside an item, and no reference shows it
+            if place is not None and found.setdefault(capture, place) != place:
+                found[capture] = None
+    return found
 
 
 def shuffled(things: Iterable[T], key: str, *, name: Callable[[T], Hashable] = str) -> list[T]:

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 
 from kenspeckle.errors import SettingError
 from kenspeckle.evaluate.captures import captures
-from kenspeckle.evaluate.drawing import USUAL, Plan, World, by_name, shuffled
+from kenspeckle.evaluate.drawing import SPANS, USUAL, Plan, World, by_name, homes, shuffled
 from kenspeckle.evaluate.samples import Dataset, Sample
 
 __all__ = ["SEED", "Draw", "Group", "Plan", "draws", "given"]
 
 SEED = 42
-SPANS = "shows items of two groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +119,7 @@ def _draw(world: World, number: int, seed: int) -> Draw:
     plan, key = world.plan, f"{seed}:{number}"
     shares = (plan.training, plan.fitting, plan.report)
     items = _cut(shuffled(world.dataset.items, f"{key}:items"), shares)
-    loose = {thing for sample in world.dataset.strangers for thing in world.things(sample)}
-    loners = _cut(shuffled(loose, f"{key}:strangers"), shares)
+    loners = _cut(shuffled(world.loose, f"{key}:strangers"), shares)
     left: Counter[str] = Counter()
     of = {
         label: place
@@ -129,7 +127,7 @@ def _draw(world: World, number: int, seed: int) -> Draw:
         for part in pair
         for label in part
     }
-    homes = _homes(world, of)
+    home_of = homes(world, of)
     share = plan.strangers
     if share is None:
         share = 0.0 if world.dataset.strangers else 0.5
@@ -138,29 +136,16 @@ def _draw(world: World, number: int, seed: int) -> Draw:
         _group(
             world,
             _Part(own[out:], own[:out], loners[place], f"{key}:{name}"),
-            {capture for capture, home in homes.items() if home == place},
+            {capture for capture, home in home_of.items() if home == place},
             left,
         )
         for place, (own, out, name) in enumerate(
             zip(items, outside, ("training", "fitting", "report"), strict=True)
         )
     ]
-    if spanning := sum(homes[world.capture[sample]] is None for sample in world.dataset.queries):
+    if spanning := sum(home_of[world.capture[sample]] is None for sample in world.dataset.queries):
         left[SPANS] = spanning
     return Draw(number, seed, groups[2], groups[1], groups[0], dict(left))
-
-
-def _homes(world: World, of: Mapping[str, int]) -> dict[str, int | None]:
-    """The group of each capture; None where its things fell into different ones."""
-    homes: dict[str, int | None] = {}
-    data = world.dataset
-    for sample in (*data.references, *data.queries, *data.strangers):
-        capture = world.capture[sample]
-        for thing in world.things(sample):
-            place = of.get(thing)  # None: shown beside an item, and no reference shows it
-            if place is not None and homes.setdefault(capture, place) != place:
-                homes[capture] = None
-    return homes
 
 
 @dataclass(frozen=True, slots=True)
