@@ -315,4 +315,4 @@ def _write(
     if html_file is not None:
         from kenspeckle.evaluate.report import html
 
-        html(found, html_file)
+        html(found, out=html_file)
