@@ -1,0 +1,307 @@
+"""A grid of rules, models and numbers on one draw: a row for each, and nothing embedded twice.
+
+Each row is counted by both ways, and beside the thresholds that were asked for stands one that was
+fitted on other items (largest F1 there), anew for every model, mode, head and rule.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from kenspeckle.config import ImageSettings, ModelSettings
+from kenspeckle.engines.files import file_sha256
+from kenspeckle.errors import InputError
+from kenspeckle.evaluate.asking import Gallery, Query, Said, ask
+from kenspeckle.evaluate.bank import TRUTH, Bank, Progress, check_regions, quiet
+from kenspeckle.evaluate.cache import VectorCache
+from kenspeckle.evaluate.counting import Counts, by_photo, legacy, one_to_one
+from kenspeckle.evaluate.details import details
+from kenspeckle.evaluate.grid import Cell, Sampling
+from kenspeckle.evaluate.judges import Ruled
+from kenspeckle.evaluate.ledger import Ledger, Row, key_of
+from kenspeckle.evaluate.result import plain
+from kenspeckle.evaluate.samples import Dataset, Sample
+from kenspeckle.evaluate.sweep_draw import Side, SweepDraw, draw
+from kenspeckle.evaluate.sweep_fit import best_threshold
+from kenspeckle.stats import bootstrap_of
+from kenspeckle.vectors.base import Embedder
+from kenspeckle.vectors.embed import open_embedder
+
+DRAWS = 400
+"""Bootstrap samples behind the interval of an F1."""
+
+FIRST = 5
+"""False hits and misses that are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is swept: cells on a draw of a dataset. `models` holds all that the cells do not say.
+
+    `regions` empty: the true boxes where there are any, else whole pictures.
+
+    Raises SettingError for a region rule that the dataset cannot follow.
+    """
+
+    dataset: Dataset
+    cells: Sequence[Cell]
+    sampling: Sampling = field(default_factory=Sampling)
+    regions: str = ""
+    models: ModelSettings = field(default_factory=ModelSettings)
+    limits: ImageSettings = field(default_factory=ImageSettings)
+    callers: int = 0
+    details: bool = False
+
+    @property
+    def boxed(self) -> bool:
+        """Whether anything that may be asked about has true boxes."""
+        return any(one.boxes for one in (*self.dataset.queries, *self.dataset.strangers))
+
+
+def run(
+    sweep: Sweep, cache: VectorCache, ledger: Ledger, progress: Progress = quiet
+) -> Iterator[Row]:
+    """The rows of all cells, in their order; those that the ledger holds are not made again.
+
+    Raises ModelError before anything is embedded when one of the models cannot be had, CatalogError
+    when there is nothing to ask about, GalleryError where rows or vectors cannot be kept.
+    """
+    regions = check_regions(sweep.regions or (TRUTH if sweep.boxed else "whole"), sweep.boxed)
+    drawn = draw(sweep.dataset, sweep.sampling)
+    digest = _Digest()
+    embedders = {one: _opened(one, sweep.models) for one in dict.fromkeys(map(_space, sweep.cells))}
+    try:
+        for space, embedder in embedders.items():
+            cells = [cell for cell in sweep.cells if _space(cell) == space]
+            yield from _Space(sweep, drawn, embedder, regions, digest).rows(
+                cells, cache, ledger, progress
+            )
+            embedder.close()
+    finally:
+        for embedder in embedders.values():
+            embedder.close()
+
+
+def notes(sweep: Sweep) -> tuple[str, ...]:
+    """What has to be said of the draw."""
+    return draw(sweep.dataset, sweep.sampling).notes
+
+
+Space = tuple[str, str, str]
+
+
+def _space(cell: Cell) -> Space:
+    return cell.model, cell.head, cell.mode
+
+
+def _opened(space: Space, models: ModelSettings) -> Embedder:
+    model, head, mode = space
+    return open_embedder(
+        replace(models, name=model or models.name, head=head or models.head, mode=mode)
+    )
+
+
+class _Digest:
+    """Stands for samples by their content: labels, boxes and the bytes of the files."""
+
+    def __init__(self) -> None:
+        self._files: dict[Any, str] = {}
+
+    def of(self, samples: Sequence[Sample]) -> str:
+        return key_of({"samples": [self._sample(one) for one in samples]})
+
+    def _sample(self, one: Sample) -> list[Any]:
+        if one.path not in self._files:
+            try:
+                self._files[one.path] = file_sha256(one.path)
+            except OSError:
+                self._files[one.path] = "unreadable"
+        return [self._files[one.path], [[truth.label, truth.box] for truth in one.truths]]
+
+
+@dataclass
+class _Asked:
+    """One side as vectors, for one number of references."""
+
+    gallery: Gallery
+    queries: list[Query]
+
+
+class _Space:
+    """The cells of one model, head and mode."""
+
+    def __init__(
+        self, sweep: Sweep, drawn: SweepDraw, embedder: Embedder, regions: str, digest: _Digest
+    ) -> None:
+        self._sweep, self._drawn, self._embedder = sweep, drawn, embedder
+        self._bank, self._digest = Bank(embedder, regions), digest
+        self._queries: dict[int, list[Query]] = {}
+        self._excluded: dict[int, Counter[str]] = {}
+        self._fits: dict[Cell, float] = {}
+
+    def rows(
+        self, cells: Sequence[Cell], cache: VectorCache, ledger: Ledger, progress: Progress
+    ) -> Iterator[Row]:
+        todo = [(cell, fitted) for cell in cells for fitted in (False, True)]
+        todo = [(replace(c, threshold=0.0), f) if f else (c, f) for c, f in todo]
+        if self._drawn.fit is None:
+            todo = [(cell, fitted) for cell, fitted in todo if not fitted]
+        done: set[str] = set()
+        for cell, fitted in todo:
+            settings = self._settings(cell, fitted)
+            key = key_of(settings)
+            if key in done:
+                continue
+            done.add(key)
+            if key not in ledger.rows:
+                before, start = cache.embedded, time.perf_counter()
+                row = self._row(cell, fitted, cache, progress)
+                spent = {
+                    "embedded": cache.embedded - before,
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
+                ledger.add({"key": key, "settings": settings, **row, **spent})
+            yield ledger.rows[key]
+
+    def _settings(self, cell: Cell, fitted: bool) -> dict[str, Any]:
+        """Everything that the row depends on."""
+        said = asdict(cell) | {"method": cell.called}
+        del said["pool"]
+        print_ = self._embedder.fingerprint
+        said |= {
+            "model": print_.model,
+            "head": print_.head[:12],
+            "space": print_.space_id,
+            "threshold": None if fitted else cell.threshold,
+            "regions": self._bank.regions,
+            **asdict(self._sweep.sampling),
+        }
+        sides = [self._drawn.report, *([self._drawn.fit] if fitted and self._drawn.fit else [])]
+        samples = [one for side in sides for one in (*side.enrolled(cell.refs), *side.photos)]
+        said["data"] = self._digest.of(samples)
+        if self._sweep.details:
+            said["details"] = True
+        return said
+
+    def _row(self, cell: Cell, fitted: bool, cache: VectorCache, progress: Progress) -> Row:
+        rule = cell.rule()
+        row: Row = {"fitted_on": 0}
+        if fitted and self._drawn.fit is not None:
+            side = self._asked(self._drawn.fit, 1, cell.refs, cache, progress)
+            rule = replace(rule, threshold=best_threshold(rule, side.gallery, side.queries))
+            row = {"fitted_on": len(side.gallery)}
+        side = self._asked(self._drawn.report, 0, cell.refs, cache, progress)
+        said = ask(Ruled(rule), side.gallery, side.queries)
+        row["threshold"] = round(rule.threshold, 6)
+        row |= counted(said, boxed=self._bank.regions not in ("whole", "center"))
+        row |= rates(said)
+        row |= {
+            "items": len(side.gallery),
+            "references": len(side.gallery.rows),
+            "photos": len({one.photo for one in side.queries}),
+            "excluded": dict(self._excluded[0]),
+        }
+        if self._sweep.details:
+            found = details([(side.gallery, side.queries)], said.answers, rule.threshold)
+            row["details"] = plain(found)
+        return row
+
+    def _asked(
+        self, side: Side, number: int, refs: int, cache: VectorCache, progress: Progress
+    ) -> _Asked:
+        """The side as vectors; only what is not there yet is embedded."""
+        references = side.enrolled(refs)
+        self._bank.fill(
+            references,
+            side.photos if number not in self._queries else (),
+            cache,
+            limits=self._sweep.limits,
+            callers=self._sweep.callers,
+            progress=progress,
+        )
+        if number not in self._queries:
+            self._excluded[number] = Counter()
+            self._queries[number] = self._bank.queries(side.photos, self._excluded[number])
+        lost: Counter[str] = Counter()
+        gallery = self._bank.gallery(references, lost)
+        self._excluded[number] |= lost
+        if not len(gallery) or not self._queries[number]:
+            raise InputError(
+                self._sweep.dataset.name,
+                "no readable reference, or no readable picture to ask about",
+                expected="both",
+            )
+        return _Asked(gallery, self._queries[number])
+
+
+def counted(said: Said, *, boxed: bool) -> dict[str, Any]:
+    """Both counts. Ours pairs names with true boxes where regions are looked for, else compares
+    the names said of each photo with those that are true of it."""
+    boxed = boxed and any(one.box is not None for one in said.truths)
+    ours = one_to_one(said.spoken, said.truths) if boxed else by_photo(said.spoken, said.truths)
+    unit = "boxes" if boxed else "names of photos"
+    old = legacy(said.detections, said.truths)
+    low, high = f1_interval(ours, said)
+    return {
+        "ours": {**_counts(ours), "unit": unit, "f1_low": low, "f1_high": high},
+        "legacy": {**_counts(old), "unit": "names of photos"},
+    }
+
+
+def _counts(one: Counts) -> dict[str, Any]:
+    data: dict[str, Any] = plain(one.to_dict())
+    for name in ("false", "missed"):  # without the number of the draw: there is one
+        data[name] = [[photo.partition(": ")[2], label] for photo, label in data[name][:FIRST]]
+    return data
+
+
+def f1_interval(counts: Counts, said: Said) -> tuple[float | None, float | None]:
+    """95 % by drawing items: an item takes its true names and the false ones said in its name."""
+    labels = sorted({one.label for one in said.truths} | {label for _, label in counts.false})
+    if len(labels) < 2:
+        return None, None
+    place = {label: number for number, label in enumerate(labels)}
+    expected, missed, false = (np.zeros(len(labels)) for _ in range(3))
+    seen = {(one.picture, one.label) for one in said.truths}
+    pairs = [(one.picture, one.label) for one in said.truths]
+    names = pairs if counts.expected == len(pairs) else sorted(seen)
+    for into, found in ((expected, names), (missed, counts.missed), (false, counts.false)):
+        for _, label in found:
+            into[place[label]] += 1
+    hits = expected - missed
+
+    def f1(rows: np.ndarray[Any, np.dtype[np.int64]]) -> float:
+        below = 2 * hits[rows].sum() + missed[rows].sum() + false[rows].sum()
+        return float(2 * hits[rows].sum() / below) if below else float("nan")
+
+    low, high = bootstrap_of(f1, np.arange(len(labels)), samples=DRAWS)
+    return tuple(None if np.isnan(end) else round(end, 4) for end in (low, high))  # type: ignore[return-value]
+
+
+def rates(said: Said) -> dict[str, Any]:
+    """Shares of questions: named rightly among those that show an enrolled item, and named among
+    those that show none; null where there are none."""
+    mated = [one for one in said.answers if one.enrolled]
+    others = [one for one in said.answers if not one.enrolled]
+    return {
+        "tpir": _share([one.outcome == "right" for one in mated]),
+        "fpir": _share([bool(one.said) for one in others]),
+        "mated": len(mated),
+        "strangers": len(others),
+    }
+
+
+def _share(true: Sequence[bool]) -> float | None:
+    return round(sum(true) / len(true), 6) if true else None
+
+
+def best(rows: Sequence[Row], count: str = "ours") -> Row | None:
+    """The row with the largest F1 among those whose threshold was asked for."""
+    asked = [row for row in rows if row["settings"]["threshold"] is not None]
+    return max(asked, key=lambda row: row[count]["f1"] or 0.0, default=None)
