@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,15 +28,18 @@ class Corners:
         """Features of an RGB picture."""
         small, factor = working(image)
         grey = np.asarray(small.convert("L"))
-        if self.kind == "sift":
-            engine = self._cv2.SIFT_create(nfeatures=MOST)
+        if self.kind == "sift":  # half of the usual contrast: photos are duller than references
+            engine = self._cv2.SIFT_create(nfeatures=MOST, contrastThreshold=0.02)
         else:
             engine = self._cv2.ORB_create(nfeatures=MOST, fastThreshold=10, edgeThreshold=15)
         found, raw = engine.detectAndCompute(grey, None)
         found, raw = _surest(found, raw)
         points = np.array([one.pt for one in found], np.float32).reshape(-1, 2)
         where = ((points + 0.5) * factor).astype(np.float32)
-        return Features(self.kind, where, self._rows(raw), image.size, layout_of(image))
+        poses = np.array([(one.size, math.radians(one.angle)) for one in found], np.float32)
+        poses = poses.reshape(-1, 2) * np.array([factor.mean(), 1], np.float32)
+        rows = self._rows(raw)
+        return Features(self.kind, where, poses, rows, image.size, layout_of(image))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,8 +1,7 @@
 """Local features of a picture: where its corners and blobs are and what each looks like.
 
-Three kinds, all with the same calls: `xfeat` (a small network that comes with the package), `sift`
-and `orb` (OpenCV). Descriptors are rows whose product is a cosine, whatever the kind. All need the
-extra `geometry`.
+Two kinds with the same calls, `sift` and `orb`, both by OpenCV (extra `geometry`) and both found
+however a thing is turned. Descriptors are rows whose product is a cosine, whatever the kind.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from kenspeckle.types import Float32
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FeatureKind = Literal["xfeat", "sift", "orb"]
+FeatureKind = Literal["sift", "orb"]
 KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 SIDE = 320
 """Longest side, in pixels, of the picture in which features are looked for."""
-MOST = 400
+MOST = 500
 """Most features that are kept of one picture, the surest ones."""
 LAYOUT = 160
 """Longest side of the small picture that is kept beside the features, to compare colours."""
@@ -36,7 +35,7 @@ LAYOUT = 160
 _HEAD = struct.Struct("<4sBHHHHI")
 _MAGIC = b"KLF1"
 _NUMBER: Mapping[str, int] = MappingProxyType({kind: n for n, kind in enumerate(KINDS)})
-_WIDTH: Mapping[str, int] = MappingProxyType({"xfeat": 64, "sift": 128, "orb": 256})
+_WIDTH: Mapping[str, int] = MappingProxyType({"sift": 128, "orb": 256})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class Features:
         What found it; features of two kinds cannot be compared.
     points
         `(n, 2)` float32, x and y in pixels of the picture as it was given.
+    poses
+        `(n, 2)` float32, the diameter of each in those pixels and its angle in radians.
     descriptors
         `(n, d)` float32 rows of length 1.
     size
@@ -57,16 +58,18 @@ class Features:
 
     kind: FeatureKind
     points: Float32
+    poses: Float32
     descriptors: Float32
     size: tuple[int, int]
     layout: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        if self.points.shape != (len(self.descriptors), 2) or self.descriptors.ndim != 2:
+        shapes = self.points.shape, self.poses.shape
+        if shapes != ((len(self.descriptors), 2),) * 2 or self.descriptors.ndim != 2:
             raise InputError(
                 "features",
-                f"points {self.points.shape}, descriptors {self.descriptors.shape}",
-                expected="(n, 2) and (n, d)",
+                f"points {shapes[0]}, poses {shapes[1]}, descriptors {self.descriptors.shape}",
+                expected="(n, 2), (n, 2) and (n, d)",
             )
 
     def __len__(self) -> int:
@@ -86,7 +89,7 @@ class Features:
             *self.size,
             len(file.getvalue()),
         )
-        points = np.ascontiguousarray(self.points, "<f4")
+        points = np.hstack((self.points, self.poses)).astype("<f4")
         return b"".join((head, points.tobytes(), packed.tobytes(), file.getvalue()))
 
     @classmethod
@@ -99,17 +102,18 @@ class Features:
             raise _damaged("another format")
         kind = KINDS[number]
         row = width // 8 if kind == "orb" else width
-        first = _HEAD.size + 8 * count
+        first = _HEAD.size + 16 * count
         last = first + row * count
         if width != _WIDTH[kind] or min(size) < 1 or len(data) != last + picture:
             raise _damaged(f"{len(data)} bytes for {count} features of {width}")
-        points = np.frombuffer(data, "<f4", 2 * count, _HEAD.size).reshape(count, 2)
-        if not np.isfinite(points).all():
-            raise _damaged("points that are not finite")
+        spots = np.frombuffer(data, "<f4", 4 * count, _HEAD.size).reshape(count, 4)
+        if not np.isfinite(spots).all() or not (spots[:, 2] > 0).all():
+            raise _damaged("points that are not finite, or without a size")
+        points, poses = spots[:, :2].astype(np.float32), spots[:, 2:].astype(np.float32)
         layout = _picture(data[last:])
         raw = np.frombuffer(data, np.uint8, row * count, first).reshape(count, row)
         rows = _signs(raw) if kind == "orb" else raw.view(np.int8).astype(np.float32)
-        return cls(kind, points.astype(np.float32), unit(rows), (size[0], size[1]), layout)
+        return cls(kind, points, poses, unit(rows), (size[0], size[1]), layout)
 
 
 class Extractor(Protocol):
@@ -127,26 +131,21 @@ class Extractor(Protocol):
 
 
 def open_features(kind: str) -> Extractor:
-    """The extractor of that kind. Raises SettingError, MissingExtra, ModelError."""
-    if kind == "xfeat":
-        from kenspeckle.engines.xfeat import XFeat
+    """The extractor of that kind. Raises SettingError, MissingExtra."""
+    from kenspeckle.engines.corners import Corners
 
-        return XFeat()
     if kind in KINDS:
-        from kenspeckle.engines.corners import Corners
-
         return Corners(kind)
     raise SettingError("features", repr(kind), expected=" or ".join(KINDS))
 
 
-def working(image: Image.Image, multiple: int = 1) -> tuple[Image.Image, Float32]:
+def working(image: Image.Image) -> tuple[Image.Image, Float32]:
     """The picture with its longest side at `SIDE`, and pixels of the original per pixel of it.
 
-    Small pictures are enlarged: features are found at the scale that the references have. Each
-    side is a whole multiple of `multiple`.
+    Small pictures are enlarged: features are found at the scale that the references have.
     """
     factor = SIDE / max(image.size)
-    sides = [max(multiple, round(edge * factor / multiple) * multiple) for edge in image.size]
+    sides = [max(1, round(edge * factor)) for edge in image.size]
     size = (sides[0], sides[1])
     filters = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.BOX
     small = image if size == image.size else image.resize(size, filters, reducing_gap=2.0)

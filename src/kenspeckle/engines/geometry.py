@@ -19,10 +19,16 @@ from kenspeckle.types import Float32
 Estimator = Literal["magsac", "ransac"]
 ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 
-ALIKE: Mapping[str, float] = MappingProxyType({"xfeat": 0.75, "sift": 0.8, "orb": 0.5})
+ALIKE: Mapping[str, float] = MappingProxyType({"sift": 0.8, "orb": 0.5})
 """The cosine from which on two descriptors may be of one spot, by kind."""
 NEAR = 0.0125
 """A match fits a homography within this share of the query's longest side (4 of 320 pixels)."""
+BENT = 0.25
+"""How far a match may lie from where another one puts it, as a share of their distance: slant."""
+RESIZED = math.log(1.9)
+"""Most difference of two matches' scales, as a logarithm."""
+TURNED = math.cos(math.radians(30))
+"""Cosine of the most difference of two matches' turns."""
 LEAST = 4
 """Matches that a homography takes."""
 AREA = (0.005, 50.0)
@@ -38,8 +44,9 @@ Points = NDArray[np.float64]
 class Geometry:
     """How a reference lies in a query.
 
-    matches, inliers
-        Features that found a partner, and those of them that the homography explains.
+    matches, votes, inliers
+        Features that found a partner; those of them that agree on place, size and angle; and those
+        that the homography explains, at spots that lie apart.
     homography
         `(3, 3)` float64 from pixels of the reference to pixels of the query, None if there is none.
     scale, rotation
@@ -51,7 +58,8 @@ class Geometry:
     """
 
     matches: int
-    inliers: int
+    votes: int
+    inliers: int = 0
     homography: Points | None = None
     scale: float = 0.0
     rotation: float = 0.0
@@ -73,30 +81,61 @@ def compare(
         raise InputError("features", f"{query.kind} and {reference.kind}", expected="one kind")
     if estimator not in ESTIMATORS:
         raise SettingError("estimator", repr(estimator), expected=" or ".join(ESTIMATORS))
-    cv2 = need("cv2", "a second look")
     ours, theirs = mutual(query.descriptors, reference.descriptors, ALIKE[query.kind])
-    if len(ours) < LEAST:
-        return Geometry(len(ours), 0)
-    to, start = query.points[ours], reference.points[theirs]
     near = NEAR * max(query.size)
-    matrix, mask = _estimated(cv2, start, to, near, estimator, seed)
-    if matrix is None:
-        return Geometry(len(ours), 0)
-    inside = mask.ravel().astype(bool)
+    agree = voted(query, reference, ours, theirs, near)
+    if len(agree) < LEAST:
+        return Geometry(len(ours), len(agree))
+    cv2 = need("cv2", "a second look")
+    to, start = query.points[ours], reference.points[theirs]
+    matrix = _estimated(cv2, start[agree], to[agree], near, estimator, seed)
     width, height = reference.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
-    seen = projected(matrix, corners)
+    seen = None if matrix is None else projected(matrix, corners)
+    if matrix is None or seen is None:
+        return Geometry(len(ours), len(agree))
+    there = projected(matrix, start.astype(float))
+    away = np.inf if there is None else np.hypot(*(there - to).T)
+    inside = np.broadcast_to(away <= near, len(ours))
     scale, rotation = _pose(matrix, width, height)
-    hull = cv2.convexHull(start[inside]) if inside.sum() > 2 else None
     return Geometry(
         matches=len(ours),
+        votes=len(agree),
         inliers=distinct(start[inside], to[inside], near),
         homography=matrix,
         scale=scale,
         rotation=rotation,
-        cover=float(cv2.contourArea(hull)) / (width * height) if hull is not None else 0.0,
-        sane=seen is not None and sane(corners, seen, query.size),
+        cover=_cover(cv2, start[inside], reference.size),
+        sane=sane(corners, seen, query.size),
     )
+
+
+def voted(
+    query: Features,
+    reference: Features,
+    ours: NDArray[np.intp],
+    theirs: NDArray[np.intp],
+    near: float,
+) -> NDArray[np.intp]:
+    """The matches that agree with the one that most matches agree with.
+
+    A feature has a place, a size and an angle, so one match alone says how the reference lies in
+    the query: moved, scaled and turned. Another match agrees when it lies where that says, give or
+    take `near` and `BENT` of its distance (the thing may be seen at a slant), at about that size
+    and angle. Votes of single matches find things that drown in the chance of four.
+    """
+    if not len(ours):
+        return np.empty(0, np.intp)
+    (x, y), (u, v) = query.points[ours].T, reference.points[theirs].T
+    size = np.log(query.poses[ours, 0] / reference.poses[theirs, 0])
+    turn = query.poses[ours, 1] - reference.poses[theirs, 1]
+    to, start = x + 1j * y, u + 1j * v
+    arm = start[None, :] - start[:, None]
+    missed = np.abs(to[:, None] + np.exp(size + 1j * turn)[:, None] * arm - to[None, :])
+    agrees = missed <= near + BENT * np.abs(arm) * np.exp(size)[:, None]
+    agrees &= np.abs(size[None, :] - size[:, None]) <= RESIZED
+    agrees &= np.cos(turn[None, :] - turn[:, None]) >= TURNED
+    return np.flatnonzero(agrees[agrees.sum(axis=1).argmax()])
 
 
 def mutual(ours: Float32, theirs: Float32, least: float) -> tuple[NDArray[np.intp], ...]:
@@ -159,23 +198,30 @@ def _pose(matrix: Points, width: int, height: int) -> tuple[float, float]:
     return scale, turn
 
 
+def _cover(cv2: Any, points: Float32, size: tuple[int, int]) -> float:
+    """Share of a picture inside the hull of some of its points."""
+    if len(points) < 3:
+        return 0.0
+    return float(cv2.contourArea(cv2.convexHull(points))) / (size[0] * size[1])
+
+
 def _estimated(
     cv2: Any, start: Float32, to: Float32, near: float, estimator: str, seed: int
-) -> tuple[Points | None, Any]:
-    """OpenCV's homography and the mask of inliers."""
+) -> Points | None:
+    """OpenCV's homography, None where the points do not give one."""
     try:
         if estimator == "ransac":
             cv2.setRNGSeed(seed)
-            matrix, mask = cv2.findHomography(
+            matrix, _ = cv2.findHomography(
                 start, to, cv2.RANSAC, near, maxIters=2000, confidence=0.999
             )
         else:
-            matrix, mask = cv2.findHomography(start, to, _magsac(cv2, near, seed))
+            matrix, _ = cv2.findHomography(start, to, _magsac(cv2, near, seed))
     except cv2.error:  # degenerate points
-        return None, None
-    if matrix is None or mask is None or not np.isfinite(matrix).all():
-        return None, None
-    return np.asarray(matrix, np.float64), mask
+        return None
+    if matrix is None or not np.isfinite(matrix).all():
+        return None
+    return np.asarray(matrix, np.float64)
 
 
 def _magsac(cv2: Any, near: float, seed: int) -> Any:
