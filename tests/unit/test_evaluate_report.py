@@ -32,8 +32,10 @@ from kenspeckle.evaluate.result import (
     RegionFigures,
     SeenRegion,
 )
+from kenspeckle.evaluate.samples import Dataset, Sample, Truth
 
 EMPTY = {"br", "img", "meta"}
+NO_SCORE = "No answer has a finite score"
 HOSTILE = "\"><script>alert('x')</script><img src=x onerror=alert(1)>&$a_b$"
 
 
@@ -167,7 +169,7 @@ def test_hostile_names_stay_text(tmp_path):
         excluded={HOSTILE: 3}, notes=(HOSTILE,), stages={HOSTILE: 1.0},
         details=Details((spread,), None, (region,)),
     )  # fmt: skip
-    page = Page(html([one, one], references={HOSTILE: HOSTILE}, seen=[HOSTILE]))
+    page = Page(html([one, one], seen=[HOSTILE]))
     assert not page.of("script")
     assert not [a for a in page.of("img") if "onerror" in a or not a["src"].startswith("data:")]
     assert page.text.count("<script>alert('x')</script>") > 10
@@ -181,8 +183,8 @@ def test_hostile_names_stay_text(tmp_path):
         ([answer(1, enrolled=False, score=0.9)], "there is no curve"),
         ([answer(1, enrolled=True, score=0.9), answer(2, enrolled=False, score=0.9)], "A gallery"),
         ([answer(n, enrolled=n < 3, score=0.5) for n in range(6)], "strangers"),
-        ([answer(n, enrolled=n < 3, score=math.nan) for n in range(6)], "No answer has a finite score"),
-        ([answer(n, enrolled=n < 3, score=-math.inf) for n in range(6)], "No answer has a finite score"),
+        ([answer(n, enrolled=n < 3, score=math.nan) for n in range(6)], NO_SCORE),
+        ([answer(n, enrolled=n < 3, score=-math.inf) for n in range(6)], NO_SCORE),
         ([answer(n, enrolled=n < 3, score=0.6, confidence=None) for n in range(6)],
          "No answer states a confidence"),
         ([answer(n, enrolled=n < 3, score=0.6, margin=None, truth=()) for n in range(6)],
@@ -340,8 +342,8 @@ def test_the_reliability_diagram_shows_stated_against_true():
     bars = report_numbers.bars([0.1] * 10 + [0.9] * 10, [False] * 10 + [True] * 9 + [False], 2)
     figure = report_plots.reliability(bars)
     dots = figure.axes[0].containers[0][0]
-    np.testing.assert_allclose(dots.get_xdata(), [0.1, 0.9])
-    np.testing.assert_allclose(dots.get_ydata(), [0.0, 0.9])
+    np.testing.assert_allclose(np.array(dots.get_xdata(), float), [0.1, 0.9])
+    np.testing.assert_allclose(np.array(dots.get_ydata(), float), [0.0, 0.9])
 
 
 def test_the_heat_map_writes_every_cell_and_outlines_the_best():
@@ -433,3 +435,81 @@ def test_what_is_no_picture_leaves_a_blank(tmp_path, path):
 def test_boxes_outside_the_picture_do_no_harm(tmp_path, box):
     Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
     assert Pictures(tmp_path).uri("a.png", box)
+
+
+def row(f1: float | None, fitted: bool = False, **settings) -> dict:
+    """A row of a sweep."""
+    said = {
+        "method": "simple",
+        "refs": 3,
+        "threshold": 0.7,
+        "margin": 0.05,
+        "model": "m",
+    } | settings
+    if fitted:
+        said["threshold"] = None
+    count = {"tp": 5, "fp": 2, "fn": 3, "expected": 8, "precision": 0.7, "recall": 0.6, "f1": f1}
+    low, high = (None, None) if f1 is None else (f1 - 0.1, f1 + 0.1)
+    return {
+        "settings": said, "threshold": said["threshold"] or 0.66, "fitted_on": 20 if fitted else 0,
+        "ours": count | {"f1_low": low, "f1_high": high}, "legacy": count | {"recall": 2.03},
+        "tpir": 0.5, "fpir": None,
+    }  # fmt: skip
+
+
+def test_a_sweep_alone_makes_a_page_with_table_map_and_curve():
+    rows = [row(0.1 * refs, refs=refs) for refs in (1, 3, 5)]
+    rows += [row(0.02 + 0.1 * refs, fitted=True, refs=refs) for refs in (1, 3, 5)]
+    page = Page(html([], rows))
+    assert "F1 over references per item" in page.text
+    assert "20 items" in page.text
+    assert "2.030" in page.text
+    assert "The same in every row: matching" not in page.text
+    assert "rule simple" in page.text
+    assert len(page.of("svg")) == 1
+
+
+def test_the_map_holds_the_two_settings_tried_most_completely():
+    rows = [
+        row(t * m, threshold=t, margin=m) for t in (0.7, 0.8, 0.9) for m in (0.05, 0.1)
+    ]  # fmt: skip
+    page = Page(html([], rows))
+    assert "F1 in % over threshold T and margin m" in page.text.replace("\u00a0", " ")
+    assert len(page.of("svg")) == 2
+
+
+@pytest.mark.parametrize("rows", [[row(None)], [row(None), row(None, threshold=0.8)], [row(0.5)]])
+def test_a_sweep_with_little_in_it_is_told_all_the_same(rows):
+    page = Page(html([], rows))
+    assert "The sweep" in page.text
+    assert not page.of("svg")
+
+
+def test_hostile_words_in_a_sweep_stay_text():
+    rows = [row(0.1 * n, model=f"{HOSTILE}{n}", refs=n, mode=HOSTILE) for n in (1, 2, 3)]
+    page = Page(html([], rows))
+    assert not page.of("script")
+    assert "<script>" in page.text
+
+
+def test_details_of_a_row_are_read_back():
+    spread = {"name": "pairs of one item", "n": 0, "least": None}
+    kept = {"distributions": [spread], "overlap": None, "regions": []}
+    assert "pairs of one item" in Page(html([], [row(0.5) | {"details": kept}])).text
+
+
+def test_a_mistake_shows_the_crop_of_the_reference_that_it_should_have_been(tmp_path):
+    picture = Image.new("RGB", (200, 100), (255, 0, 0))
+    picture.paste((0, 0, 255), (100, 0, 200, 100))
+    picture.save(tmp_path / "both.png")
+    there = tmp_path / "both.png"
+    samples = (
+        Sample("reference", there, "both.png", (Truth("red", (0, 0, 100, 100)),)),
+        Sample("reference", there, "both.png", (Truth("blue", (100, 0, 200, 100)),)),
+    )
+    dataset = Dataset("d", tmp_path, "table", samples, ())
+    pictures = Pictures(tmp_path, dataset)
+    shown = pictures.reference("blue", "both.png", "should be", "blue")
+    image = opened(shown.partition('src="')[2].partition('"')[0])
+    red, _, blue = np.asarray(image)[image.height // 2, -image.width // 4]
+    assert blue > 200 > red

@@ -19,39 +19,43 @@ from kenspeckle.evaluate.report_compare import comparison, familiar
 from kenspeckle.evaluate.report_markup import Html, join, tag
 from kenspeckle.evaluate.report_mistakes import gallery
 from kenspeckle.evaluate.report_pictures import Pictures
+from kenspeckle.evaluate.report_sweep import Row, sweep
 from kenspeckle.evaluate.result import Evaluation
+from kenspeckle.evaluate.samples import Dataset
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def html(
     evaluations: Evaluation | Sequence[Evaluation],
+    rows: Sequence[Row] = (),
     out: Path | None = None,
     *,
-    references: Mapping[str, str] | None = None,
+    dataset: Dataset | None = None,
     seen: Collection[str] = (),
 ) -> str:
-    """Build the report of one evaluation, or of several against the first; returns it as text.
+    """The report of one evaluation, of several against the first, of the rows of a sweep, or both.
 
-    `references` gives a picture for each label, relative to the evaluation's folder, to show what
-    a mistaken query should have been. `seen` are labels that a model was trained on. With `out`
-    the page is written there too.
+    With `dataset` a mistake shows what it should have been, and crops of references as crops.
+    `seen` are labels that a model was trained on. With `out` the page is written there too.
 
-    Raises MissingExtra without matplotlib, InputError for no evaluation, OSError when the file
-    cannot be written.
+    Raises MissingExtra without matplotlib, InputError when there is nothing to report, OSError when
+    the file cannot be written.
     """
     plots.required()
     every = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
-    if not every:
-        raise InputError("report", "no evaluation", expected="one or more")
+    if not every and not rows:
+        raise InputError("report", "no evaluation", expected="one or more, or rows of a sweep")
     named = _named(every)
     body = [tag("p", "kenspeckle", cls="brand"), _title(named), _contents(named)]
     body.append(comparison(named, seen))
     if len(named) > 1:
         body.append(scores.curves(named, "all"))
+    body.append(sweep(rows))
     for number, (name, one) in enumerate(named.items()):
-        body.append(_one(one, name if len(named) > 1 else "", number, (references or {}, seen)))
-    text = _page(" and ".join(named), join(body))
+        pictures = Pictures(Path(one.folder), dataset)
+        body.append(_one(one, name if len(named) > 1 else "", number, pictures, seen))
+    text = _page(" and ".join(named) or "Sweep", join(body))
     if out is not None:
         with written(out) as file:
             file.write(text.encode())
@@ -74,21 +78,20 @@ def _title(named: Mapping[str, Evaluation]) -> Html:
     if len(named) == 1:
         ((name, one),) = named.items()
         return tag("header", tag("h1", name), tag("p", head.lead(one), cls="lead"))
-    return tag("header", tag("h1", " against ".join(named)))
+    return tag("header", tag("h1", " against ".join(named) or "Sweep"))
 
 
 def _contents(named: Mapping[str, Evaluation]) -> Html:
     """Links to the parts of a page of several evaluations."""
-    if len(named) == 1:
+    if len(named) < 2:
         return Html("")
     links = (tag("a", name, href=f"#part-{number}") for number, name in enumerate(named))
     return tag("nav", *links)
 
 
 def _one(
-    one: Evaluation, name: str, number: int, known: tuple[Mapping[str, str], Collection[str]]
+    one: Evaluation, name: str, number: int, pictures: Pictures, seen: Collection[str]
 ) -> Html:
-    references, seen = known
     title = Html("")
     if name:
         title = tag("header", tag("h1", name), tag("p", head.lead(one), cls="lead"))
@@ -100,8 +103,8 @@ def _one(
         Html("") if name else scores.curves({one.name: one}, place),
         scores.distributions(one, place),
         scores.confidence(one, place),
-        gallery(one, Pictures(Path(one.folder)), references),
-        scores.similarities(one),
+        gallery(one, pictures),
+        scores.similarities(one.details),
         head.figures(one),
         head.exclusions(one),
     )

@@ -174,7 +174,7 @@ def _setting(one: Evaluation) -> Html:
     ]
     rows.append(("photos from", one.folder))
     rows.append(("seconds", f"{one.seconds:,.1f}"))
-    rows += [(f"seconds: {stage}", f"{value:,.1f}") for stage, value in one.stages.items()]
+    rows += [(stage, f"{value:,.6g}") for stage, value in one.stages.items()]
     return folded("What was measured: every setting", table(("setting", "value"), rows))
 
 

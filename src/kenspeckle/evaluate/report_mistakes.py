@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kenspeckle.evaluate.report_markup import Html, folded, join, number, section, table, tag
 from kenspeckle.evaluate.report_pictures import Pictures
-from kenspeckle.evaluate.result import Answer, Counts, Evaluation, Outcome
+from kenspeckle.evaluate.result import Answer, Counts, Details, Evaluation, Outcome
 from kenspeckle.match.promise import percent
 
 SHOWN = 12
-FIRST = 5
 KINDS: tuple[tuple[Outcome, str, str], ...] = (
     ("false hit", "Strangers that got a name", "The surest first: highest above the threshold."),
     ("wrong", "Items that got another item's name", "The surest first."),
@@ -19,12 +18,9 @@ KINDS: tuple[tuple[Outcome, str, str], ...] = (
 )
 
 
-def worst(one: Evaluation, pictures: Pictures, references: Mapping[str, str]) -> Html:
-    """For each kind of mistake the worst: query, what was answered, what it really shows.
-
-    `references` gives a picture for a label; those that answers name are added.
-    """
-    known = {a.best: a.reference for a in one.answers if a.best and a.reference} | dict(references)
+def worst(one: Evaluation, pictures: Pictures) -> Html:
+    """For each kind of mistake the worst: query, what was answered, what it really shows."""
+    known = {a.best: a.reference for a in one.answers if a.best and a.reference}
     limits = {draw.draw: draw.threshold for draw in one.draws}
     parts = []
     for kind, title, order in KINDS:
@@ -72,12 +68,11 @@ def _card(
     truth = ", ".join(answer.truth) or "nothing with a name"
     query = pictures.figure(answer.query, answer.box, "asked", truth)
     told = "answered" if answer.said else "nearest, not named"
-    nearest = answer.reference or references.get(answer.best, "")
-    other = pictures.figure(nearest, None, told, answer.said or answer.best or "nothing")
+    other = pictures.reference(answer.best, answer.reference, told, answer.best or "nothing")
     own = Html("")
-    if answer.enrolled and answer.best not in answer.truth:
-        path = next((references[label] for label in answer.truth if label in references), "")
-        own = pictures.figure(path, None, "should be", truth)
+    if answer.enrolled and answer.truth and answer.best not in answer.truth:
+        label = answer.truth[0]
+        own = pictures.reference(label, references.get(label, ""), "should be", truth)
     why = tag("ul", *(tag("li", line) for line in _lines(group, limits)))
     kind = answer.outcome.replace(" ", "-")
     return tag("article", tag("div", query, other, own, cls="trio"), why, cls=f"card {kind}")
@@ -109,14 +104,6 @@ def ordinal(value: int) -> str:
     return f"{value}{'th' if value % 100 in (11, 12, 13) else ending}"
 
 
-def _once(answers: Iterable[Answer]) -> list[Answer]:
-    """The first answer about each query, since draws ask about the same photos again."""
-    seen: dict[tuple[str, object], Answer] = {}
-    for answer in answers:
-        seen.setdefault((answer.query, answer.box), answer)
-    return list(seen.values())
-
-
 def counts(one: Evaluation) -> Html:
     """TP, FP, FN and expected by our count and by the logo bench's; first hits and misses."""
     rows = [_counted(row) for row in one.counts]
@@ -125,21 +112,23 @@ def counts(one: Evaluation) -> Html:
         about = "The bench counts hits per region and misses per photo, so its hits and misses "
         about += "need not add up to what was expected."
     heads = ("count", "unit", "TP", "FP", "FN", "expected", "precision", "recall", "F1")
-    wrong = [a for a in one.answers if a.outcome in ("false hit", "wrong")]
-    missed = _of(one, "missed")
     lists = (
-        folded(f"The first {FIRST} false hits", _first(wrong)),
-        folded(f"The first {FIRST} misses", _first(missed)),
+        folded(f"First {what}, {_RULES[row.rule]}", table(("photo", "name"), pairs))
+        for row in one.counts
+        for what, pairs in (("false hits", row.false), ("misses", row.missed))
+        if pairs
     )
     return section("Hits and misses, counted", about, table(heads, rows), *lists)
 
 
+_RULES = {"ours": "one name to one truth", "legacy": "as the logo bench counted"}
+
+
 def _counted(row: Counts) -> tuple[str, ...]:
-    rule = "one name to one truth" if row.rule == "ours" else "as the logo bench counted"
     whole = (f"{value:,}" for value in (row.tp, row.fp, row.fn, row.expected))
     scores = (row.precision, row.recall, row.f1)
     return (
-        rule,
+        _RULES[row.rule],
         row.unit,
         *whole,
         *(f"{number(value, 4)} ({_percent(value)})" for value in scores),
@@ -150,22 +139,12 @@ def _percent(value: float) -> str:
     return "–" if math.isnan(value) else percent(value)
 
 
-def _first(answers: Sequence[Answer]) -> Html:
-    rows = [
-        (a.query, ", ".join(a.truth) or "–", a.said or "unknown", a.best, number(a.score))
-        for a in _once(answers)[:FIRST]
-    ]
-    if not rows:
-        return tag("p", "None.", cls="about")
-    return table(("photo", "shows", "said", "nearest", "score"), rows)
-
-
-def regions(one: Evaluation, pictures: Pictures) -> Html:
+def regions(details: Details | None, pictures: Pictures) -> Html:
     """Single regions with their truth and the five likeliest names."""
-    if one.details is None or not one.details.regions:
+    if details is None or not details.regions:
         return Html("")
     cards = []
-    for row in one.details.regions:
+    for row in details.regions:
         figure = pictures.figure(row.query, row.box, row.kind, ", ".join(row.truth) or "nothing")
         names = (
             tag("li", tag("b", name) if name in row.truth else name, f" {number(value)}")
@@ -178,6 +157,6 @@ def regions(one: Evaluation, pictures: Pictures) -> Html:
     return section(title, about, tag("div", *cards, cls="cards small"))
 
 
-def gallery(one: Evaluation, pictures: Pictures, references: Mapping[str, str]) -> Html:
+def gallery(one: Evaluation, pictures: Pictures) -> Html:
     """All parts with pictures, in the order of reading."""
-    return join((worst(one, pictures, references), counts(one), regions(one, pictures)))
+    return join((worst(one, pictures), counts(one), regions(one.details, pictures)))

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from kenspeckle.errors import KenspeckleError
 from kenspeckle.evaluate.report_markup import Html, tag
+from kenspeckle.evaluate.samples import Dataset, Sample
 from kenspeckle.image.decode import decode
 from kenspeckle.image.thumbnail import thumbnail
 from kenspeckle.types import Box
@@ -22,11 +23,29 @@ CONTEXT = 0.35
 
 
 class Pictures:
-    """Data URIs of pictures below one folder; each is read and reduced once."""
+    """Data URIs of the pictures of one evaluation; each is read and reduced once.
 
-    def __init__(self, folder: Path) -> None:
+    Names are those of the dataset where there is one, else paths below `folder`.
+    """
+
+    def __init__(self, folder: Path, dataset: Dataset | None = None) -> None:
         self._folder = folder
         self._made: dict[tuple[str, Box | None], str] = {}
+        self._paths: dict[str, Path] = {}
+        self._references: dict[tuple[str, str], Sample] = {}
+        if dataset is not None:
+            for sample in (*dataset.references, *dataset.queries, *dataset.strangers):
+                self._paths.setdefault(sample.name, sample.path)
+            for sample in dataset.references:
+                self._references.setdefault((sample.label, ""), sample)
+                self._references.setdefault((sample.label, sample.name), sample)
+
+    def reference(self, label: str, name: str, what: str, called: str) -> Html:
+        """What an item looks like: its reference of this name, else its first one."""
+        sample = self._references.get((label, name)) or self._references.get((label, ""))
+        if sample is None:
+            return self.figure(name, None, what, called)
+        return self.figure(sample.name, sample.box, what, called)
 
     def figure(self, path: str, box: Box | None, what: str, name: str) -> Html:
         """A picture with a caption: what it is, and the name that belongs to it."""
@@ -46,7 +65,7 @@ class Pictures:
 
     def _uri(self, path: str, box: Box | None) -> str:
         try:
-            image = decode(self._folder / path).image
+            image = decode(self._paths.get(path, self._folder / path)).image
         except (KenspeckleError, OSError, ValueError):  # ValueError: a path that cannot be one
             return ""
         small = thumbnail(around(image, box) if box else image, SIDE)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kenspeckle._extras import need
+from kenspeckle.evaluate.report_markup import Html, tag
 from kenspeckle.evaluate.report_numbers import Bar, Curve, Floats
 
 PURPOSE = "the HTML report's plots"
@@ -75,6 +76,11 @@ def svg(figure: Any, name: str, says: str) -> str:
     for stand_in, variable in VARIABLES.items():
         text = text.replace(stand_in, f"var(--{variable})")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(says)}"', 1)
+
+
+def panel(figure: Any, name: str, says: str, caption: str) -> Html:
+    """The plot as a figure of the page, with its caption."""
+    return tag("figure", Html(svg(figure, name, says)), tag("figcaption", caption), cls="plot")
 
 
 def roc(curves: Mapping[str, Curve], working: Mapping[str, Point], supported: float | None) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from kenspeckle.evaluate import report_numbers as numbers
 from kenspeckle.evaluate import report_plots as plots
 from kenspeckle.evaluate.report_markup import Html, folded, number, section, table, tag
-from kenspeckle.evaluate.result import Answer, Distribution, Evaluation, Overlap
+from kenspeckle.evaluate.result import Answer, Details, Distribution, Evaluation, Overlap
 from kenspeckle.evaluate.similarities import best_f1, overlap, spread
 from kenspeckle.match.promise import percent
 from kenspeckle.stats import brier, ece_by_mass, supported_rate
@@ -45,16 +45,12 @@ def curves(evaluations: Mapping[str, Evaluation], name: str) -> Html:
     )
     if any(one.draws > 1 for one in whole.values()):
         about += " The line is the mean of the draws, the band reaches from the least to the most."
+    roc, det = plots.roc(whole, working, supported), plots.det(whole, working, supported)
     pair = (
-        _plot(plots.roc(whole, working, supported), f"roc-{name}", f"ROC. {says}", "Named rightly"),
-        _plot(plots.det(whole, working, supported), f"det-{name}", f"DET. {says}", "Not named"),
+        plots.panel(roc, f"roc-{name}", f"ROC. {says}", "Named rightly (ROC)"),
+        plots.panel(det, f"det-{name}", f"DET. {says}", "Not named rightly (DET)"),
     )
     return section("Every threshold", about, tag("div", *pair, cls="plots"), _rates(whole))
-
-
-def _plot(figure: object, name: str, says: str, caption: str) -> Html:
-    drawn = Html(plots.svg(figure, name, says))
-    return tag("figure", drawn, tag("figcaption", caption), cls="plot")
 
 
 def _rates(whole: Mapping[str, numbers.Curve]) -> Html:
@@ -128,7 +124,7 @@ def distributions(one: Evaluation, name: str) -> Html:
         "rightly named, the better a threshold can tell them apart.",
         tag(
             "div",
-            _plot(figure, f"scores-{name}", f"Histograms. {says}", "Scores"),
+            plots.panel(figure, f"scores-{name}", f"Histograms. {says}", "Scores"),
             _overlaps(one, scores),
             cls="plots",
         ),
@@ -198,7 +194,7 @@ def _overlaps(one: Evaluation, scores: Mapping[str, numbers.Floats]) -> Html:
 
 def score(one: Evaluation) -> str:
     """What the score is called."""
-    for key in ("score", "method", "rule"):
+    for key in ("rule", "score", "method"):
         if one.settings.get(key):
             return str(one.settings[key])
     return "as compared with the threshold"
@@ -233,7 +229,9 @@ def confidence(one: Evaluation, name: str) -> Html:
     ]
     heads = ("answers", "stated", "came true", "95 % interval")
     figure = plots.reliability(bars)
-    drawn = _plot(figure, f"reliability-{name}", about, "Stated chance against what came true")
+    drawn = plots.panel(
+        figure, f"reliability-{name}", about, "Stated chance against what came true"
+    )
     return section(
         "Is the confidence honest?",
         about,
@@ -241,15 +239,15 @@ def confidence(one: Evaluation, name: str) -> Html:
     )
 
 
-def similarities(one: Evaluation) -> Html:
-    """The bench's similarity details: spreads, overlap and single regions, where they were kept."""
-    if one.details is None:
+def similarities(one: Details | None, title: str = "Similarities in detail") -> Html:
+    """The bench's similarity details: spreads and overlap, where they were kept."""
+    if one is None:
         return Html("")
-    parts = [table(_SPREAD, [_kept(row) for row in one.details.distributions])]
-    if one.details.overlap is not None:
-        parts.append(tag("p", _told(one.details.overlap)))
+    parts = [table(_SPREAD, [_kept(row) for row in one.distributions])]
+    if one.overlap is not None:
+        parts.append(tag("p", _told(one.overlap)))
     about = "Cosines behind the answers, whatever the score was made of."
-    return section("Similarities in detail", about, *parts)
+    return section(title, about, *parts)
 
 
 def _told(one: Overlap) -> str:
