@@ -287,20 +287,20 @@ def evaluate(
         clear=clear_cache,
         settings=settings,
     )
-    found = evaluate_job.run(job)
+    found, read = evaluate_job.run(job)
     told = [*lines(found), *(answers(found) if verbose else ())]
     if json_file != Path("-"):
         for text in told:
             console.line(text)
-    _write(found, told, json_file, html_file, output_file)
+    _write(found, told, json_file, output_file)
+    if html_file is not None:
+        from kenspeckle.evaluate.report import html
+
+        html(found, out=html_file, dataset=read)
 
 
 def _write(
-    found: Evaluation,
-    told: list[str],
-    json_file: Path | None,
-    html_file: Path | None,
-    output_file: Path | None,
+    found: Evaluation, told: list[str], json_file: Path | None, output_file: Path | None
 ) -> None:
     """The files that were asked for."""
     if json_file == Path("-"):
@@ -312,7 +312,3 @@ def _write(
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         with output_file.open("a", encoding="utf-8") as block:
             block.write("\n".join([f"=== {now}", *map(console.safe, told), "", ""]))
-    if html_file is not None:
-        from kenspeckle.evaluate.report import html
-
-        html(found, out=html_file)

@@ -99,10 +99,14 @@ def judge(method: str | None, score: str, threshold: float | None, given: dict[s
     return Ruled(rule)
 
 
-def run(job: Job) -> Evaluation:
+def run(job: Job) -> tuple[Evaluation, Dataset]:
     """Read, draw, embed, judge. Raises CatalogError, SettingError, InputError, ModelError,
     FetchError."""
     dataset = read(job.dataset, job.layout)
+    return _evaluated(job, dataset), dataset
+
+
+def _evaluated(job: Job, dataset: Dataset) -> Evaluation:
     if job.endpoint is not None:
         with console.progress("asked") as tell:
             return evaluate_callable(

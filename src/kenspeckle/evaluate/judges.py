@@ -67,7 +67,7 @@ class Judge(Protocol):
 
     @property
     def needs_cohort(self) -> bool:
-        """Whether the level of unrelated pictures takes part."""
+        """Whether there is no score without the level of unrelated pictures."""
 
     def heard(self, cosines: Table, near: Floats | None) -> Heard:
         """The answers for the regions of a table; `near` `(R,)` is their level of chance."""
@@ -96,8 +96,8 @@ class Scored:
 
     @property
     def needs_cohort(self) -> bool:
-        """See `Judge`. The margin of a gallery of one item is measured against the cohort."""
-        return self.kind != "cosine"
+        """See `Judge`. The margin of a gallery of one item takes it where there is one."""
+        return "cohort" in self.kind
 
     def heard(self, cosines: Table, near: Floats | None) -> Heard:
         """See `Judge`."""

@@ -21,7 +21,7 @@ from kenspeckle.evaluate.counting import Counts as Counted
 from kenspeckle.evaluate.counting import Detection, Truth, by_photo, legacy, one_to_one
 from kenspeckle.evaluate.details import details
 from kenspeckle.evaluate.figures import rates, values
-from kenspeckle.evaluate.judges import Judge, Ruled, Scored
+from kenspeckle.evaluate.judges import LOWEST, Judge, Ruled, Scored
 from kenspeckle.evaluate.protocols import Draw
 from kenspeckle.evaluate.result import Answer, Counts, DrawFigures, Evaluation, Value
 from kenspeckle.evaluate.samples import Dataset
@@ -32,6 +32,8 @@ from kenspeckle.stats import trials_needed
 from kenspeckle.vectors.base import Embedder
 
 COUNTED = ("ours", "legacy")
+NO_STRANGERS = "No strangers to ask about in a draw: it says nothing of FPIR, AUROC and OSCR."
+NOTHING_TO_FIT = "No other items to fit a threshold on"
 FIRST = 5
 """False hits and misses that are listed."""
 
@@ -97,8 +99,11 @@ def prepare(
     excluded.update({why: count for draw in drawn for why, count in draw.excluded.items()})
     made = tuple(_drawn(bank, draw, excluded) for draw in drawn)
     if not any(len(one.gallery) and one.queries for one in made):
+        why = "; ".join(f"{count} × {reason}" for reason, count in excluded.items())
         raise InputError(
-            dataset.name, "no readable reference with a photo to ask about", expected="both"
+            dataset.name,
+            f"no draw has a reference and a photo to ask about ({why or 'too few pictures'})",
+            expected="items with a reference and another photo",
         )
     return Prepared(
         dataset=dataset,
@@ -153,6 +158,13 @@ def judged(
         check("identify.fpir", fpir if fpir > 0 else -1.0, "fpir")
     if count not in COUNTED:
         raise SettingError("count", repr(count), expected=" or ".join(COUNTED))
+    if judge.needs_cohort and any(q.near is None for d in prepared.draws for q in d.queries):
+        raise SettingError(
+            "score",
+            f"'{judge}', with a model that carries no cohort",
+            expected="cosine or margin",
+            do="Or use a model that carries one, such as default",
+        )
     told = _Told(prepared)
     for number, drawn in enumerate(prepared.draws):
         if len(drawn.gallery):
@@ -213,7 +225,7 @@ class _Told:
             strangers = stranger_trials(judge, drawn.gallery, drawn.fitting)
             mated = mated_trials(judge, drawn.gallery, drawn.others, drawn.fitting)
             fitted = judge.fitted(mated, strangers, fpir)
-            self._shortfall(strangers, fpir)
+            self._shortfall(strangers, fpir, fitted.threshold)
         said = ask(fitted, drawn.gallery, drawn.queries, number)
         if isinstance(fitted, Scored) and fitted.calibration is not None:
             self.confidence_from = "photos"
@@ -227,15 +239,14 @@ class _Told:
         if said.nameless and isinstance(fitted, Scored):
             self.excluded["photo without a score (counted as unknown)"] += said.nameless
         if all(one.enrolled for one in said.answers):
-            self._notes["No strangers to ask about in a draw: their rates say nothing of it."] = (
-                None
-            )
+            self._notes[NO_STRANGERS] = None
 
-    def _shortfall(self, strangers: Trials, fpir: float) -> None:
+    def _shortfall(self, strangers: Trials, fpir: float, threshold: float) -> None:
         """Say when the fitting part is too small for the rate asked for."""
         needed, count = trials_needed(fpir), strangers.independent
         if not count:
-            self._notes["No other items to fit a threshold on: every photo gets a name."] = None
+            force = "every photo gets a name" if threshold < LOWEST else f"T is {threshold:g}"
+            self._notes[f"{NOTHING_TO_FIT}: {force}."] = None
         elif count < needed:
             note = (
                 f"Thresholds were fitted on as few as {count} stranger items; "
