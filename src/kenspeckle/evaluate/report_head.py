@@ -40,7 +40,7 @@ FIGURES = {
 
 def head(one: Evaluation) -> Html:
     """What was measured and the figures that matter, before anything else."""
-    return join((_tiles(one), _bars(one), _doubts(one), _setting(one)))
+    return join((_main(one), _tiles(one), _bars(one), _doubts(one), _setting(one)))
 
 
 def lead(one: Evaluation) -> str:
@@ -54,6 +54,20 @@ def lead(one: Evaluation) -> str:
     asked = f"{_count(counts[True], 'question')} about enrolled items"
     asked += f" and {_count(counts[False], 'question')} about strangers"
     return f"A gallery of N = {size} items, {asked}{draws}. {_fitted(one)}"
+
+
+MAIN = ("dataset", "model", "regions", "rule", "method", "seed")
+"""Settings that are told at once; the others unfold."""
+
+
+def _main(one: Evaluation) -> Html:
+    pairs = [
+        (name, one.settings[name]) for name in MAIN if one.settings.get(name) not in (None, "")
+    ]
+    if "seed" not in one.settings and one.draws:
+        seeds = sorted({draw.seed for draw in one.draws})
+        pairs.append(("seed" if len(seeds) == 1 else "seeds", _range(seeds)))
+    return tag("dl", *(tag("div", tag("dt", name), tag("dd", str(value))) for name, value in pairs))
 
 
 def _fitted(one: Evaluation) -> str:
@@ -131,7 +145,7 @@ def _bars(one: Evaluation) -> Html:
     """What became of a hundred photos of each kind."""
     counts = Counter((answer.enrolled, answer.outcome) for answer in one.answers)
     bars = []
-    for enrolled, words in ((True, "of your items"), (False, "of strangers")):
+    for enrolled, words in ((True, "photos of your items"), (False, "photos of strangers")):
         total = sum(count for (kind, _), count in counts.items() if kind == enrolled)
         if not total:
             continue
@@ -142,7 +156,7 @@ def _bars(one: Evaluation) -> Html:
             parts.append(tag("i", cls=kind, style=f"flex:{share:.4f}"))
             key = tag("i", cls=f"dot {kind}")
             legend.append(tag("span", key, f" {told} {counts[enrolled, outcome]:,}"))  # type: ignore[index]
-        title = tag("p", tag("b", f"{total:,} photos {words}"))
+        title = tag("p", tag("b", f"{_count(total, 'answer')} about {words}"))
         bars.append(
             tag("div", title, tag("div", *parts, cls="stack"), tag("p", *legend, cls="keys"))
         )

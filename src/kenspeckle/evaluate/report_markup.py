@@ -11,7 +11,12 @@ from kenspeckle.evaluate.result import Rate
 from kenspeckle.match.promise import percent
 
 _EMPTY = frozenset({"img", "meta", "br"})
+_TAG = re.compile(r"<[^>]*>")
 _NUMBER = re.compile(r"[-−+]?[\d.,]+( ?%)?(\s.*)?|–")
+
+
+LONG = 8
+"""Columns beyond which a table is set tight and scrolls sideways."""
 
 
 class Html(str):
@@ -52,7 +57,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Part]], caption: str = ""
     """A table that scrolls sideways on a narrow page; columns of numbers are set to the right."""
     if not rows:
         return Html("")
-    numeric = [all(_NUMBER.fullmatch(str(row[i])) for row in rows) for i in range(len(head))]
+    numeric = [all(_NUMBER.fullmatch(_bare(row[i])) for row in rows) for i in range(len(head))]
     kinds = ["n" if one else "" for one in numeric]
 
     def line(cell: str, parts: Sequence[Part]) -> Html:
@@ -66,7 +71,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Part]], caption: str = ""
 
     told = tag("caption", caption) if caption else Html("")
     body = tag("tbody", *(line("td", row) for row in rows))
-    return tag("div", tag("table", told, tag("thead", line("th", head)), body), cls="wide")
+    kind = "wide tight" if len(head) > LONG else "wide"
+    return tag("div", tag("table", told, tag("thead", line("th", head)), body), cls=kind)
+
+
+def _bare(part: Part) -> str:
+    return _TAG.sub("", part) if isinstance(part, Html) else part
 
 
 def section(title: str, about: Part, *parts: Part) -> Html:

@@ -113,8 +113,8 @@ def counts(one: Evaluation) -> Html:
         about += "need not add up to what was expected."
     heads = ("count", "unit", "TP", "FP", "FN", "expected", "precision", "recall", "F1")
     lists = (
-        folded(f"First {what}, {_RULES[row.rule]}", table(("photo", "name"), pairs))
-        for row in one.counts
+        folded(f"The first {what}, {_RULES[row.rule]}", table(("photo", "name"), pairs))
+        for row in _different(one.counts)
         for what, pairs in (("false hits", row.false), ("misses", row.missed))
         if pairs
     )
@@ -122,6 +122,15 @@ def counts(one: Evaluation) -> Html:
 
 
 _RULES = {"ours": "one name to one truth", "legacy": "as the logo bench counted"}
+
+
+def _different(rows: Sequence[Counts]) -> list[Counts]:
+    """Those whose lists say something new."""
+    return [
+        r
+        for n, r in enumerate(rows)
+        if (r.false, r.missed) not in [(q.false, q.missed) for q in rows[:n]]
+    ]
 
 
 def _counted(row: Counts) -> tuple[str, ...]:

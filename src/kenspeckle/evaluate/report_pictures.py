@@ -73,8 +73,11 @@ class Pictures:
 
 
 def around(image: Image.Image, box: Box) -> Image.Image:
-    """The box with its surroundings, outlined light on dark; the picture for a box outside it."""
+    """The box with its surroundings, outlined light on dark; the picture as it is for a box that
+    holds all of it or lies outside."""
     x0, y0, x1, y1 = box
+    if x0 <= 0 and y0 <= 0 and x1 >= image.width and y1 >= image.height:
+        return image
     spare = CONTEXT * max(x1 - x0, y1 - y0)
     left, top = max(0, int(x0 - spare)), max(0, int(y0 - spare))
     right, bottom = min(image.width, int(x1 + spare)), min(image.height, int(y1 + spare))

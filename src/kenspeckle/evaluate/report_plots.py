@@ -31,6 +31,8 @@ STYLES = ("-", "--", "-.", ":")
 """Told apart by dashes as well, for those who do not see the colours."""
 
 SIZE = (5.2, 3.5)
+SCALE = 112
+"""Pixels of the page to an inch of a plot, at most."""
 STYLE = {
     "svg.fonttype": "none", "text.parse_math": False, "axes.unicode_minus": True,
     "font.size": 10.0, "axes.labelsize": 10.0, "axes.titlesize": 10.0, "legend.fontsize": 9.0,
@@ -75,7 +77,9 @@ def svg(figure: Any, name: str, says: str) -> str:
     text = re.sub(r"(href=\"|url\()#", rf"\1#{name}-", text)
     for stand_in, variable in VARIABLES.items():
         text = text.replace(stand_in, f"var(--{variable})")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(says)}"', 1)
+    # Letters of all plots come out alike, however wide a plot is.
+    wide = f"max-width:{SCALE * figure.get_figwidth():.0f}px"
+    return text.replace("<svg", f'<svg style="{wide}" role="img" aria-label="{escape(says)}"', 1)
 
 
 def panel(figure: Any, name: str, says: str, caption: str) -> Html:
@@ -220,12 +224,14 @@ def reliability(bars: Sequence[Bar]) -> Any:
 
 
 def lines(series: Mapping[str, Sequence[tuple[float, float, float, float]]], x: str, y: str) -> Any:
-    """A rate with its interval over a setting: name → rows of (x, rate, low, high)."""
+    """A rate over a setting: name → rows of (x, rate, low, high). The interval is drawn as a band,
+    of many series that of the first alone."""
     with _figure() as (figure, axes):
         for number, (name, rows) in enumerate(series.items()):
             at, rate, low, high = np.array(sorted(rows), np.float64).reshape(-1, 4).T
             colour, style = SERIES[number % len(SERIES)], STYLES[number % len(STYLES)]
-            axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
+            if number == 0 or len(series) < 3:  # more bands hide each other
+                axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
             axes.plot(at, rate, style, marker="o", markersize=4, color=colour, label=name)
         places = sorted({row[0] for rows in series.values() for row in rows})
         axes.set_xticks(places, [f"{place:g}" for place in places])
@@ -241,7 +247,14 @@ def lines(series: Mapping[str, Sequence[tuple[float, float, float, float]]], x: 
 def heat(table: Floats, rows: Sequence[str], columns: Sequence[str], names: tuple[str, str]) -> Any:
     """A rate over two settings: `table` `(rows, columns)`, absent cells NaN, the best outlined."""
     height, width = table.shape
-    size = (max(3.0, 1.1 + 0.62 * width), max(1.6, 0.9 + 0.4 * height))
+    letters = [max((len(word) for word in words), default=0) for words in (rows, columns)]
+    across = max(0.62, 0.085 * letters[1] + 0.12)
+    tilted = across * width > 5.5
+    across = max(0.62, 5.5 / width) if tilted else across
+    size = (
+        max(3.0, 0.7 + 0.08 * letters[0] + across * width),
+        max(1.6, 0.9 + 0.4 * height + (0.05 * letters[1] if tilted else 0)),
+    )
     best = np.unravel_index(np.nanargmax(table), table.shape) if np.isfinite(table).any() else None
     box = need("matplotlib.patches", PURPOSE).Rectangle
     top = float(np.nanmax(table)) if best is not None else 1.0
@@ -258,7 +271,8 @@ def heat(table: Floats, rows: Sequence[str], columns: Sequence[str], names: tupl
         axes.grid(visible=False)
         axes.set_xlim(-0.5, width - 0.5)
         axes.set_ylim(height - 0.5, -0.5)
-        axes.set_xticks(range(width), columns)
+        turn = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if tilted else {}
+        axes.set_xticks(range(width), columns, **turn)
         axes.set_yticks(range(height), rows)
         axes.tick_params(length=0)
         axes.set_ylabel(names[0])

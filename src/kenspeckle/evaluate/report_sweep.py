@@ -31,7 +31,7 @@ AXES = {
 Row = Mapping[str, Any]
 """As `kenspeckle.evaluate.sweep` makes them."""
 NUMERIC = ("refs", "threshold", "margin", "least")
-SERIES = 5
+SERIES, TOP, LONG = 5, 12, 24
 FITTED = "T fitted on other items"
 
 
@@ -48,10 +48,25 @@ def sweep(rows: Sequence[Row], name: str = "sweep") -> Html:
     )
     return join(
         (
-            section("The sweep", about, tag("div", *drawn, cls="plots"), _table(rows, varied)),
+            section("The sweep", about, _measured(rows), tag("div", *drawn, cls="plots")),
+            _table(rows, varied),
             *_details(rows, varied),
         )
     )
+
+
+def _measured(rows: Sequence[Row]) -> Html:
+    """How much was asked of what, where all rows agree."""
+    told = []
+    for key in ("items", "photos", "mated", "strangers"):
+        found = {row.get(key) for row in rows}
+        if len(found) == 1 and (value := found.pop()) is not None:
+            told.append((key, f"{value:,}"))
+    for key in ("model", "regions", "seed"):
+        found = {row["settings"].get(key) for row in rows}
+        if len(found) == 1 and (value := found.pop()) is not None:
+            told.append((key, str(value)))
+    return tag("dl", *(tag("div", tag("dt", key), tag("dd", value)) for key, value in told))
 
 
 def _values(rows: Sequence[Row], axis: str) -> list[Any]:
@@ -78,7 +93,7 @@ def _lines(rows: Sequence[Row], varied: Sequence[str], name: str) -> Iterator[Ht
             at = row["settings"].get(axis)
             if at is not None and math.isfinite(f1(row)):
                 series.setdefault(_called(row, others), []).append((float(at), *_ends(row)))
-        long = {key: points for key, points in series.items() if len(points) > 1}
+        long = {key: points for key, points in series.items() if len(points) > 2}
         best = sorted(long, key=lambda key: -max(point[1] for point in long[key]))[:SERIES]
         if not best:
             continue
@@ -86,6 +101,7 @@ def _lines(rows: Sequence[Row], varied: Sequence[str], name: str) -> Iterator[Ht
         words = f"F1 over {AXES[axis]}"
         if len(long) > SERIES:
             words += f", the best {SERIES} of {len(long)} settings"
+        words += "; band: 95 % interval" + (" of the best" if len(best) > 2 else "")
         yield plots.panel(figure, f"{name}-{axis}", words, words)
 
 
@@ -149,14 +165,20 @@ def _table(rows: Sequence[Row], varied: Sequence[str]) -> Html:
     shown = [axis for axis in varied if axis != "threshold"]
     asked = [row for row in rows if row["settings"].get("threshold") is not None]
     best = max(asked, key=lambda row: (math.isfinite(f1(row)), f1(row)), default=None)
-    lines = [_line(row, shown, best=row is best) for row in rows]
     heads = (
         *(AXES[axis] for axis in shown), "T", "T from", "TP", "FP", "FN", "expected", "precision",
         "recall", "F1", "95 % interval", "bench precision", "bench recall", "bench F1",
         "named rightly", "strangers named",
     )  # fmt: skip
     same = ", ".join(_same(rows, varied)) or "nothing"
-    return join((table(heads, lines), tag("p", f"The same in every row: {same}.", cls="about")))
+    told = tag("p", f"The same in every row: {same}.", cls="about")
+    whole = table(heads, [_line(row, shown, best=row is best) for row in rows])
+    if len(rows) <= LONG:
+        return join((whole, told))
+    first = sorted(rows, key=lambda row: (math.isfinite(f1(row)), f1(row)), reverse=True)[:TOP]
+    few = table(heads, [_line(row, shown, best=row is best) for row in first])
+    title = tag("h3", f"The {TOP} rows with the largest F1")
+    return join((title, few, told, folded(f"All {len(rows):,} rows", whole)))
 
 
 def _line(row: Row, shown: Sequence[str], *, best: bool) -> tuple[Part, ...]:
@@ -166,7 +188,7 @@ def _line(row: Row, shown: Sequence[str], *, best: bool) -> tuple[Part, ...]:
     return (
         *(_word(axis, settings.get(axis, "")) for axis in shown),
         number(row.get("threshold")),
-        "asked" if asked else f"{row['fitted_on']:,} items",
+        "asked" if asked else f"fitted on {row['fitted_on']:,} items",
         *(f"{ours[key]:,}" for key in ("tp", "fp", "fn", "expected")),
         number(ours["precision"]),
         number(ours["recall"]),
