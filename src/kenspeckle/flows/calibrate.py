@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from kenspeckle.errors import PromiseRefused, SettingError
+from kenspeckle.flows.beyond import beyond_trials
 from kenspeckle.flows.gathered import Gathered, exclusions, gather, look_alikes, subject_of
 from kenspeckle.flows.index import Progress, Step
 from kenspeckle.flows.labelled import Photos, photos_in, strangers_in
@@ -36,12 +37,14 @@ from kenspeckle.flows.trials import (
     known_of,
     make_views,
     plan_views,
+    unchanged,
 )
 from kenspeckle.match.aggregate import SCORES, ScoreKind, usual_score
 from kenspeckle.match.calibrate import fit
 from kenspeckle.match.choose import Material, Tried, choose, tried
 from kenspeckle.match.prints import look_alike_level
 from kenspeckle.match.promise import percent
+from kenspeckle.match.threshold import refuse_few
 from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, but, joined
 from kenspeckle.types import Calibration
 
@@ -108,8 +111,13 @@ def full(
         raise PromiseRefused("calibration", "an empty gallery", do="Index references first")
     listed = strangers_in(strangers) if strangers is not None else Photos()
     listed += photos_in(photos, store) if photos is not None else Photos()
+    if fpir:  # what cannot be supported is refused before the work
+        things = {row.thing for row in listed.rows if row.item < 0}
+        if things or (len(known.references) > 1 and views != 0):
+            kind: Strangers = "given" if things else "like your items"
+            refuse_few(kind, len(things or known.references), fpir)
     asked = embed(opened, listed, known, progress)
-    plan = [] if views == 0 else plan_views(known, seed, views or 0)
+    plan = [] if views == 0 else [*unchanged(known), *plan_views(known, seed, views or 0)]
     kinds = _offered(opened, len(known.references))
     making = make_views(opened, plan, math.inf)
     made = gather(opened, known, kinds, _counted(making, len(plan), progress))
@@ -121,11 +129,11 @@ def full(
     materials = _materials(opened, known, made, asked, twins, seed)
     rate = fpir or opened.fpir
     rows = tried(materials, rate)
-    kind = choose(rows, usual_score("cohort" in kinds, len(known.references)))
-    material = materials[kind]
+    score = choose(rows, usual_score("cohort" in kinds, len(known.references)))
+    material = materials[score]
     rule = fit(
         subject_of(opened, known, change, said),
-        kind,
+        score,
         material.known,
         material.strangers(),
         rate,
@@ -147,7 +155,8 @@ def full(
             "no stranger to fit a threshold on",
             do="Give photos of things that are not in the gallery: --strangers",
         )
-    return rule
+    beyond = beyond_trials(opened, known, asked.strangers, material, rule)
+    return replace(rule, notes=(*rule.notes, *beyond))
 
 
 def _check(fpir: float, views: int | None) -> None:

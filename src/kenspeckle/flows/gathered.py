@@ -43,6 +43,7 @@ class Gathered:
     level: list[float] = field(default_factory=list)
     lead: list[float] = field(default_factory=list)
     tried: int = 0
+    made: int = 0
 
     def add(self, opened: Opened, known: Known, block: Sequence[Query | None]) -> None:
         """Judge some views; None is one that was not made."""
@@ -54,7 +55,10 @@ class Gathered:
         for kind in self.kinds:
             self.mated_parts.setdefault(kind, []).append(asked.mated(kind))
             self.left_out_parts.setdefault(kind, []).append(asked.left_out(kind))
+        self.made += len(queries)
         for query in queries:
+            if query.unchanged:  # its cosine to itself says nothing about photos
+                continue
             level, lead = beside_prints(opened, known, query)
             self.items.append(query.item)
             self.level.append(level)
@@ -76,7 +80,7 @@ class Gathered:
     @property
     def failed(self) -> int:
         """Views that were not made."""
-        return self.tried - len(self.items)
+        return self.tried - self.made
 
 
 def gather(

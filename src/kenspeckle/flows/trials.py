@@ -24,6 +24,8 @@ from kenspeckle.vectors.pipeline import pooled
 
 SEED = 1_000_003
 """Far from the seeds of enrolled views: a view is never judged against itself."""
+UNCHANGED = -1
+"""In place of a seed: the reference itself is asked about."""
 WANTED = 200
 """Views that are made of a small gallery; a large one gets `LEAST_EACH` an item, time allowing."""
 LEAST_EACH, MOST_EACH = 2, 10
@@ -35,14 +37,15 @@ BLOCK = 64
 class Query:
     """One picture that is asked about: the item that it shows, and its regions' vectors `(k, D)`.
 
-    `reference` is what a view was made of, None for a photo; `sha256` is of a photo's bytes. A
-    stranger's item is a negative number.
+    `reference` is what a view was made of, None for a photo; `unchanged` that it is the reference
+    itself, not a view. `sha256` is of a photo's bytes. A stranger's item is a negative number.
     """
 
     item: int
     reference: Reference | None
     rows: Float32
     sha256: str = ""
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,15 @@ def plan_views(known: Known, seed: int, each: int = 0) -> list[tuple[int, int, R
     return plan
 
 
+def unchanged(known: Known) -> list[tuple[int, int, Reference, int]]:
+    """The first reference of every item, to be asked about as it is.
+
+    With its item left out of the gallery it is a stranger as sharp and as clean as the references
+    are, which no camera view is.
+    """
+    return [(item, *rows[0], UNCHANGED) for item, rows in sorted(known.references.items())]
+
+
 def make_views(
     opened: Opened, plan: Sequence[tuple[int, int, Reference, int]], deadline: float
 ) -> Iterator[Query | None]:
@@ -119,9 +131,11 @@ def make_views(
             return None
         item, _, reference, seed = task
         picture = decode(on_disk(folder, reference.path), limits=opened.settings.image)
-        view = Picture(camera_views(picture.image, 1, seed)[0], reference.path)
+        as_is = seed == UNCHANGED
+        image = picture.image if as_is else camera_views(picture.image, 1, seed)[0]
+        view = Picture(image, reference.path)
         parts = [cut(view.image, region) for region in split(view, rule)]
-        return Query(item, reference, opened.embedder.vectors(parts))
+        return Query(item, reference, opened.embedder.vectors(parts), unchanged=as_is)
 
     for result in pooled(in_time(), work, opened.settings.index.callers):
         if isinstance(result.error, ModelError):
@@ -165,22 +179,25 @@ class Asked:
         return judge(kind, self.found, self.near, self.owner, self.items, without=self.items)
 
 
-def ask(opened: Opened, known: Known, queries: Sequence[Query]) -> Asked:
-    """Search for some queries at once.
+def ask(opened: Opened, known: Known, queries: Sequence[Query], ids: Int64 | None = None) -> Asked:
+    """Search for some queries at once, in all references or those of some `ids`.
 
     Where an item has another reference of the same print, the one that a view was made of takes no
-    part in the mated trial.
+    part in the mated trial. A reference that is asked about itself, and has no such other one, has
+    no mated trial.
     """
     rows = np.concatenate([query.rows for query in queries])
     owner = np.repeat(np.arange(len(queries)), [len(query.rows) for query in queries])
     items = np.array([query.item for query in queries], np.int64)
     cohort = opened.embedder.cohort
     near = None if cohort is None else cohort_level(rows, cohort)
-    found = reach(opened.store.search, rows, len(opened.store), distinct=3)
-    hidden = found.items.copy()
+    total = len(opened.store) if ids is None else len(ids)
+    found = reach(partial(opened.store.search, ids=ids), rows, total, distinct=3)
+    hidden, free = found.items.copy(), found.items >= 0
     for number, query in enumerate(queries):
-        mine = np.isin(found.ids, _held_out(known, query)) & (owner == number)[:, None]
-        hidden[mine] = -1
+        own = _held_out(known, query)
+        hide = np.isin(found.ids, own) if own or not query.unchanged else np.ones_like(free)
+        hidden[hide & (owner == number)[:, None]] = -1
     return Asked(found, Hits(found.ids, hidden, found.scores), near, owner, items)
 
 

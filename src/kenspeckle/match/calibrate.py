@@ -58,7 +58,8 @@ def fit(
         refuse(present, fpir)
     if not present:
         return None
-    threshold = threshold_for(kind, deciding(present).values(), fpir)
+    decide = deciding(present)
+    threshold = threshold_for(kind, decide.values(), fpir)
     from_photos = enough(labelled)
     groups = [(labelled, 1.0)] if from_photos else half_and_half(mated, list(present.values()))
     slope, intercept = platt(groups)
@@ -78,7 +79,7 @@ def fit(
         mated_trials=len(mated),
         named_right=tpir(mated.scores, mated.right, threshold) if len(mated) else 0.0,
         method=method,
-        notes=(*notes, *shortfalls(present, fpir)),
+        notes=(*notes, *shortfalls(decide, fpir)),
         variant_margin=print_margin(views),
         view_level=look_alike_level(views),
         confidence_from="photos" if from_photos else "views",

@@ -32,6 +32,16 @@ def half_and_half(mated: Trials, strangers: Sequence[Trials]) -> list[Group]:
     return [(mated, 0.5), *((t, 0.5 / len(strangers)) for t in strangers)]
 
 
+def chance(scores: Floats, slope: float, intercept: float) -> Floats:
+    """The fitted chance that a name is right, by its score.
+
+    >>> chance(np.array([0.0, 1.0]), 2.0, 0.0).round(2).tolist()
+    [0.5, 0.88]
+    """
+    values: Floats = 1 / (1 + np.exp(-np.clip(slope * scores + intercept, -700, 700)))
+    return values
+
+
 def platt(groups: Sequence[Group]) -> tuple[float, float]:
     """Slope and intercept of the chance that the named item is the right one.
 

@@ -45,10 +45,12 @@ def is_bound(promise: Promise) -> bool:
 def shortfall(calibration: Calibration) -> str:
     """Why a rate is above the one asked for, and what it would take; empty where it is not.
 
-    Rates up to a tenth above the asked one are not called short: the threshold is one of the
-    trials' scores, so a rate can be met only in steps.
+    Where strangers were given, the rate was asked for them. Rates up to a tenth above the asked one
+    are not called short: the threshold is one of the trials' scores, so a rate can be met only in
+    steps.
     """
-    short = [p for p in calibration.promises if p.fpir > 1.1 * calibration.fpir]
+    given = [p for p in calibration.promises if p.strangers == "given"]
+    short = [p for p in given or calibration.promises if p.fpir > 1.1 * calibration.fpir]
     if not short:
         return ""
     needed = trials_needed(calibration.fpir)

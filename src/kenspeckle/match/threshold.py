@@ -43,14 +43,18 @@ def refuse(present: Mapping[Strangers, Trials], fpir: float) -> None:
 
     Those given count; where none are, those like the gallery's items; else those in general.
     """
+    first: Strangers = next((name for name in ORDER if name in present), "general")
+    refuse_few(first, present[first].independent if first in present else 0, fpir)
+
+
+def refuse_few(kind: Strangers, count: int, fpir: float) -> None:
+    """Raise PromiseRefused when `count` stranger items cannot support the rate."""
     needed = trials_needed(fpir)
-    first = next((name for name in ORDER if name in present), None)
-    count = present[first].independent if first else 0
     if count >= needed:
         return
     raise PromiseRefused(
         f"FPIR {percent(fpir)}",
-        f"{count:,} independent strangers" + (f" ({first})" if first else ""),
+        f"{count:,} independent strangers ({kind})",
         expected=f"at least {needed:,}",
         do=f"Ask for {_up(supported_rate(count))}, or give photos of {needed:,} other things"
         if count
