@@ -17,9 +17,9 @@ from kenspeckle.evaluate.ledger import Ledger
 from kenspeckle.evaluate.sweep import Sweep, best, notes, run
 
 
-def _number(flags: str, about: str) -> Any:
+def _number(flags: str, about: str, least: int | None = None) -> Any:
     """An option that takes one number."""
-    return typer.Option(*flags.split(), metavar="N", help=about, show_default=False)
+    return typer.Option(*flags.split(), metavar="N", min=least, help=about, show_default=False)
 
 
 def _list(flag: str, about: str) -> Any:
@@ -58,19 +58,19 @@ def sweep(
         ),
     ] = None,
     num_logos: Annotated[
-        int | None, _number("--num-logos -n", "Items drawn; as many others serve to fit.")
+        int | None, _number("--num-logos -n", "Items drawn; as many others serve to fit.", 1)
     ] = None,
     refs_per_logo: Annotated[
-        int | None, _number("--refs-per-logo", "References an item, R.")
+        int | None, _number("--refs-per-logo", "References an item, R.", 1)
     ] = None,
     positive_samples: Annotated[
-        int | None, _number("--positive-samples", "Pictures of an item asked about.")
+        int | None, _number("--positive-samples", "Pictures of an item asked about.", 1)
     ] = None,
     negative_samples: Annotated[
-        int | None, _number("--negative-samples", "Pictures without it asked about.")
+        int | None, _number("--negative-samples", "Pictures without it asked about.", 0)
     ] = None,
     min_matching_refs: Annotated[
-        int | None, _number("--min-matching-refs", "References that have to match, n.")
+        int | None, _number("--min-matching-refs", "References that have to match, n.", 1)
     ] = None,
     threshold: Annotated[float | None, _number("--threshold -t", "The threshold T.")] = None,
     margin: Annotated[float | None, _number("--margin", "The margin m.")] = None,
@@ -82,7 +82,7 @@ def sweep(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int | None, _number("--seed -s", "Seed of the draw.")] = None,
+    seed: Annotated[int | None, _number("--seed -s", "Seed of the draw.", 0)] = None,
     regions: Annotated[
         str,
         typer.Option(

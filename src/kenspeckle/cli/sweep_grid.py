@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from kenspeckle.config import MODES, ModelSettings
-from kenspeckle.errors import SettingError
+from kenspeckle.errors import InputError, SettingError
 from kenspeckle.evaluate.grid import (
     BASELINE,
     PRESETS,
@@ -46,7 +46,6 @@ ENVIRONMENT = {
 """Names that the scripts of the former bench took; weaker than every option and setting."""
 
 HEADS = frozenset((".safetensors", ".pt", ".pth", ".bin", ".npz"))
-NONE = "none"
 _YES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
 _OPTIONS = {
     "method": "--methods",
@@ -108,15 +107,14 @@ def planned(asked: Asked, models: ModelSettings, environ: Mapping[str, str]) -> 
     for name, text in asked.lists.items():
         if text is not None:
             axes[name] = _axis(name, text, base)
-    if models.mode and "mode" not in axes:
-        axes["mode"] = axis("mode", (models.mode,))
-    if models.name and "model" not in axes and not _symbols(preset):
-        axes["model"] = axis("model", ("",))
     made = cells(base, with_axes(preset.axes, axes))
     tuned = asked.tuned or env.get("tuned", ("", ""))[1]
     resolved = tuple(dict.fromkeys(_resolved(cell, tuned) for cell in made))
-    for cell in resolved:
-        cell.rule()  # a number that no rule takes is refused before anything is embedded
+    try:
+        for cell in resolved:
+            cell.rule()  # a number that no rule takes is refused before anything is embedded
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
     return Plan(resolved, _sampling(asked, preset, env), preset.details, tuple(sorted(found)))
 
 
@@ -127,13 +125,6 @@ def _preset(name: str) -> Preset:
         expected = ", ".join(PRESETS)
         raise typer.BadParameter(f"{name!r}; expected {expected}", param_hint="--preset")
     return PRESETS[name]
-
-
-def _symbols(preset: Preset) -> bool:
-    """Whether the models of a preset are baseline and tuned, which the model in force serves."""
-    return any(
-        TUNED in value for names, values in preset.axes if "model" in names for value in values
-    )
 
 
 def _sampling(asked: Asked, preset: Preset, env: Mapping[str, tuple[str, str]]) -> Sampling:
@@ -164,7 +155,7 @@ def _from_environment(
         changes |= {"method": method, "pool": pool}
     if "model" in env and not models.name:
         changes["model"] = env["model"][1]
-    if "mode" in env:
+    if "mode" in env and not models.mode:
         changes["mode"] = _mode(env["mode"][1], env["mode"][0])
     return replace(base, **changes)
 
@@ -181,9 +172,6 @@ def _axis(name: str, text: str, base: Cell) -> Axis:
     except SettingError as error:
         found = f"{error.found}; expected {error.expected}"
         raise typer.BadParameter(found, param_hint=option) from error
-    if name == "head":
-        words = _values(option, text, str, typer.BadParameter)
-        return axis(name, ["" if word == NONE else word for word in words])
     kind = {"threshold": float, "margin": float, "refs": int}.get(name, str)
     return axis(name, _values(option, text, kind, typer.BadParameter))
 
@@ -191,8 +179,9 @@ def _axis(name: str, text: str, base: Cell) -> Axis:
 def _values(
     name: str, text: str, kind: Callable[[str], Any], error: type[Exception]
 ) -> Sequence[Any]:
-    """Values separated by commas or blanks."""
-    words = text.replace(",", " ").split()
+    """Values separated by commas, numbers also by blanks."""
+    words = text.split(",") if kind is str else text.replace(",", " ").split()
+    words = [word.strip() for word in words if word.strip()]
     try:
         values = [kind(word) for word in words]
     except ValueError:

@@ -50,7 +50,7 @@ def show(rows: Sequence[Row], count: str, best: Row | None) -> None:
 def _settings(row: Row, names: Sequence[str]) -> list[str]:
     cells = []
     for name in names:
-        value = row["settings"][name]
+        value = row["head"] if name == "head" else row["settings"][name]
         if name == "threshold":
             fitted = value is None
             cells.append(f"{row['threshold']:.3f} fitted" if fitted else f"{value:g}")

@@ -15,13 +15,14 @@ from kenspeckle.match.methods import METHODS, Method, Rule
 class Cell:
     """One way to name regions; the defaults are those of the logo test bench's sweeps.
 
-    `model` and `head` are as people write them, empty for the ones in force. `least` is n, the
+    `model`, `head` and `mode` are as people write them, empty for those in force; a head can be
+    `none`. `least` is n, the
     references that have to match; `refs` is R, the references of each item.
     """
 
     model: str = ""
     head: str = ""
-    mode: str = "default"
+    mode: str = ""
     refs: int = 10
     method: Method = "multi-ref"
     pool: Literal["mean", "max"] = "max"
@@ -108,6 +109,7 @@ def _pairs(*pairs: tuple[float, float]) -> Axis:
 
 _SMALL = Sampling(logos=50, positives=5, negatives=20)
 _MEAN = Cell(pool="mean", least=1, refs=3)
+NO_HEAD = "none"
 BASELINE, TUNED = "baseline", "tuned"
 """Stand for the model in force, and for the one that is given as tuned."""
 

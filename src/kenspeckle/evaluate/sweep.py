@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from kenspeckle.evaluate.bank import TRUTH, Bank, Progress, check_regions, quiet
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.counting import Counts, by_photo, legacy, one_to_one
 from kenspeckle.evaluate.details import details
-from kenspeckle.evaluate.grid import Cell, Sampling
+from kenspeckle.evaluate.grid import NO_HEAD, Cell, Sampling
 from kenspeckle.evaluate.judges import Ruled
 from kenspeckle.evaluate.ledger import Ledger, Row, key_of
 from kenspeckle.evaluate.result import plain
@@ -102,9 +103,23 @@ def _space(cell: Cell) -> Space:
 
 def _opened(space: Space, models: ModelSettings) -> Embedder:
     model, head, mode = space
-    return open_embedder(
-        replace(models, name=model or models.name, head=head or models.head, mode=mode)
+    chosen = replace(
+        models,
+        name=model or models.name,
+        head="" if head == NO_HEAD else head or models.head,
+        mode=mode or models.mode or "default",
     )
+    return open_embedder(chosen)
+
+
+def _with_fits(cells: Sequence[Cell], *, fit: bool) -> Iterator[tuple[Cell, bool]]:
+    """The cells, and after the last one that differs in T alone the cell whose T is fitted."""
+    alike = [replace(cell, threshold=0.0) for cell in cells]
+    last = {cell: place for place, cell in enumerate(alike)}
+    for place, cell in enumerate(cells):
+        yield cell, False
+        if fit and last[alike[place]] == place:
+            yield alike[place], True
 
 
 class _Digest:
@@ -143,22 +158,13 @@ class _Space:
         self._bank, self._digest = Bank(embedder, regions), digest
         self._queries: dict[int, list[Query]] = {}
         self._excluded: dict[int, Counter[str]] = {}
-        self._fits: dict[Cell, float] = {}
 
     def rows(
         self, cells: Sequence[Cell], cache: VectorCache, ledger: Ledger, progress: Progress
     ) -> Iterator[Row]:
-        todo = [(cell, fitted) for cell in cells for fitted in (False, True)]
-        todo = [(replace(c, threshold=0.0), f) if f else (c, f) for c, f in todo]
-        if self._drawn.fit is None:
-            todo = [(cell, fitted) for cell, fitted in todo if not fitted]
-        done: set[str] = set()
-        for cell, fitted in todo:
+        for cell, fitted in _with_fits(cells, fit=self._drawn.fit is not None):
             settings = self._settings(cell, fitted)
             key = key_of(settings)
-            if key in done:
-                continue
-            done.add(key)
             if key not in ledger.rows:
                 before, start = cache.embedded, time.perf_counter()
                 row = self._row(cell, fitted, cache, progress)
@@ -177,6 +183,7 @@ class _Space:
         said |= {
             "model": print_.model,
             "head": print_.head[:12],
+            "mode": cell.mode or self._sweep.models.mode or "default",
             "space": print_.space_id,
             "threshold": None if fitted else cell.threshold,
             "regions": self._bank.regions,
@@ -191,11 +198,11 @@ class _Space:
 
     def _row(self, cell: Cell, fitted: bool, cache: VectorCache, progress: Progress) -> Row:
         rule = cell.rule()
-        row: Row = {"fitted_on": 0}
+        row: Row = {"fitted_on": 0, "head": Path(cell.head or self._sweep.models.head).name}
         if fitted and self._drawn.fit is not None:
             side = self._asked(self._drawn.fit, 1, cell.refs, cache, progress)
             rule = replace(rule, threshold=best_threshold(rule, side.gallery, side.queries))
-            row = {"fitted_on": len(side.gallery)}
+            row["fitted_on"] = len(side.gallery)
         side = self._asked(self._drawn.report, 0, cell.refs, cache, progress)
         said = ask(Ruled(rule), side.gallery, side.queries)
         row["threshold"] = round(rule.threshold, 6)
