@@ -189,9 +189,12 @@ def ranked(items: Floats) -> tuple[Int64, Floats]:
     depth = min(DEPTH, items.shape[1])
     if depth < items.shape[1]:
         part = np.argpartition(-items, depth - 1, axis=1)[:, :depth]
+        best = items.argmax(axis=1)  # of many equal ones the partition may have left the first out
+        lost = ~(part == best[:, None]).any(axis=1)
+        part[lost, 0] = best[lost]
     else:
         part = np.broadcast_to(np.arange(depth), items.shape)
-    part = np.sort(part, axis=1)  # equal scores: the first item wins, whatever the partition did
+    part = np.sort(part, axis=1)  # of equal scores the first item wins
     values = np.take_along_axis(items, part, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(part, order, axis=1), np.take_along_axis(values, order, axis=1)
