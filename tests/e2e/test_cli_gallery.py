@@ -362,7 +362,7 @@ def test_a_table_names_items_and_its_columns_come_back(run, things, tmp_path):
     (answer,) = rows(run("identify", things / "thing_3.png", JSON).stdout)
     assert (answer["key"], answer["label"], answer["variant"]) == ("k1", "Thing 1", "b")
     assert answer["candidates"][0]["metadata"]["shelf"] == "3"
-    assert "of 6 references, seed 0" in run("verify").stdout
+    assert "60 camera views of 6 references" in run("verify").stdout
     (tmp_path / "table.csv").write_text("\n".join(lines))
     other = ["--table", "table.csv", "--out", "other.ken"]
     assert indexed(run, things, *other)["added"] == 6

@@ -8,19 +8,17 @@ from typing import Annotated
 import typer
 
 from kenspeckle.cli import console, options
-from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, IndexCorrupt
-from kenspeckle.evaluate.perturbed import photographed
+from kenspeckle.errors import IndexCorrupt
+from kenspeckle.evaluate import checkup_text, verify_text
+from kenspeckle.evaluate.checkup import checkup
 from kenspeckle.evaluate.verify import VerifyReport
 from kenspeckle.evaluate.verify import verify as check
-from kenspeckle.evaluate.verify_text import lines
 from kenspeckle.flows.opened import default_path
 from kenspeckle.gallery import Gallery
 from kenspeckle.store.npz import read_table
-from kenspeckle.types import Reference
 
-QUICK = 32
-"""References photographed anew by default: a second or two."""
+VIEWS = 64
+"""Camera views asked about by default: some seconds."""
 NOT_PASSED = 1
 
 
@@ -35,9 +33,9 @@ def verify(
             "--perturbed",
             metavar="N",
             min=0,
-            help="References asked about by a camera view made from their picture; 0 is none.",
+            help="Camera views of references asked about, spread over them; 0 is none.",
         ),
-    ] = QUICK,
+    ] = VIEWS,
     model: options.Model = None,
     projection: options.Head = None,
     home: options.Home = None,
@@ -57,26 +55,18 @@ def verify(
     }
     settings = options.settings(given)
     try:
-        report, why = _sound(settings, top_confusables, perturbed)
+        with Gallery.open(settings=settings) as gallery:
+            found = checkup(gallery, top=top_confusables, perturbed=perturbed)
+        report, data, told = found.report, found.to_dict(), checkup_text.lines(found)
     except IndexCorrupt as error:
         report, why = _damaged(default_path(settings), top_confusables, error), str(error)
+        data, told = report.to_dict() | {"perturbed_skipped": why}, verify_text.lines(report, why)
     if as_json:
-        console.json_line(report.to_dict() | {"perturbed_skipped": why})
+        console.json_line(data)
     else:
-        for text in lines(report, why):
+        for text in told:
             console.line(text)
     raise typer.Exit(0 if report.passed else NOT_PASSED)
-
-
-def _sound(settings: Settings, top: int, perturbed: int) -> tuple[VerifyReport, str]:
-    """The report on an index that opens, and why no perturbed queries were asked, if so."""
-    with Gallery.open(settings=settings) as gallery:
-        ids, references = _own_rows(gallery)
-        rows = gallery.store.rows(ids)
-        asked, why = photographed(gallery, rows, references, perturbed)
-    names = [_name(reference) for reference in references]
-    keys = [reference.key for reference in references]
-    return check(rows, names, keys, top=top, perturbed=asked), why
 
 
 def _damaged(path: Path, top: int, error: IndexCorrupt) -> VerifyReport:
@@ -87,17 +77,3 @@ def _damaged(path: Path, top: int, error: IndexCorrupt) -> VerifyReport:
     if not len(table.rows):
         raise error
     return check(table.rows, table.names, [f"{n}" for n in range(len(table.rows))], top=top)
-
-
-def _own_rows(gallery: Gallery) -> tuple[list[int], list[Reference]]:
-    pairs = [(number, one) for number, one in gallery.store.references() if not one.view]
-    if not pairs:
-        raise GalleryError(gallery.store.path, "no references", expected="at least one")
-    return [number for number, _ in pairs], [one for _, one in pairs]
-
-
-def _name(reference: Reference) -> str:
-    stored = reference.metadata.get("stored_name", "")
-    if stored or not reference.variant:
-        return stored or reference.label
-    return f"{reference.label} ({reference.variant})"

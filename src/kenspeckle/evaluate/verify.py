@@ -128,35 +128,41 @@ class VerifyReport:
                 | {"one_item": self.keys[i] == self.keys[j]}
                 for score, i, j in self.nearest.pairs
             ],
-            "self_median": _number(self.self_median),
-            "wrong_median": _number(self.wrong_median),
-            "gap": _number(self.gap),
+            "self_median": number(self.self_median),
+            "wrong_median": number(self.wrong_median),
+            "gap": number(self.gap),
             "threshold": self.threshold,
             "duplicates": [list(group) for group in self.duplicates],
             "damaged": list(self.damaged),
             "not_unit": list(self.not_unit),
             "references": [
-                {"name": name, "key": key, "other": _number(other), "own": _number(mate)}
-                | {"margin": _number(margin)}
+                {"name": name, "key": key, "other": number(other), "own": number(mate)}
+                | {"margin": number(margin)}
                 for name, key, other, mate, margin in rows
             ],
-            "perturbed": None if self.perturbed is None else _perturbed_dict(self.perturbed),
+            "perturbed": None
+            if self.perturbed is None
+            else perturbed_dict(self.perturbed, self.keys),
         }
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """For JSON: null where there is no number."""
     return float(value) if np.isfinite(value) else None
 
 
-def _perturbed_dict(result: PerturbedResult) -> dict[str, Any]:
+def perturbed_dict(result: PerturbedResult, keys: Sequence[str]) -> dict[str, Any]:
+    """Plain data for JSON."""
     return {
         "description": result.description,
         "queries": len(result.sources),
         "top1": result.top1,
         "top5": result.top5,
-        "median_margin": _number(result.median_margin),
+        "top1_interval": list(result.top1_interval(keys)),
+        "median_margin": number(result.median_margin),
+        "low_margin": number(result.low_margin),
         "margins": [
-            {"row": int(row), "margin": _number(margin)}
+            {"row": int(row), "margin": number(margin)}
             for row, margin in zip(result.sources, result.margins, strict=True)
         ],
     }

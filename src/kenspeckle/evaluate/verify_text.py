@@ -22,17 +22,17 @@ def lines(report: VerifyReport, why: str = "needs the pictures and the model") -
         yield "most confusable pairs:"
     for score, i, j in report.nearest.pairs:
         one = "  (one item)" if report.keys[i] == report.keys[j] else ""
-        yield f"  {score:.3f}  {_short(names[i])}  ↔  {_short(names[j])}{one}"
+        yield f"  {score:.3f}  {shortened(names[i])}  ↔  {shortened(names[j])}{one}"
     share = 100 * report.correct / report.count
     yield f"{report.correct}/{report.count} = {share:.1f}% top-1 self-id"
     for failure in report.failures[:LISTED]:
         yield (
-            f"  {_short(names[failure.row])}: top {failure.top:.3f} "
-            f"({_short(names[failure.by])}), self {failure.own:.3f}"
+            f"  {shortened(names[failure.row])}: top {failure.top:.3f} "
+            f"({shortened(names[failure.by])}), self {failure.own:.3f}"
         )
-    yield f"median self similarity:       {_three(report.self_median)}"
-    yield f"median best wrong similarity: {_three(report.wrong_median)}"
-    yield f"margin (gap of the medians):  {_three(report.gap)}"
+    yield f"median self similarity:       {three(report.self_median)}"
+    yield f"median best wrong similarity: {three(report.wrong_median)}"
+    yield f"margin (gap of the medians):  {three(report.gap)}"
     yield f"recommended similarity threshold: {report.threshold:.2f}"
     yield "(for programs that take a fixed threshold; kenspeckle identify uses the calibration)"
     yield from _damage(report)
@@ -40,11 +40,13 @@ def lines(report: VerifyReport, why: str = "needs the pictures and the model") -
     yield from _perturbed(report, why)
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """A name as it is printed."""
     return name[:NAME]
 
 
-def _three(value: float) -> str:
+def three(value: float) -> str:
+    """Three decimals, or a dash for no number."""
     return "–" if np.isnan(value) else f"{value:.3f}"
 
 
@@ -55,12 +57,12 @@ def _damage(report: VerifyReport) -> Iterator[str]:
         (report.not_unit, "rows that are not of length 1"),
     ):
         if rows:
-            some = ", ".join(_short(report.names[row]) for row in rows[:LISTED])
+            some = ", ".join(shortened(report.names[row]) for row in rows[:LISTED])
             yield f"{len(rows)} {what}: {some}"
     for group in report.duplicates[:LISTED]:
         one = len({report.keys[row] for row in group}) == 1
         what = "prints of one item" if one else "different items"
-        yield f"same vector, {what}: {', '.join(_short(report.names[row]) for row in group)}"
+        yield f"same vector, {what}: {', '.join(shortened(report.names[row]) for row in group)}"
 
 
 def _items(report: VerifyReport) -> Iterator[str]:
@@ -76,7 +78,7 @@ def _items(report: VerifyReport) -> Iterator[str]:
     if len(rows):
         yield "closest to another item:"
         for row in rows:
-            yield f"  {report.nearest.other[row]:.3f}  {_short(report.names[row])}"
+            yield f"  {report.nearest.other[row]:.3f}  {shortened(report.names[row])}"
 
 
 def _perturbed(report: VerifyReport, why: str) -> Iterator[str]:
@@ -87,9 +89,9 @@ def _perturbed(report: VerifyReport, why: str) -> Iterator[str]:
     yield (
         f"perturbed queries ({result.description}): top-1 {100 * result.top1:.1f}%, "
         f"top-5 {100 * result.top5:.1f}% of {len(result.sources)}, "
-        f"median margin {_three(result.median_margin)}"
+        f"median margin {three(result.median_margin)}"
     )
     for query in np.argsort(result.margins, kind="stable")[:LISTED]:
         if result.margins[query] <= 0:
-            name = _short(report.names[int(result.sources[query])])
+            name = shortened(report.names[int(result.sources[query])])
             yield f"  {result.margins[query]:+.3f}  {name}"
