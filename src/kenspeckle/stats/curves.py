@@ -19,7 +19,7 @@ class Det(NamedTuple):
     """Points of the identification DET, by falling threshold.
 
     At `threshold[i]`, which a score has to exceed, FPIR is `fpir[i]` and FNIR at rank 1 `fnir[i]`.
-    The first point names nobody, the last everybody. 1 − fnir over fpir is the ROC. `wrong[i]` is
+    The first point names nobody, the last all that have a candidate. 1 − fnir over fpir is the ROC. `wrong[i]` is
     the share of mated queries that get a wrong name, part of FNIR.
     """
 
@@ -91,9 +91,8 @@ def fpr_at_tpr(mated: ArrayLike, strangers: ArrayLike, rate: float = 0.95) -> fl
 
 
 def _above(scores: Floats, thresholds: Floats) -> Floats:
-    """How many scores exceed each threshold; minus infinity is exceeded by all."""
-    count = len(scores) - np.searchsorted(np.sort(scores), thresholds, "right")
-    return floats(np.where(np.isneginf(thresholds), len(scores), count))
+    """How many scores exceed each threshold."""
+    return floats(len(scores) - np.searchsorted(np.sort(scores), thresholds, "right"))
 
 
 def _numbers(values: ArrayLike) -> Floats:
