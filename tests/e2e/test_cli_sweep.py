@@ -55,7 +55,7 @@ def test_legacy_count_stands_beside_ours(run: Run, collection: Path) -> None:
     done = run("sweep", collection, *USUAL, "--count", "legacy", "--no-cache")
     head, *lines = done.stdout.splitlines()
     place = head.split().index("count")
-    assert head.split()[place:] == "count TP FP FN Prec Recall F1 95 %".split()
+    assert head.split()[place:] == ["count", "TP", "FP", "FN", "Prec", "Recall", "F1", "95", "%"]
     asked, fitted = lines[:2], lines[2:4]
     assert [line.split()[place] for line in asked] == ["ours", "legacy"]
     assert [line.split()[place + 1] for line in fitted] == ["ours", "legacy"]  # after `fitted`

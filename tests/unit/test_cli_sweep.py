@@ -88,7 +88,7 @@ def test_a_named_model_wins_over_the_scripts_name() -> None:
     ("tuned", "model", "head"),
     [
         ("head.safetensors", "", "head.safetensors"),
-        ("folder/of/checkpoint", "folder/of/checkpoint", ""),
+        ("a/checkpoint", "a/checkpoint", ""),
     ],
 )
 def test_tuned_is_a_head_or_a_model(tuned: str, model: str, head: str) -> None:
