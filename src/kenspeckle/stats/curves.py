@@ -19,8 +19,8 @@ class Det(NamedTuple):
     """Points of the identification DET, by falling threshold.
 
     At `threshold[i]`, which a score has to exceed, FPIR is `fpir[i]` and FNIR at rank 1 `fnir[i]`.
-    The first point names nobody, the last all that have a candidate. 1 − fnir over fpir is the ROC. `wrong[i]` is
-    the share of mated queries that get a wrong name, part of FNIR.
+    The first point names nobody, the last all that have a candidate. 1 − fnir over fpir is the
+    ROC. `wrong[i]` is the share of mated queries that get a wrong name, part of FNIR.
     """
 
     threshold: Floats
