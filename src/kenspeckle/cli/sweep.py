@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from kenspeckle._extras import need
 from kenspeckle.cli import console, options, sweep_text
 from kenspeckle.cli.sweep_grid import Asked, planned
 from kenspeckle.evaluate.cache import VectorCache, default_folder
 from kenspeckle.evaluate.datasets import read
 from kenspeckle.evaluate.grid import PRESETS
 from kenspeckle.evaluate.ledger import Ledger
+from kenspeckle.evaluate.report import html
 from kenspeckle.evaluate.sweep import Sweep, best, notes, run
 
 
@@ -121,9 +123,15 @@ def sweep(
         ),
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no vectors.")] = False,
+    html_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write a report with plots.", show_default=False
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Try a grid of rules, models and numbers on a dataset: hits, misses and F1 of each.
+    """Try a grid of rules, models and numbers on labelled pictures, a row for each.
 
     The settings of the bench's scripts are read from the environment as well: NUM_LOGOS, SEED,
     THRESHOLD, THRESHOLDS, MARGIN, REFS_PER_LOGO, MODEL, USE_MAX_SIM and the like.
@@ -170,6 +178,8 @@ def sweep(
     plan = planned(asked, settings.models, dict(os.environ))
     if plan.environment:
         console.note(f"From the environment: {', '.join(plan.environment)}.")
+    if html_file is not None:
+        need("matplotlib", "a report with plots")
     data = read(dataset, layout)
     job = Sweep(
         data,
@@ -200,6 +210,8 @@ def sweep(
         f"{console.counted(len(rows), 'row')}, {len(rows) - made} of them from {where}; "
         f"{console.counted(kept.embedded, 'region')} embedded."
     )
+    if html_file is not None:
+        html([], rows, html_file)
     if not as_json:
         sweep_text.show(rows, count, best(rows, count))
 
