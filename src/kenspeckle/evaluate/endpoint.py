@@ -10,7 +10,7 @@ object; fields that are not there are left out of the figures:
     candidates   a list of {"label": …, "score": …}, best first ("similarity" serves as score)
 
 which is what `kenspeckle identify --json` writes. Nothing but the named address is asked: a
-redirect is an error. The whole exchange has a time limit and the answer a size limit.
+redirect is an error. Connecting, sending and reading have a time limit, the answer a size limit.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ class Endpoint:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {"Content-Type": kind, "Accept": "application/json", "Connection": "close"}
             connection.request("POST", target, body, headers)
-            answer = connection.getresponse()
-            if answer.status != http.client.OK:
-                raise _Unusable(f"status {answer.status}")
-            data = self._read(answer, end)
+            with connection.getresponse() as answer:
+                if answer.status != http.client.OK:
+                    raise _Unusable(f"status {answer.status}")
+                data = self._read(answer, end)
         finally:
             connection.close()
         try:
