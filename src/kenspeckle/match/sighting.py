@@ -50,7 +50,7 @@ class Rules:
     held: float = 10.0
     lead: float = 1.0
     overlap: float = 0.3
-    alike: float = 0.85
+    alike: float = 0.6
     reach: float = 1.5
     patience: float = 1.0
     side: float = 96.0
