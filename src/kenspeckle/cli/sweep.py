@@ -24,13 +24,15 @@ def _number(flags: str, about: str, least: int | None = None) -> Any:
     return typer.Option(*flags.split(), metavar="N", min=least, help=about, show_default=False)
 
 
-def _list(flag: str, about: str) -> Any:
+def _list(flags: str, about: str) -> Any:
     """An option that takes several values, separated by commas."""
-    return typer.Option(flag, metavar="A,B,…", help=about, show_default=False)
+    return typer.Option(*flags.split(), metavar="A,B,…", help=about, show_default=False)
 
 
 def sweep(
-    dataset: Annotated[Path, typer.Argument(help="Labelled pictures: a folder or a table.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Labelled pictures: a folder or a table.")
+    ],
     preset: Annotated[
         str,
         typer.Option("--preset", metavar="NAME", help=f"A grid by name: {', '.join(PRESETS)}."),
@@ -39,7 +41,10 @@ def sweep(
         str, typer.Option("--layout", metavar="NAME", help="How the dataset lies on the disk.")
     ] = "auto",
     methods: Annotated[
-        str | None, _list("--methods", "Rules; multi-ref-mean and multi-ref-max say the pool.")
+        str | None,
+        _list(
+            "--methods --matching-method", "Rules; multi-ref-mean and multi-ref-max say the pool."
+        ),
     ] = None,
     thresholds: Annotated[str | None, _list("--thresholds", "Thresholds T.")] = None,
     margins: Annotated[str | None, _list("--margins", "Margins m.")] = None,
