@@ -41,6 +41,7 @@ _CLIP = Recipe(
 )
 
 _FIELDS = tuple(one.name for one in fields(Reference) if one.name != "metadata")
+_SAID = tuple(one.name for one in fields(Feedback) if one.name not in ("id", "rows"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,13 @@ def _said(file: archive.Archive, rest: Mapping[str, Any], width: int) -> Said:
         return Said()
     entries, sizes = rest["feedback"], [int(one["rows"]) for one in rest["feedback"]]
     rows = np.empty((0, width), np.float32)
+    if min(sizes, default=0) < 0 or not all(
+        isinstance(one[t], str) for one in entries for t in _SAID
+    ):
+        raise ValueError("feedback of another kind")
     if sum(sizes):
         shape, kind = file.shape("feedback")
-        if shape != (sum(sizes), width) or kind != np.float32 or min(sizes) < 0:
+        if shape != (sum(sizes), width) or kind != np.float32:
             raise ValueError(f"feedback of shape {shape}, type {kind}")
         rows = file.array("feedback")
     parts = np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
