@@ -13,7 +13,14 @@ import pytest
 from PIL import Image
 
 from kenspeckle.config import ModelSettings
-from kenspeckle.errors import CatalogError, GalleryError, InputError, ModelError, SettingError
+from kenspeckle.errors import (
+    CatalogError,
+    GalleryError,
+    IndexBusy,
+    InputError,
+    ModelError,
+    SettingError,
+)
 from kenspeckle.evaluate.asking import Gallery, Query
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.counting import by_photo
@@ -432,3 +439,14 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: str) ->
 def test_a_folder_is_no_file_of_rows(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="--out"):
         Ledger(tmp_path)
+
+
+def test_one_process_has_the_file_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with Ledger(path) as ledger:
+        ledger.add(ROW)
+        with pytest.raises(IndexBusy, match=r"rows\.jsonl"):
+            Ledger(path)
+    with Ledger(path) as ledger:
+        assert list(ledger.rows) == ["k1"]
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]

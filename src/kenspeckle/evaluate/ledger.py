@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from errno import EISDIR
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from kenspeckle.errors import GalleryError, InputError
+from kenspeckle.store.lock import WriterLock
 
 Row = dict[str, Any]
 FORMAT = 1
@@ -27,18 +29,24 @@ def key_of(what: Mapping[str, Any]) -> str:
 class Ledger:
     """Rows by key, in a file of JSON lines (`path` None: nowhere).
 
-    What a kill left of a line is cut off. Two sweeps may write to one file: a line is written
-    whole. Raises InputError for a file with other content, GalleryError when it cannot be written.
+    What a kill left of a line is cut off. One process has the file at a time. Raises InputError for
+    a file with other content, IndexBusy while another process has it, GalleryError when it cannot
+    be written.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.rows: dict[str, Row] = {}
         self._file = -1
+        self._lock: WriterLock | None = None
         if path is None:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(EISDIR, "a folder")
+            self._lock = WriterLock(path)
+            self._lock.take(0)
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._file = os.open(path, flags, 0o666)
             self._read(path)
@@ -65,6 +73,8 @@ class Ledger:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+        if self._lock is not None:
+            self._lock.release()
 
     def add(self, row: Row) -> None:
         """Append a row; it is on the disk when this returns."""
