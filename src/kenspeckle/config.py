@@ -100,6 +100,10 @@ class IdentifySettings:
         f"false-positive rate to aim at; 0: that of the gallery's calibration, else {USUAL_FPIR:g}",
     )
     top: int = _setting(5, "candidates listed with each answer")
+    second_look: str = _setting(
+        "", "compare local features of the nearest items: sift, orb, off; empty: as calibrated"
+    )
+    shortlist: int = _setting(0, "items that get a second look; 0: as calibrated, else 10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ CHECKS: dict[str, tuple[Any, str]] = {
     ),
     "identify.fpir": (lambda v: v == 0 or 1e-6 <= v < 1, "between 0.000001 and 1"),
     "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
+    "identify.second_look": (lambda v: v in ("", "sift", "orb", "off"), "sift, orb or off"),
+    "identify.shortlist": (lambda v: 0 <= v <= 100, "0 to 100"),
 }
 
 

@@ -29,7 +29,7 @@ SIDE = 320
 """Longest side, in pixels, of the picture in which features are looked for."""
 MOST = 500
 """Most features that are kept of one picture, the surest ones."""
-LAYOUT = 160
+LAYOUT = 192
 """Longest side of the small picture that is kept beside the features, to compare colours."""
 
 _HEAD = struct.Struct("<4sBHHHHI")

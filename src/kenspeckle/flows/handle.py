@@ -16,6 +16,7 @@ from kenspeckle.catalog.entry import base_of
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, InputError
+from kenspeckle.flows.looks import Looks
 from kenspeckle.flows.opened import (
     Opened,
     absolute,
@@ -43,6 +44,7 @@ class Handle:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._settings = store, with_views(store, settings)
         self._embedder: Embedder | None = None
+        self._looks = Looks()
         self._lock = Lock()
 
     @classmethod
@@ -152,7 +154,7 @@ class Handle:
                 store = self._store
                 self._embedder = matching_embedder(store.path, store.manifest, self._settings)
         self._store.refresh()
-        return Opened(self._store, self._embedder, self._settings)
+        return Opened(self._store, self._embedder, self._settings, self._looks)
 
     def _bytes(self, source: Source, room: str = "added") -> tuple[str, bytes]:
         """What a picture is called, `room` before the hash of one without a name, and its bytes."""

@@ -1,12 +1,19 @@
-"""identify(picture, gallery): decode → regions → vectors → store.search → items → decide."""
+"""identify(picture, gallery): decode → regions → vectors → store.search → items → decide.
+
+Between search and decision comes a second look, where the calibration or a setting asks for it.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from kenspeckle.flows.opened import Opened, rule, stale
+from kenspeckle.flows.second_look import look, rule_for, with_evidence
 from kenspeckle.match.aggregate import Floats, cohort_level, reach, usual_score
 from kenspeckle.match.decide import decide
+from kenspeckle.match.second_look import NOTHING
 from kenspeckle.regions.base import cut, split
 from kenspeckle.store.base import Hits
 from kenspeckle.types import Calibration, Decision, Float32, Picture, Region
@@ -15,31 +22,49 @@ from kenspeckle.types import Calibration, Decision, Float32, Picture, Region
 def identify(opened: Opened, picture: Picture) -> Decision:
     """The answer for one picture: an item, or unknown, with its reasons.
 
-    Raises SettingError, ModelError.
+    Raises SettingError, ModelError, and MissingExtra where a second look is asked for without the
+    extra `geometry`.
     """
     store, settings = opened.store, opened.settings.identify
     calibration = store.calibration()
     why = stale(store, calibration, settings)
     regions = split(picture, rule(calibration, settings.regions))
     rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
+    asked = Asked(picture, regions, rows)
     try:
-        return _answer(opened, regions, rows, calibration, why)
+        return _answer(opened, asked, calibration, why)
     except KeyError:  # another process has removed a reference since this one looked
         store.refresh()
-        return _answer(opened, regions, rows, calibration, stale(store, calibration, settings))
+        return _answer(opened, asked, calibration, stale(store, calibration, settings))
 
 
-def _answer(
-    opened: Opened,
-    regions: tuple[Region, ...],
-    rows: Float32,
-    calibration: Calibration | None,
-    why: str,
-) -> Decision:
-    store, top = opened.store, opened.settings.identify.top
-    found = reach(store.search, rows, len(store), distinct=max(top, 3))
-    near = _near(opened, rows, found, calibration)
-    return decide(regions, found, near, store, calibration, top=top, stale=why)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A photo, its regions, and their vectors `(k, D)`."""
+
+    picture: Picture
+    regions: tuple[Region, ...]
+    rows: Float32
+
+
+def _answer(opened: Opened, asked: Asked, calibration: Calibration | None, why: str) -> Decision:
+    store, settings = opened.store, opened.settings.identify
+    again = rule_for(calibration, settings.second_look, settings.shortlist)
+    deep = max(settings.top, 3, again.shortlist if again else 0)
+    found = reach(store.search, asked.rows, len(store), distinct=deep)
+    near = _near(opened, asked.rows, found, calibration)
+    seen = look(opened, asked.picture, found, again) if again else None
+    decision = decide(
+        asked.regions,
+        found,
+        near,
+        store,
+        calibration,
+        top=settings.top,
+        stale=why,
+        raised=seen.raised if seen else NOTHING,
+    )
+    return with_evidence(store, decision, seen) if seen else decision
 
 
 def _near(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from kenspeckle.config import USUAL_FPIR, IdentifySettings, Settings
 from kenspeckle.errors import GalleryError, IndexMissing, SpaceMismatch
 from kenspeckle.flows.former import former_embedder
+from kenspeckle.flows.looks import Looks
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Store
 from kenspeckle.types import Calibration
@@ -21,11 +22,13 @@ DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A store, the embedder whose space it holds, and the settings in force."""
+    """A store, the embedder whose space it holds, the settings in force, and what a second look
+    keeps of references."""
 
     store: Store
     embedder: Embedder
     settings: Settings
+    looks: Looks = field(default_factory=Looks, compare=False, repr=False)
 
     @property
     def regions(self) -> str:
@@ -60,6 +63,9 @@ def stale(store: Store, calibration: Calibration | None, asked: IdentifySettings
     regions = effective(rule(calibration, asked.regions))
     if calibration.regions != regions:
         return f"it was fitted for regions {calibration.regions}, asked are {regions}"
+    look = calibration.second_look.features if calibration.second_look else "off"
+    if asked.second_look not in ("", look):
+        return f"it was fitted with second look {look}, asked is {asked.second_look}"
     if asked.fpir not in (0, calibration.fpir):
         return f"it was fitted for FPIR {calibration.fpir:g}, asked is {asked.fpir:g}"
     return ""

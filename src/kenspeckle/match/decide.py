@@ -9,7 +9,7 @@ strangers, and the confidence is absent.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -17,6 +17,8 @@ import numpy as np
 
 from kenspeckle.match.aggregate import Floats, Leaders, leaders, score, usual_score
 from kenspeckle.match.promise import promised, shortfall
+from kenspeckle.match.second_look import NOTHING
+from kenspeckle.match.second_look import raised as lifted
 from kenspeckle.store.base import Hits, Store
 from kenspeckle.types import Calibration, Candidate, Decision, Float32, Region
 
@@ -39,12 +41,16 @@ def decide(
     *,
     top: int = 5,
     stale: str = "",
+    raised: Mapping[int, float] = NOTHING,
 ) -> Decision:
     """The answer for one picture from the hits of its regions, one row a region.
 
     `near` `(Q,)` is the cohort level of each region, None for a model without a cohort. `stale`
-    says why the calibration no longer fits the gallery, empty when it does.
+    says why the calibration no longer fits the gallery, empty when it does. `raised` says by how
+    much a second look raises the cosines of an item before the score is taken; cosines are told as
+    they were.
     """
+    found = lifted(found, raised)
     ranked = leaders(found)
     if max(ranked.items.tolist(), default=-1) < 0:
         return _empty(regions[0], calibration)
@@ -52,7 +58,7 @@ def decide(
     if calibration and max(values) == -math.inf:
         return _undecided(regions, ranked, found, store, calibration, top)
     best = values.index(max(values))
-    candidates, own = _candidates(found, best, store, max(top, 2))  # reasons name the runner-up
+    candidates, own = _candidates(found, best, store, max(top, 2), raised)  # runner-up: reasons
     value = values[best]
     known = calibration is None or value > calibration.threshold
     variant, certain, variant_reason = _variant(found.scores[best], own, store, calibration)
@@ -63,7 +69,7 @@ def decide(
         reasons.append(variant_reason)
     if calibration and stale:
         reasons.append(f"the calibration is out of date: {stale}")
-    second = float(ranked.second[best])
+    others = candidates[1:]
     return Decision(
         known=known,
         key=winner.key if known else "",
@@ -72,8 +78,8 @@ def decide(
         variant_certain=known and certain,
         score=value,
         threshold=calibration.threshold if calibration else None,
-        similarity=float(ranked.best[best]),
-        margin=None if math.isnan(second) else float(ranked.best[best]) - second,
+        similarity=winner.similarity,
+        margin=winner.similarity - others[0].similarity if others else None,
         confidence=confidence(value, calibration),
         region=regions[best],
         candidates=candidates[:top],
@@ -132,7 +138,9 @@ def _undecided(
     )
 
 
-def _candidates(found: Hits, row: int, store: Store, top: int) -> tuple[tuple[Candidate, ...], Own]:
+def _candidates(
+    found: Hits, row: int, store: Store, top: int, raised: Mapping[int, float] = NOTHING
+) -> tuple[tuple[Candidate, ...], Own]:
     """The `top` items of one region, each by its best reference; and all hits of the best one."""
     items, ids, scores = found.items[row].tolist(), found.ids[row].tolist(), found.scores[row]
     first = {item: place for place, item in reversed([*enumerate(items)]) if item >= 0}
@@ -145,7 +153,7 @@ def _candidates(found: Hits, row: int, store: Store, top: int) -> tuple[tuple[Ca
         Candidate(
             key=references[place].key,
             label=references[place].label,
-            similarity=float(scores[place]),
+            similarity=float(scores[place]) - raised.get(items[place], 0.0),
             reference=references[place],
             reference_id=ids[place],
         )
@@ -208,13 +216,11 @@ def _about(
 ) -> list[str]:
     """What stands behind the score: the two nearest, level of chance, and the region."""
     winner, *others = candidates
-    similarity, second = float(ranked.best[best]), float(ranked.second[best])
-    nearest = f"nearest is {winner.label} (cosine {similarity:.3f})"
-    if math.isnan(second):
+    nearest = f"nearest is {winner.label} (cosine {winner.similarity:.3f})"
+    if math.isnan(float(ranked.second[best])):
         reasons = [f"{nearest}; one item enrolled, no runner-up to compare with"]
     else:
-        runner = others[0].label if others else "another item"
-        reasons = [f"{nearest}, then {runner} ({second:.3f})"]
+        reasons = [f"{nearest}, then {others[0].label} ({others[0].similarity:.3f})"]
     if near is not None:
         level = float(near[best])
         reasons.append(f"unrelated pictures reach {level:.3f}")

@@ -3,13 +3,18 @@
 For a candidate i of the shortlist, with k_i the features that one sane homography explains, the
 evidence is
 
-    e_i = log10(k_i − 4), at least 0; 0 where the homography is not sane or there is none
+    e_i = log10(1 + max(k_i − 4, 0)), and 0 where the homography is not sane or there is none
 
-and its cosines to all regions are raised by weight · e_i. Two unrelated pictures agree in about
-four features by chance, which therefore count for nothing; from there on every tenfold counts as
-much as the one before, since the hundredth feature says less than the tenth. Candidates outside of
-the shortlist keep their cosines, so a second look can confirm, reorder, or have nothing to say;
-it never brings in an item.
+and its cosines to all regions are raised by weight · e_i. A homography explains any four features,
+so these count for nothing: between unrelated pictures hardly ever more agree. From there on every
+tenfold counts as much as the one before, since the hundredth feature says less than the tenth.
+
+Prints of one design share nearly all features. Where several of them explain the photo, it is
+compared with each at the spots where they differ (`kenspeckle.engines.layout`), and with a_i their
+agreement, −1 … 1, and a the largest of them, the evidence becomes max(e_i − 2 (a − a_i), 0).
+
+Candidates outside of the shortlist keep their cosines, so a second look can confirm, reorder, or
+have nothing to say; it never brings in an item.
 """
 
 from __future__ import annotations
@@ -17,7 +22,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -30,41 +36,76 @@ if TYPE_CHECKING:
     from kenspeckle.engines.geometry import Geometry
 
 CHANCE = 4
-"""Features that agree between unrelated pictures."""
+"""Features that some homography explains between any two pictures."""
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Weights that are tried."""
 SHORTLIST = 10
 """Items that are looked at again where nobody asks for another number."""
 WEIGHT = 0.2
 """Of a second look that is asked for and not fitted."""
+NOTHING: Mapping[int, float] = MappingProxyType({})
 USUAL = SecondLookRule("sift", "magsac", SHORTLIST, WEIGHT)
 
 
+DISAGREES = 2.0
+"""How much evidence a whole unit of lesser agreement among look-alikes takes away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a second look found of one candidate.
+
+    `geometry` is None where there was nothing to compare with; `agreement` where no look-alike had
+    to be told from it.
+    """
+
+    geometry: Geometry | None
+    agreement: float | None = None
+
+
 def strength(geometry: Geometry | None) -> float:
-    """The evidence e of the formula above; None (nothing to compare with) abstains."""
+    """The evidence e of the formula above, by geometry alone; None abstains.
+
+    >>> from kenspeckle.engines.geometry import Geometry
+    >>> [strength(Geometry(20, k, k, sane=True)) for k in (3, 4, 13, 103)]
+    [0.0, 0.0, 1.0, 2.0]
+    """
     if geometry is None or not geometry.sane:
         return 0.0
-    return math.log10(max(geometry.inliers - CHANCE, 1))
+    return math.log10(1 + max(geometry.inliers - CHANCE, 0))
 
 
-def told(geometry: Geometry | None) -> Evidence:
-    """The same with its numbers. Nothing found is no disagreement: a photo may be blurred."""
-    if geometry is None:
-        return Evidence("geometry", "abstains", {})
-    value = strength(geometry)
-    return Evidence(
-        "geometry",
-        "agrees" if value > 0 else "abstains",
-        {
-            "inliers": float(geometry.inliers),
-            "matches": float(geometry.matches),
-            "scale": round(geometry.scale, 4),
-            "rotation": round(geometry.rotation, 2),
-            "cover": round(geometry.cover, 4),
-            "sane": float(geometry.sane),
-            "evidence": round(value, 4),
-        },
-    )
+def weighed(seen: Mapping[int, Seen]) -> dict[int, float]:
+    """The evidence of each item, look-alikes told from each other."""
+    best = max((one.agreement for one in seen.values() if one.agreement is not None), default=0.0)
+    return {
+        item: max(
+            strength(one.geometry)
+            - (0.0 if one.agreement is None else DISAGREES * (best - one.agreement)),
+            0.0,
+        )
+        for item, one in seen.items()
+    }
+
+
+def told(one: Seen, value: float) -> tuple[Evidence, ...]:
+    """The same in numbers. Nothing found is no disagreement: a photo may be blurred."""
+    if one.geometry is None:
+        return (Evidence("geometry", "abstains", {}),)
+    numbers = {
+        "inliers": float(one.geometry.inliers),
+        "matches": float(one.geometry.matches),
+        "scale": round(one.geometry.scale, 4),
+        "rotation": round(one.geometry.rotation, 2),
+        "cover": round(one.geometry.cover, 4),
+        "sane": float(one.geometry.sane),
+        "evidence": round(value, 4),
+    }
+    found = [Evidence("geometry", "agrees" if strength(one.geometry) > 0 else "abstains", numbers)]
+    if one.agreement is not None:
+        side: Literal["agrees", "disagrees"] = "agrees" if one.agreement > 0 else "disagrees"
+        found.append(Evidence("layout", side, {"agreement": round(one.agreement, 4)}))
+    return tuple(found)
 
 
 def shortlist(found: Hits, count: int) -> list[int]:
