@@ -20,6 +20,7 @@ NAMES = (
     "search_latency",
     "identify_latency",
     "index_throughput",
+    "verify_rows",
     "accuracy",
 )
 

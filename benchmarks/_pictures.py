@@ -82,8 +82,11 @@ def unit_rows(count: int, seed: int = 0, *, each: int = 2, spread: float = 0.6) 
     return rows
 
 
-def synthetic_index(path: Path, count: int, seed: int = 0) -> None:
-    """An index file of `count` drawn references of the default model, with a rule."""
+def synthetic_index(path: Path, count: int, seed: int = 0, drawn: Any = None) -> None:
+    """An index file of `count` drawn references of the default model, with a rule.
+
+    Their rows are those of `unit_rows`, or `drawn` ones.
+    """
     from kenspeckle.config import ModelSettings
     from kenspeckle.store import create_store
     from kenspeckle.store.base import Enrolled, Manifest
@@ -91,7 +94,7 @@ def synthetic_index(path: Path, count: int, seed: int = 0) -> None:
     from kenspeckle.vectors.embed import open_embedder
 
     fingerprint = open_embedder(ModelSettings()).fingerprint
-    rows = unit_rows(count, seed)
+    rows = unit_rows(count, seed) if drawn is None else drawn
     with create_store(path, Manifest(fingerprint, naming="plain")) as store:
         for start in range(0, count, 2000):
             store.add(
