@@ -122,14 +122,12 @@ def _asked(one: Evaluation) -> str:
 
 def _tile(one: Rate, about: str, tone: str, more: str = "") -> Html:
     interval = between(one)
-    unsure = (
-        f"95 % interval {interval}, {one.items:,} items" if interval else f"{one.items:,} items"
-    )
     return tag(
         "div",
         tag("b", percent(one.value)),
         tag("span", about),
-        tag("small", unsure),
+        tag("small", f"95 % interval {interval}") if interval else Html(""),
+        tag("small", f"{_count(one.n, 'answer')}, {_count(one.items, 'item')}"),
         tag("small", more) if more else Html(""),
         cls=f"tile {tone}".strip(),
     )

@@ -26,8 +26,8 @@ VARIABLES = {
     INK: "ink", SOFT: "soft", LINE: "line", GROUND: "card", RIGHT: "right", MISS: "miss",
     WRONG: "wrong", STRANGER: "stranger", ACCENT: "accent",
 }  # fmt: skip
-SERIES = (ACCENT, STRANGER, RIGHT, WRONG, MISS)
-STYLES = ("-", "--", "-.", ":")
+SERIES = (ACCENT, STRANGER, RIGHT, WRONG, SOFT)
+STYLES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
 """Told apart by dashes as well, for those who do not see the colours."""
 
 SIZE = (5.2, 3.5)
@@ -232,7 +232,7 @@ def lines(series: Mapping[str, Sequence[tuple[float, float, float, float]]], x: 
             colour, style = SERIES[number % len(SERIES)], STYLES[number % len(STYLES)]
             if number == 0 or len(series) < 3:  # more bands hide each other
                 axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
-            axes.plot(at, rate, style, marker="o", markersize=4, color=colour, label=name)
+            axes.plot(at, rate, linestyle=style, marker="o", markersize=4, color=colour, label=name)
         places = sorted({row[0] for rows in series.values() for row in rows})
         axes.set_xticks(places, [f"{place:g}" for place in places])
         axes.set_ylim(0, None)
