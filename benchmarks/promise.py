@@ -24,11 +24,11 @@ from benchmarks._harness import Report, save
 from benchmarks._labelled_sets import SETS, load
 from kenspeckle import stats
 from kenspeckle.errors import PromiseRefused
-from kenspeckle.match.aggregate import SCORES, usual_score
+from kenspeckle.match.aggregate import SCORES, ScoreKind, usual_score
 from kenspeckle.match.calibrate import Subject, fit
-from kenspeckle.match.choose import choose, tried
+from kenspeckle.match.choose import choose
 from kenspeckle.match.confidence import chance
-from kenspeckle.match.trials import Strangers, joined
+from kenspeckle.match.trials import Strangers, Trials, joined
 from kenspeckle.types import Calibration
 from kenspeckle.vectors.embed import open_embedder
 
@@ -52,7 +52,7 @@ def calibrated(
     Raises PromiseRefused."""
     known = one.labelled if photos else None
     materials = {kind: world.material(kind, one.gallery, one.fitting, known) for kind in SCORES}
-    kind = choose(tried(materials, rate), usual_score(True, len(one.gallery)))
+    kind, _ = choose(materials, rate, usual_score(True, len(one.gallery)))
     material = materials[kind]
     rule = fit(
         SUBJECT,
@@ -122,7 +122,10 @@ def refused(world: World, rate: float) -> str:
 
 
 def alone(world: World, draws: int) -> dict[str, Any]:
-    """Without strangers given: half of the labels enrolled, real photos of the others asked."""
+    """Without strangers given: half of the labels enrolled, real photos of the others asked.
+
+    Beside these stands the rate on the kind of stranger that the rule is fitted for: of the cohort,
+    the half that took no part in the fit."""
     table: dict[str, Any] = {}
     size = (len(world.labels) + 1) // 2
     kind = usual_score(True, size)
@@ -139,10 +142,17 @@ def alone(world: World, draws: int) -> dict[str, Any]:
                 if rule is None:
                     continue
                 cell = table.setdefault(f"{rate:.0%}", {}).setdefault(name, {})
-                cell.setdefault("measured", []).append(stats.fpir(seen.scores, rule.threshold))
-                cell.setdefault("named", []).append(
-                    stats.tpir(photos.scores, photos.right, rule.threshold)
-                )
+                measured = stats.fpir(seen.scores, rule.threshold)
+                of_kind = measured
+                if name == "cohort only":
+                    of_kind = _other_half(material.general, material.mated, kind, rate, seed)
+                named = stats.tpir(photos.scores, photos.right, rule.threshold)
+                for what, value in (
+                    ("measured", measured),
+                    ("of its kind", of_kind),
+                    ("named", named),
+                ):
+                    cell.setdefault(what, []).append(value)
     return {
         rate: {
             name: {k: [round(float(f(v)), 4) for f in (np.mean, min, max)] for k, v in cell.items()}
@@ -150,6 +160,15 @@ def alone(world: World, draws: int) -> dict[str, Any]:
         }
         for rate, rules in table.items()
     }
+
+
+def _other_half(general: Trials, mated: Trials, kind: ScoreKind, rate: float, seed: int) -> float:
+    """FPIR on half of the cohort at the threshold fitted to the other half."""
+    fitting = np.random.default_rng(seed).permutation(len(general)) % 2 == 0
+    part = Trials(general.scores[fitting], general.items[fitting], general.right[fitting])
+    rule = fit(SUBJECT, kind, mated, {"general": part}, rate)
+    assert rule is not None
+    return stats.fpir(general.scores[~fitting], rule.threshold)
 
 
 def confident(world: World, draws: int) -> dict[str, Any]:
@@ -212,10 +231,10 @@ def worlds(data: Path, cache: Path, names: Sequence[str]) -> Iterator[World]:
         yield World("union", sets, embedder.cohort)
 
 
-def arguments() -> argparse.Namespace:
+def arguments(doc: str | None) -> argparse.Namespace:
     """The command line."""
     assets = os.environ.get("KENSPECKLE_TEST_ASSETS", "")
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("data", nargs="?", default=str(Path(assets) / "data") if assets else "")
     parser.add_argument("--cache", default=str(Path(tempfile.gettempdir()) / "ken-accuracy"))
     parser.add_argument("--draws", type=int, default=DRAWS)
@@ -224,7 +243,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    asked = arguments()
+    asked = arguments(__doc__)
     if not asked.data or not (Path(asked.data) / SETS[0]).is_dir():
         print("promise: skipped, no labelled sets (KENSPECKLE_TEST_ASSETS)", file=sys.stderr)
         return 0
@@ -261,7 +280,8 @@ def report(found: dict[str, Any], draws: int, *, quick: bool) -> None:
                 mean, least, most = cell["measured"]
                 notes.append(
                     f"{name}, {rule}, asked {rate}: strangers' photos named {mean:.1%} "
-                    f"({least:.1%}–{most:.1%}), known named rightly {cell['named'][0]:.1%}"
+                    f"({least:.1%}–{most:.1%}), strangers of its kind "
+                    f"{cell['of its kind'][0]:.1%}, known named rightly {cell['named'][0]:.1%}"
                 )
         for source, cell in one.get("confidence", {}).items():
             notes.append(

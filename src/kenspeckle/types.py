@@ -328,8 +328,8 @@ class Calibration:
     """The rule fitted for one gallery, one space and one region rule.
 
     score
-        Which number is compared with the threshold: `cosine`, `margin`, `cohort` or
-        `margin+cohort` (formulas in `kenspeckle.match.aggregate`).
+        Which number is compared with the threshold: `cosine`, `margin`, `cohort`,
+        `margin+cohort` or `3margin+cohort` (formulas in `kenspeckle.match.aggregate`).
     threshold
         A region is named when its score is above it.
     slope, intercept
@@ -352,7 +352,7 @@ class Calibration:
         The store's feedback counter at the time.
     """
 
-    score: Literal["cosine", "margin", "cohort", "margin+cohort"]
+    score: Literal["cosine", "margin", "cohort", "margin+cohort", "3margin+cohort"]
     threshold: float
     slope: float
     intercept: float

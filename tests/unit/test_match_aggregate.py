@@ -132,7 +132,15 @@ def test_a_cohort_picture_takes_no_part_in_its_own_level() -> None:
 def test_without_a_runner_up_the_cohort_stands_in() -> None:
     best, none, near = np.array([0.8]), np.array([np.nan]), np.array([0.3])
     got = {kind: float(score(kind, best, none, near)[0]) for kind in SCORES}
-    assert got == pytest.approx({"cosine": 0.8, "margin": 0.5, "cohort": 0.5, "margin+cohort": 1.0})
+    assert got == pytest.approx(
+        {
+            "cosine": 0.8,
+            "margin": 0.5,
+            "cohort": 0.5,
+            "margin+cohort": 1.0,
+            "3margin+cohort": 2.0,
+        }
+    )
     assert np.isnan(score("margin", best, none, None)).all()
 
 

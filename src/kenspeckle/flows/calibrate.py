@@ -41,7 +41,7 @@ from kenspeckle.flows.trials import (
 )
 from kenspeckle.match.aggregate import SCORES, ScoreKind, usual_score
 from kenspeckle.match.calibrate import fit
-from kenspeckle.match.choose import Material, Tried, choose, tried
+from kenspeckle.match.choose import Material, Tried, choose
 from kenspeckle.match.prints import look_alike_level
 from kenspeckle.match.promise import percent
 from kenspeckle.match.threshold import refuse_few
@@ -128,8 +128,8 @@ def full(
     asked = replace(asked, known=asked.known + back.known, strangers=given, rejected=back.rejected)
     materials = _materials(opened, known, made, asked, twins, seed)
     rate = fpir or opened.fpir
-    rows = tried(materials, rate)
-    score = choose(rows, usual_score("cohort" in kinds, len(known.references)))
+    usual = usual_score("cohort" in kinds, len(known.references))
+    score, rows = choose(materials, rate, usual)
     material = materials[score]
     rule = fit(
         subject_of(opened, known, change, said),
@@ -245,14 +245,13 @@ def _made_of(photos: Embedded, made: Gathered, merged: int) -> Iterator[str]:
 def _side_by_side(rows: Sequence[Tried], fpir: float) -> Iterator[str]:
     """What every score came to, where photos could tell."""
     for row in rows:
-        if math.isnan(row.named):
-            continue
-        moved = (
-            ""
-            if math.isnan(row.moved_to)
-            else (
-                f"; fitted to camera views for {percent(fpir)} it names {percent(row.moved_to)} of "
+        told = []
+        if not math.isnan(row.moved_to):
+            told.append(
+                f"fitted to camera views for {percent(fpir)} it names {percent(row.moved_to)} of "
                 "real strangers"
             )
-        )
-        yield f"{row.kind}: names {percent(row.named)} of known things{moved}"
+        if not math.isnan(row.named):
+            told.append(f"fitted to real ones {percent(row.named)} of labelled photos rightly")
+        if told:
+            yield f"{row.kind}: {', '.join(told)}"

@@ -8,6 +8,7 @@ pictures that come with a model), the scores are
     margin         b − s
     cohort         b − c
     margin+cohort  (b − s) + (b − c)
+    3margin+cohort 3 (b − s) + (b − c)
 
 In a gallery of one item s does not exist; c stands in for it, the level of an unrelated picture.
 """
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from kenspeckle.store.base import Hits
 from kenspeckle.types import Float32, Int64
 
-ScoreKind = Literal["cosine", "margin", "cohort", "margin+cohort"]
+ScoreKind = Literal["cosine", "margin", "cohort", "margin+cohort", "3margin+cohort"]
 SCORES: tuple[ScoreKind, ...] = get_args(ScoreKind)
 
 NEAREST = 20
@@ -110,7 +111,7 @@ def score(kind: ScoreKind, best: Floats, second: Floats, near: Floats | None) ->
 
     >>> values = np.array([0.9]), np.array([0.7]), np.array([0.4])
     >>> [round(float(score(kind, *values)[0]), 6) for kind in SCORES]
-    [0.9, 0.2, 0.5, 0.7]
+    [0.9, 0.2, 0.5, 0.7, 1.1]
     """
     chance = np.full_like(best, np.nan) if near is None else near
     runner = np.where(np.isnan(second), chance, second)
@@ -120,7 +121,8 @@ def score(kind: ScoreKind, best: Floats, second: Floats, near: Floats | None) ->
         return best - runner
     if kind == "cohort":
         return best - chance
-    return 2 * best - runner - chance
+    share = 3 if kind == "3margin+cohort" else 1
+    return share * (best - runner) + best - chance
 
 
 def usual_score(has_cohort: bool, items: int) -> ScoreKind:
