@@ -27,7 +27,8 @@ from kenspeckle.evaluate.counting import by_photo
 from kenspeckle.evaluate.datasets import Dataset, Sample, Truth
 from kenspeckle.evaluate.grid import PRESETS, Cell, Sampling, axis, cells, methods, with_axes
 from kenspeckle.evaluate.ledger import Ledger
-from kenspeckle.evaluate.sweep import Sweep, best, run
+from kenspeckle.evaluate.sweep import Sweep, run
+from kenspeckle.evaluate.sweep_counts import best, difference, interval
 from kenspeckle.evaluate.sweep_draw import draw
 from kenspeckle.evaluate.sweep_fit import best_threshold
 from kenspeckle.match.methods import Rule
@@ -450,3 +451,50 @@ def test_one_process_has_the_file_at_a_time(tmp_path: Path) -> None:
     with Ledger(path) as ledger:
         assert list(ledger.rows) == ["k1"]
     assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+# Intervals
+
+
+def test_rows_are_compared_item_by_item() -> None:
+    """A small gain in every item is certain though each row by itself varies widely."""
+    low = {f"item {n}": [n, 1, 20 - n] for n in range(20)}
+    high = {f"item {n}": [min(n + 1, 20), 1, max(19 - n, 0)] for n in range(20)}
+    alone = interval([high])
+    both = interval([high, low])
+    assert alone[0] is not None
+    assert alone[1] is not None
+    assert both[0] is not None
+    assert both[1] is not None
+    assert 0 < both[0] < both[1] < 0.1 < alone[1] - alone[0]
+
+
+def test_an_items_numbers_add_up(pages: Dataset, tmp_path: Path) -> None:
+    rows, _ = swept(pages, [Cell(least=1, refs=2, threshold=t) for t in (0.3, 0.5)], tmp_path)
+    for row in rows:
+        ours = row["ours"]
+        sums = np.sum(list(ours["by_item"].values()), axis=0).tolist()
+        assert sums == [ours["tp"], ours["fp"], ours["fn"]]
+    found = difference(rows[1], rows[0])
+    assert found is not None
+    assert found[0] == pytest.approx(rows[1]["ours"]["f1"] - rows[0]["ours"]["f1"])
+    assert difference(rows[0], rows[0]) == (0, 0, 0)
+
+
+def test_an_item_whose_references_cannot_be_read_is_no_stranger(
+    pages: Dataset, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    label = draw(pages, SMALL).report.labels[0]
+    data = replace(
+        pages,
+        references=tuple(
+            replace(one, path=broken) if one.label == label else one for one in pages.references
+        ),
+    )
+    # One file under many names is one capture, so the sides are drawn as before but for this item.
+    (row, _), _ = swept(data, [Cell(least=1, refs=2)], tmp_path)
+    assert row["items"] == 3
+    assert row["excluded"]["reference that could not be read"] >= 1
+    assert row["excluded"]["photo of an item without a readable reference"] >= 1

@@ -16,7 +16,8 @@ from kenspeckle.evaluate.datasets import read
 from kenspeckle.evaluate.grid import PRESETS
 from kenspeckle.evaluate.ledger import Ledger
 from kenspeckle.evaluate.report import html
-from kenspeckle.evaluate.sweep import Sweep, best, notes, run
+from kenspeckle.evaluate.sweep import Sweep, notes, run
+from kenspeckle.evaluate.sweep_counts import best
 
 
 def _number(flags: str, about: str, least: int | None = None) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kenspeckle.cli import console
 from kenspeckle.evaluate.ledger import Row
+from kenspeckle.evaluate.sweep_counts import difference
 
 SHOWN = {
     "model": "model",
@@ -34,11 +35,12 @@ def show(rows: Sequence[Row], count: str, best: Row | None) -> None:
     counts = ("ours", "legacy") if count == "legacy" else ("ours",)
     told = ["count"] if len(counts) > 1 else []
     head = [*(SHOWN[name] for name in names), *told]
-    head += ["TP", "FP", "FN", "Prec", "Recall", "F1", "95 %"]
+    head += ["TP", "FP", "FN", "Prec", "Recall", "F1", "95 %", "to the first"]
     table = [
-        [*_settings(row, names), *([one] if told else []), *_figures(row[one])]
-        for row in rows
+        [*_settings(row, names), *([one] if told else []), *_figures(row[one]), gain]
+        for number, row in enumerate(rows)
         for one in counts
+        for gain in [_gain(row, rows[0]) if number and one == "ours" else ""]
     ]
     console.table(head, table)
     _about(rows, count, best)
@@ -66,14 +68,31 @@ def _figures(one: dict[str, Any]) -> list[str]:
     return [*(str(one[name]) for name in ("tp", "fp", "fn")), *shares, span]
 
 
+def _gain(row: Row, first: Row) -> str:
+    """By how much F1 differs from that of the first row, with its interval."""
+    found = difference(row, first)
+    if found is None:
+        return ""
+    mean, low, high = found
+    span = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+    return f"{100 * mean:+.1f}{span}"
+
+
 def _about(rows: Sequence[Row], count: str, best: Row | None) -> None:
     first = rows[0]
     unit, settings = first["ours"]["unit"], first["settings"]
     console.note(
         f"{first['items']} items, {first['photos']:,} pictures, {first['ours']['expected']:,} "
         f"{unit} to find, regions {settings['regions']}, seed {settings['seed']}. "
-        "The interval of F1 is by drawing items."
+        "The intervals of F1, and of its difference to that of the first row, are by drawing "
+        "items; what lies within the latter is no difference."
     )
+    mute = [r for r in rows if r["settings"]["method"].startswith("multi-ref")]
+    if mute and min(row["settings"]["least"] - row["most"] for row in mute) > 0:
+        console.note(
+            f"No item has more than {console.counted(mute[0]['most'], 'reference')}, and multi-ref "
+            f"asks for {mute[0]['settings']['least']}: it names nothing. Add --min-matching-refs 1."
+        )
     for why, number in first["excluded"].items():
         console.note(f"Left out: {number:,} × {why}.")
     if best is not None and len(rows) > 1:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,20 @@ import numpy as np
 from kenspeckle.config import ImageSettings, ModelSettings
 from kenspeckle.engines.files import file_sha256
 from kenspeckle.errors import InputError
-from kenspeckle.evaluate.asking import Gallery, Query, Said, ask
+from kenspeckle.evaluate.asking import Gallery, Query, ask
 from kenspeckle.evaluate.bank import TRUTH, Bank, Progress, check_regions, quiet
 from kenspeckle.evaluate.cache import VectorCache
-from kenspeckle.evaluate.counting import Counts, by_photo, legacy, one_to_one
 from kenspeckle.evaluate.details import details
 from kenspeckle.evaluate.grid import NO_HEAD, Cell, Sampling
 from kenspeckle.evaluate.judges import Ruled
 from kenspeckle.evaluate.ledger import Ledger, Row, key_of
 from kenspeckle.evaluate.result import plain
 from kenspeckle.evaluate.samples import Dataset, Sample
+from kenspeckle.evaluate.sweep_counts import counted, rates
 from kenspeckle.evaluate.sweep_draw import Side, SweepDraw, draw
 from kenspeckle.evaluate.sweep_fit import best_threshold
-from kenspeckle.stats import bootstrap_of
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
-
-DRAWS = 400
-"""Bootstrap samples behind the interval of an F1."""
-
-FIRST = 5
-"""False hits and misses that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +152,7 @@ class _Space:
         self._bank, self._digest = Bank(embedder, regions), digest
         self._queries: dict[int, list[Query]] = {}
         self._excluded: dict[int, Counter[str]] = {}
+        self._lost: dict[int, Counter[str]] = {}
 
     def rows(
         self, cells: Sequence[Cell], cache: VectorCache, ledger: Ledger, progress: Progress
@@ -171,6 +166,7 @@ class _Space:
                 spent = {
                     "embedded": cache.embedded - before,
                     "seconds": round(time.perf_counter() - start, 3),
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
                 }
                 ledger.add({"key": key, "settings": settings, **row, **spent})
             yield ledger.rows[key]
@@ -211,8 +207,9 @@ class _Space:
         row |= {
             "items": len(side.gallery),
             "references": len(side.gallery.rows),
+            "most": int(np.bincount(side.gallery.owners).max()),
             "photos": len({one.photo for one in side.queries}),
-            "excluded": dict(self._excluded[0]),
+            "excluded": dict(self._lost[0]),
         }
         if self._sweep.details:
             found = details([(side.gallery, side.queries)], said.answers, rule.threshold)
@@ -237,78 +234,18 @@ class _Space:
             self._queries[number] = self._bank.queries(side.photos, self._excluded[number])
         lost: Counter[str] = Counter()
         gallery = self._bank.gallery(references, lost)
-        self._excluded[number] |= lost
-        if not len(gallery) or not self._queries[number]:
+        queries = []
+        for one in self._queries[number]:
+            # An item whose references cannot be read is no stranger: nothing is asked about it.
+            if gallery.index.keys() & set(one.truth) or not set(side.labels) & set(one.truth):
+                queries.append(one)
+            else:
+                lost["photo of an item without a readable reference"] += 1
+        self._lost[number] = self._excluded[number] + lost
+        if not len(gallery) or not queries:
             raise InputError(
                 self._sweep.dataset.name,
                 "no readable reference, or no readable picture to ask about",
                 expected="both",
             )
-        return _Asked(gallery, self._queries[number])
-
-
-def counted(said: Said, *, boxed: bool) -> dict[str, Any]:
-    """Both counts. Ours pairs names with true boxes where regions are looked for, else compares
-    the names said of each photo with those that are true of it."""
-    boxed = boxed and any(one.box is not None for one in said.truths)
-    ours = one_to_one(said.spoken, said.truths) if boxed else by_photo(said.spoken, said.truths)
-    unit = "boxes" if boxed else "names of photos"
-    old = legacy(said.detections, said.truths)
-    low, high = f1_interval(ours, said)
-    return {
-        "ours": {**_counts(ours), "unit": unit, "f1_low": low, "f1_high": high},
-        "legacy": {**_counts(old), "unit": "names of photos"},
-    }
-
-
-def _counts(one: Counts) -> dict[str, Any]:
-    data: dict[str, Any] = plain(one.to_dict())
-    for name in ("false", "missed"):  # without the number of the draw: there is one
-        data[name] = [[photo.partition(": ")[2], label] for photo, label in data[name][:FIRST]]
-    return data
-
-
-def f1_interval(counts: Counts, said: Said) -> tuple[float | None, float | None]:
-    """95 % by drawing items: an item takes its true names and the false ones said in its name."""
-    labels = sorted({one.label for one in said.truths} | {label for _, label in counts.false})
-    if len(labels) < 2:
-        return None, None
-    place = {label: number for number, label in enumerate(labels)}
-    expected, missed, false = (np.zeros(len(labels)) for _ in range(3))
-    seen = {(one.picture, one.label) for one in said.truths}
-    pairs = [(one.picture, one.label) for one in said.truths]
-    names = pairs if counts.expected == len(pairs) else sorted(seen)
-    for into, found in ((expected, names), (missed, counts.missed), (false, counts.false)):
-        for _, label in found:
-            into[place[label]] += 1
-    hits = expected - missed
-
-    def f1(rows: np.ndarray[Any, np.dtype[np.int64]]) -> float:
-        below = 2 * hits[rows].sum() + missed[rows].sum() + false[rows].sum()
-        return float(2 * hits[rows].sum() / below) if below else float("nan")
-
-    low, high = bootstrap_of(f1, np.arange(len(labels)), samples=DRAWS)
-    return tuple(None if np.isnan(end) else round(end, 4) for end in (low, high))  # type: ignore[return-value]
-
-
-def rates(said: Said) -> dict[str, Any]:
-    """Shares of questions: named rightly among those that show an enrolled item, and named among
-    those that show none; null where there are none."""
-    mated = [one for one in said.answers if one.enrolled]
-    others = [one for one in said.answers if not one.enrolled]
-    return {
-        "tpir": _share([one.outcome == "right" for one in mated]),
-        "fpir": _share([bool(one.said) for one in others]),
-        "mated": len(mated),
-        "strangers": len(others),
-    }
-
-
-def _share(true: Sequence[bool]) -> float | None:
-    return round(sum(true) / len(true), 6) if true else None
-
-
-def best(rows: Sequence[Row], count: str = "ours") -> Row | None:
-    """The row with the largest F1 among those whose threshold was asked for."""
-    asked = [row for row in rows if row["settings"]["threshold"] is not None]
-    return max(asked, key=lambda row: row[count]["f1"] or 0.0, default=None)
+        return _Asked(gallery, queries)
