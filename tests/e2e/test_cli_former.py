@@ -301,3 +301,4 @@ def test_verify_names_rows_that_no_other_command_takes(run, tmp_path):
     assert done.returncode == 1
     assert "1 rows with values that are not finite numbers: Card 4" in done.stdout
     assert "1 rows that are not of length 1: Card 2" in done.stdout
+    assert "next: kenspeckle index PICTURES --out odd.new.npz  (2 rows" in done.stdout

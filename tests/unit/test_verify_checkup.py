@@ -290,6 +290,15 @@ def test_the_same_picture_in_two_items_and_prints_in_one(tmp_path, refs):
     assert any(line.startswith("prints: 1 item has several, 2 in all") for line in text)
 
 
+def test_a_picture_added_by_hand_need_not_be_a_file(tmp_path, refs):
+    with indexed(tmp_path) as gallery:
+        gallery.add((refs / "item 1" / "one.png").read_bytes(), label="by hand")
+        found = checkup(gallery, perturbed=6)
+    assert dict(found.sample.left_out) == {"added by hand and not kept as a file": 1}
+    assert found.sample.outdated == 0
+    assert found.advice.command.startswith("kenspeckle list ")  # it is the picture of item 1
+
+
 def test_an_empty_index_is_refused(tmp_path):
     with (
         Gallery.create(tmp_path / "g.ken", settings=SETTINGS) as gallery,

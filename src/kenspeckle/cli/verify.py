@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,8 @@ import typer
 from kenspeckle.cli import console, options
 from kenspeckle.errors import IndexCorrupt
 from kenspeckle.evaluate import checkup_text, verify_text
-from kenspeckle.evaluate.checkup import checkup
+from kenspeckle.evaluate.advice import Findings, advise
+from kenspeckle.evaluate.checkup import ROWS, checkup
 from kenspeckle.evaluate.verify import VerifyReport
 from kenspeckle.evaluate.verify import verify as check
 from kenspeckle.flows.opened import default_path
@@ -59,8 +61,12 @@ def verify(
             found = checkup(gallery, top=top_confusables, perturbed=perturbed)
         report, data, told = found.report, found.to_dict(), checkup_text.lines(found)
     except IndexCorrupt as error:
-        report, why = _damaged(default_path(settings), top_confusables, error), str(error)
-        data, told = report.to_dict() | {"perturbed_skipped": why}, verify_text.lines(report, why)
+        path, why = default_path(settings), str(error)
+        report = _damaged(path, top_confusables, error)
+        broken = len({*report.damaged, *report.not_unit})
+        advice = advise(Findings(report.item_gap, ROWS, str(path), broken=broken))
+        data = report.to_dict() | {"perturbed_skipped": why} | advice.to_dict()
+        told = chain(verify_text.lines(report, why), advice.lines())
     if as_json:
         console.json_line(data)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,6 +51,18 @@ class Advice:
     verdict: str
     command: str
     why: str
+
+    def to_dict(self) -> dict[str, dict[str, str]]:
+        """Plain data for JSON."""
+        return {
+            "verdict": {"tier": self.tier, "text": self.verdict},
+            "next": {"command": self.command, "why": self.why},
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The last two lines of a report."""
+        yield f"verdict: {self.verdict}"
+        yield f"next: {self.command}  ({self.why})"
 
 
 def advise(found: Findings) -> Advice:

@@ -20,6 +20,8 @@ from kenspeckle.types import Float32, Reference
 
 LISTED = 10
 """Items that are told to have fared worst."""
+ROWS = "between the rows (no picture was looked at)"
+"""What a margin without queries was measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +62,42 @@ class Checkup:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return self.report.to_dict() | {
-            "perturbed_skipped": self.sample.why,
-            "held_out": None
-            if self.held_out is None
-            else perturbed_dict(self.held_out, self.report.keys),
-            "worst_items": [
-                {"key": one.key, "queries": one.queries, "right": one.right}
-                | {"margin": number(one.margin), "taken_for": self._key(one.rival)}
-                for one in self.worst
-            ],
-            "round_trip": {
-                "references": len(self.sample.again),
-                "least": min((cosine for _, cosine in self.sample.again), default=None),
-                "unlike": [
-                    self._row(row) | {"cosine": number(cosine)}
-                    for row, cosine in self.sample.unlike
+        return (
+            self.report.to_dict()
+            | {
+                "perturbed_skipped": self.sample.why,
+                "held_out": None
+                if self.held_out is None
+                else perturbed_dict(self.held_out, self.report.keys),
+                "worst_items": [
+                    {"key": one.key, "queries": one.queries, "right": one.right}
+                    | {"margin": number(one.margin), "taken_for": self._key(one.rival)}
+                    for one in self.worst
                 ],
-            },
-            "left_out": dict(self.sample.left_out),
-            "changed": [self._row(row) for row in self.sample.changed],
-            "closest_items": [
-                {"similarity": pair.similarity, "rows": [self._row(pair.a), self._row(pair.b)]}
-                for pair in self.pairs
-            ],
-            "prints": [
-                {"key": one.key, "variants": list(one.variants), "references": one.references}
-                | {"nearest": one.nearest.similarity}
-                | {"rows": [self._row(one.nearest.a), self._row(one.nearest.b)]}
-                for one in self.prints
-            ],
-            "same_files": [[self._row(row) for row in group] for group in self.shared],
-            "verdict": {"tier": self.advice.tier, "text": self.advice.verdict},
-            "next": {"command": self.advice.command, "why": self.advice.why},
-        }
+                "round_trip": {
+                    "references": len(self.sample.again),
+                    "least": min((cosine for _, cosine in self.sample.again), default=None),
+                    "unlike": [
+                        self._row(row) | {"cosine": number(cosine)}
+                        for row, cosine in self.sample.unlike
+                    ],
+                },
+                "left_out": dict(self.sample.left_out),
+                "changed": [self._row(row) for row in self.sample.changed],
+                "closest_items": [
+                    {"similarity": pair.similarity, "rows": [self._row(pair.a), self._row(pair.b)]}
+                    for pair in self.pairs
+                ],
+                "prints": [
+                    {"key": one.key, "variants": list(one.variants), "references": one.references}
+                    | {"nearest": one.nearest.similarity}
+                    | {"rows": [self._row(one.nearest.a), self._row(one.nearest.b)]}
+                    for one in self.prints
+                ],
+                "same_files": [[self._row(row) for row in group] for group in self.shared],
+            }
+            | self.advice.to_dict()
+        )
 
     def _row(self, row: int) -> dict[str, Any]:
         """What a reader needs to find and show the picture of a row."""
@@ -125,12 +129,12 @@ def checkup(gallery: Gallery, *, top: int = 5, perturbed: int = 64) -> Checkup:
     report = verify(rows, names, keys, top=top, perturbed=asked)
     shared = tuple(same_files(references))
     found = Findings(
-        margin=strict.median_margin if strict else report.gap,
+        margin=strict.median_margin if strict else report.item_gap,
         measured=_measured(asked, apart),
         index=gallery.store.path,
         refs=gallery.store.manifest.refs,
         broken=len({*report.damaged, *report.not_unit, *(row for row, _ in sample.unlike)}),
-        outdated=_outdated(sample),
+        outdated=sample.outdated,
         doubled=_doubled(report, shared, keys),
         uncalibrated=_uncalibrated(gallery),
         worst=_worst(strict, keys),
@@ -187,7 +191,7 @@ def _judged(
 def _measured(asked: PerturbedResult | None, apart: PerturbedResult | None) -> str:
     """What the margin of the verdict was measured on."""
     if asked is None:
-        return "between the rows (no picture was looked at)"
+        return ROWS
     if apart is None:
         return "on camera views of the references themselves"
     if len(apart.sources) == len(asked.sources):
@@ -200,11 +204,6 @@ def _name(reference: Reference) -> str:
     if stored or not reference.variant:
         return stored or reference.label
     return f"{reference.label} ({reference.variant})"
-
-
-def _outdated(sample: Sample) -> int:
-    """References looked for that changed or moved; what is behind an address is neither."""
-    return sum(count for why, count in sample.left_out if why != "behind an address")
 
 
 def _doubled(

@@ -25,8 +25,7 @@ def lines(found: Checkup) -> Iterator[str]:
     yield from _pictures(found)
     yield from _pairs(found)
     yield from _prints(found)
-    yield f"verdict: {found.advice.verdict}"
-    yield f"next: {found.advice.command}  ({found.advice.why})"
+    yield from found.advice.lines()
 
 
 def _interval(result: PerturbedResult, keys: Sequence[str]) -> str:

@@ -23,6 +23,11 @@ SAME = 0.999
 """The least cosine of a picture to its own row: decoders may differ in the last bits, models no."""
 
 
+ADDRESS, BY_HAND = "behind an address", "added by hand and not kept as a file"
+CHANGED, UNREADABLE = "changed since they were indexed", "unreadable"
+"""Why a picture takes no part, beside that it has moved."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What came of a sample of references.
@@ -34,7 +39,7 @@ class Sample:
     chosen
         How many references were looked for.
     left_out
-        Why some were left out, with how many: moved, changed, behind an address, unreadable.
+        Why some were left out, with how many.
     changed
         Rows whose file holds another picture than the one indexed.
     why
@@ -53,6 +58,11 @@ class Sample:
     def unlike(self) -> tuple[tuple[int, float], ...]:
         """References whose vector is no longer what is stored, the least alike first."""
         return tuple(sorted((one for one in self.again if not one[1] >= SAME), key=lambda o: o[1]))
+
+    @property
+    def outdated(self) -> int:
+        """How many a new `index` run would take up again: moved, changed, unreadable."""
+        return sum(count for why, count in self.left_out if why not in (ADDRESS, BY_HAND))
 
     @property
     def description(self) -> str:
@@ -112,20 +122,19 @@ def photographed(
     return Sample(*found, tuple(again), len(chosen), told, tuple(changed))
 
 
-CHANGED = "changed since they were indexed"
-
-
 def _taken(gallery: Gallery, reference: Reference) -> Picture | str:
     """The picture of a reference, or why it takes no part."""
     if reference.path.lower().startswith(("http://", "https://")):
-        return "behind an address"
+        return ADDRESS
     path = on_disk(gallery.folder, reference.path)
     if not path.is_file():
+        if reference.origin:
+            return BY_HAND
         return f"not where they were indexed ({gallery.folder})"
     try:
         picture = gallery.picture(path)
     except InputError:
-        return "unreadable"
+        return UNREADABLE
     if reference.sha256 and picture.sha256 != reference.sha256:
         return CHANGED
     return picture

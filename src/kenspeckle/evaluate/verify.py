@@ -85,6 +85,13 @@ class VerifyReport:
         return self.self_median - self.wrong_median
 
     @property
+    def item_gap(self) -> float:
+        """The first of the two medians less that of the nearest rows of another item; NaN for one
+        item."""
+        other = self.nearest.other[np.isfinite(self.nearest.other)]
+        return self.self_median - float(np.median(other)) if len(other) else float("nan")
+
+    @property
     def threshold(self) -> float:
         """Recommended similarity threshold: `max(0.50, wrong_median + 0.05)`."""
         return 0.5 if np.isnan(self.wrong_median) else max(0.5, self.wrong_median + 0.05)
