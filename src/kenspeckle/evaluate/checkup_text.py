@@ -16,7 +16,7 @@ SHOWN = 5
 
 def lines(found: Checkup) -> Iterator[str]:
     """The whole report, a line at a time: the former lines first."""
-    yield from former_lines(found.report, found.sample.why)
+    yield from former_lines(found.report, found.sample.why, missed=False)
     if found.report.perturbed is not None:
         yield _interval(found.report.perturbed, found.report.keys)
         if found.held_out is not None:

@@ -14,8 +14,11 @@ NAME = 42
 """Longest name that is printed."""
 
 
-def lines(report: VerifyReport, why: str = "needs the pictures and the model") -> Iterator[str]:
-    """The report for people, a line at a time; `why` no perturbed queries were asked."""
+def lines(
+    report: VerifyReport, why: str = "needs the pictures and the model", *, missed: bool = True
+) -> Iterator[str]:
+    """The report for people, a line at a time; `why` no perturbed queries were asked, and whether
+    those that were `missed` are listed."""
     names = report.names
     yield f"[verify] {report.count} rows × {report.width} dims"
     if report.nearest.pairs:
@@ -37,7 +40,7 @@ def lines(report: VerifyReport, why: str = "needs the pictures and the model") -
     yield "(for programs that take a fixed threshold; kenspeckle identify uses the calibration)"
     yield from _damage(report)
     yield from _items(report)
-    yield from _perturbed(report, why)
+    yield from _perturbed(report, why, missed)
 
 
 def shortened(name: str) -> str:
@@ -81,7 +84,7 @@ def _items(report: VerifyReport) -> Iterator[str]:
             yield f"  {report.nearest.other[row]:.3f}  {shortened(report.names[row])}"
 
 
-def _perturbed(report: VerifyReport, why: str) -> Iterator[str]:
+def _perturbed(report: VerifyReport, why: str, missed: bool) -> Iterator[str]:
     result = report.perturbed
     if result is None:
         yield f"perturbed queries: not measured ({why})"
@@ -91,7 +94,7 @@ def _perturbed(report: VerifyReport, why: str) -> Iterator[str]:
         f"top-5 {100 * result.top5:.1f}% of {len(result.sources)}, "
         f"median margin {three(result.median_margin)}"
     )
-    for query in np.argsort(result.margins, kind="stable")[:LISTED]:
+    for query in np.argsort(result.margins, kind="stable")[: LISTED if missed else 0]:
         if result.margins[query] <= 0:
             name = shortened(report.names[int(result.sources[query])])
             yield f"  {result.margins[query]:+.3f}  {name}"
