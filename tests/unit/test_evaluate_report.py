@@ -494,8 +494,24 @@ def test_hostile_words_in_a_sweep_stay_text():
 
 def test_details_of_a_row_are_read_back():
     spread = {"name": "pairs of one item", "n": 0, "least": None}
-    kept = {"distributions": [spread], "overlap": None, "regions": []}
-    assert "pairs of one item" in Page(html([], [row(0.5) | {"details": kept}])).text
+    region = {
+        "query": "photo.jpg", "box": [1, 2, 30, 40], "kind": "windows", "score": 0.5,
+        "truth": ["cup"], "top": [["mug", 0.9], ["cup", 0.8]],
+    }  # fmt: skip
+    kept = {"distributions": [spread], "overlap": None, "regions": [region]}
+    text = Page(html([], [row(0.5) | {"details": kept}])).text
+    assert "pairs of one item" in text
+    assert "windows 1 2 30 40" in text
+    assert "mug 0.900, cup 0.800" in text
+
+
+def test_a_sweep_tells_what_it_left_out_and_its_first_mistakes():
+    told = row(0.5) | {"excluded": {"no such file": 4}}
+    told["ours"] |= {"false": [["a.jpg", "cup"]], "missed": [["b.jpg", "mug"]]}
+    text = Page(html([], [told, row(0.4, refs=5)])).text
+    assert "no such file4" in text
+    assert "a.jpgcup" in text
+    assert "b.jpgmug" in text
 
 
 def test_a_mistake_shows_the_crop_of_the_reference_that_it_should_have_been(tmp_path):

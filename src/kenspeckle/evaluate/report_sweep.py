@@ -13,7 +13,7 @@ import numpy as np
 from kenspeckle.evaluate import report_plots as plots
 from kenspeckle.evaluate.report_markup import Html, Part, folded, join, number, section, table, tag
 from kenspeckle.evaluate.report_scores import similarities
-from kenspeckle.evaluate.result import Details, Distribution, Overlap
+from kenspeckle.evaluate.result import Details, Distribution, Overlap, SeenRegion
 from kenspeckle.match.promise import percent
 
 AXES = {
@@ -50,7 +50,9 @@ def sweep(rows: Sequence[Row], name: str = "sweep") -> Html:
         (
             section("The sweep", about, _measured(rows), tag("div", *drawn, cls="plots")),
             _table(rows, varied),
+            _mistakes(rows),
             *_details(rows, varied),
+            _excluded(rows),
         )
     )
 
@@ -210,19 +212,47 @@ def _rate(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else percent(value)
 
 
+def _mistakes(rows: Sequence[Row]) -> Html:
+    """The first false hits and misses of the row with the largest F1."""
+    best = max(rows, key=lambda row: (math.isfinite(f1(row)), f1(row)))
+    lists = (
+        folded(f"The first {what} of the row with the largest F1", table(("photo", "name"), pairs))
+        for what, pairs in (
+            ("false hits", best["ours"].get("false")),
+            ("misses", best["ours"].get("missed")),
+        )
+        if pairs
+    )
+    return join(lists)
+
+
+def _excluded(rows: Sequence[Row]) -> Html:
+    """What rows left out; of several that left out different amounts the largest."""
+    most: dict[str, int] = {}
+    for row in rows:
+        for why, count in (row.get("excluded") or {}).items():
+            most[why] = max(most.get(why, 0), count)
+    told = [(why, f"{count:,}") for why, count in most.items() if count]
+    if not told:
+        return section("Left out", "Nothing was left out.")
+    about = "Of rows that left out different amounts the largest."
+    return section("Left out", about, table(("why", "how many"), told))
+
+
 def _details(rows: Sequence[Row], varied: Sequence[str]) -> Iterator[Html]:
-    """The spread of similarities of each row that kept it."""
+    """The spread of similarities of each row that kept it, and single regions."""
     for row in rows:
         if row.get("details"):
             title = f"Similarities: {_called(row, varied)}"
-            yield folded(title, similarities(read_details(row["details"]), title))
+            kept = read_details(row["details"])
+            yield folded(title, similarities(kept, title), regions(kept.regions))
 
 
 _SPREAD = tuple(one.name for one in fields(Distribution) if one.name not in ("name", "n"))
 
 
 def read_details(data: Mapping[str, Any]) -> Details:
-    """Details as `kenspeckle.evaluate.result.plain` wrote them, without their single regions."""
+    """Details as `kenspeckle.evaluate.result.plain` wrote them."""
     kept = tuple(
         Distribution(
             row["name"],
@@ -232,4 +262,26 @@ def read_details(data: Mapping[str, Any]) -> Details:
         for row in data["distributions"]
     )
     shared = data.get("overlap")
-    return Details(kept, Overlap(**shared) if shared else None, ())
+    seen = tuple(
+        SeenRegion(
+            one["query"], tuple(one["box"]), one["kind"], one["score"], tuple(one["truth"]),
+            tuple((name, value) for name, value in one["top"]),
+        )
+        for one in data.get("regions", ())
+    )  # fmt: skip
+    return Details(kept, Overlap(**shared) if shared else None, seen)
+
+
+def regions(seen: Sequence[SeenRegion]) -> Html:
+    """Single regions with their truth and the likeliest names."""
+    rows = [
+        (
+            one.query,
+            f"{one.kind} {' '.join(map(str, one.box))}",
+            number(one.score, 2),
+            ", ".join(one.truth) or "nothing with a name",
+            ", ".join(f"{name} {number(value)}" for name, value in one.top),
+        )
+        for one in seen
+    ]
+    return table(("photo", "region", "its score", "shows", "likeliest names"), rows)
