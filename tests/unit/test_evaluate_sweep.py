@@ -498,3 +498,33 @@ def test_an_item_whose_references_cannot_be_read_is_no_stranger(
     assert row["items"] == 3
     assert row["excluded"]["reference that could not be read"] >= 1
     assert row["excluded"]["photo of an item without a readable reference"] >= 1
+
+
+def test_threshold_of_photos_is_fitted_on_their_deciding_region() -> None:
+    """Each photo has a region like its item and one like another: the nearer one answers."""
+    unit = np.eye(4, dtype=np.float32)
+    gallery = Gallery(("a", "b"), np.array([0, 1]), unit[:2], ("", ""))
+    queries = []
+    for number in range(20):
+        own = number % 2
+        near = 0.9 * unit[own] + np.sqrt(1 - 0.9**2) * unit[2]
+        far = 0.6 * unit[1 - own] + 0.8 * unit[3]
+        regions = (Region((0, 0, 9, 9)), Region((0, 0, 5, 5), "window"))
+        rows = np.stack([far, near]).astype(np.float32)
+        queries.append(Query(str(number), None, ("ab"[own],), (), regions, rows, None))
+    strangers = [
+        replace(query, truth=(), rows=query.rows[:1], regions=query.regions[:1])
+        for query in queries
+    ]
+    fitted = best_threshold(Rule("item-margin", margin=0), gallery, queries + strangers)
+    assert 0.6 < fitted <= 0.9
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_rule_that_names_nothing_gets_the_highest_threshold(legacy: bool) -> None:
+    unit = np.eye(3, dtype=np.float32)
+    gallery = Gallery(("a", "b"), np.array([0, 1]), unit[:2], ("", ""))
+    region = (Region((0, 0, 9, 9)),)
+    queries = [Query(str(n), None, ("ab"[n],), (), region, unit[n : n + 1], None) for n in (0, 1)]
+    rule = Rule("multi-ref", least=3, legacy=legacy)
+    assert best_threshold(rule, gallery, queries) == pytest.approx(1)

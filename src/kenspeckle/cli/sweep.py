@@ -16,8 +16,9 @@ from kenspeckle.evaluate.datasets import read
 from kenspeckle.evaluate.grid import PRESETS
 from kenspeckle.evaluate.ledger import Ledger
 from kenspeckle.evaluate.report import html
-from kenspeckle.evaluate.sweep import Sweep, notes, run
+from kenspeckle.evaluate.sweep import Sweep, run
 from kenspeckle.evaluate.sweep_counts import best
+from kenspeckle.evaluate.sweep_draw import SweepDraw, draw
 
 
 def _number(flags: str, about: str, least: int | None = None) -> Any:
@@ -199,7 +200,8 @@ def sweep(
     )
     where = out or Path(f"sweep-{preset or 'grid'}.jsonl")
     folder = None if no_cache else cache or default_folder()
-    _say(job, where)
+    drawn = draw(data, plan.sampling)
+    _say(job, drawn, where)
     rows = []
     with (
         Ledger(where) as ledger,
@@ -207,7 +209,7 @@ def sweep(
         console.progress("embedded") as tell,
     ):
         known = len(ledger.rows)
-        for row in run(job, kept, ledger, tell):
+        for row in run(job, kept, ledger, tell, drawn=drawn):
             rows.append(row)
             if as_json:
                 console.json_line(row)
@@ -222,12 +224,12 @@ def sweep(
         sweep_text.show(rows, count, best(rows, count))
 
 
-def _say(job: Sweep, where: Path) -> None:
+def _say(job: Sweep, drawn: SweepDraw, where: Path) -> None:
     """What the figures are about, before they come."""
     data = job.dataset
     console.note(f"{data.name} ({data.layout}): {console.counted(len(data.items), 'item')}.")
     for why, number in data.reasons.items():
         console.note(f"Left out: {number:,} × {why}.")
-    for note in (*data.notes, *notes(job)):
+    for note in (*data.notes, *drawn.notes):
         console.note(f"Note: {note}.")
     console.note(f"Rows go to {where}.")

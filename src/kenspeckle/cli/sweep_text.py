@@ -84,8 +84,7 @@ def _about(rows: Sequence[Row], count: str, best: Row | None) -> None:
     console.note(
         f"{first['items']} items, {first['photos']:,} pictures, {first['ours']['expected']:,} "
         f"{unit} to find, regions {settings['regions']}, seed {settings['seed']}. "
-        "The intervals of F1, and of its difference to that of the first row, are by drawing "
-        "items; what lies within the latter is no difference."
+        "Intervals are by drawing items; a difference whose interval holds 0 is none."
     )
     mute = [r for r in rows if r["settings"]["method"].startswith("multi-ref")]
     if mute and min(row["settings"]["least"] - row["most"] for row in mute) > 0:

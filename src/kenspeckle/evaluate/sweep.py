@@ -60,15 +60,22 @@ class Sweep:
 
 
 def run(
-    sweep: Sweep, cache: VectorCache, ledger: Ledger, progress: Progress = quiet
+    sweep: Sweep,
+    cache: VectorCache,
+    ledger: Ledger,
+    progress: Progress = quiet,
+    *,
+    drawn: SweepDraw | None = None,
 ) -> Iterator[Row]:
     """The rows of all cells, in their order; those that the ledger holds are not made again.
+
+    `drawn` is the draw where it was made already.
 
     Raises ModelError before anything is embedded when one of the models cannot be had, CatalogError
     when there is nothing to ask about, GalleryError where rows or vectors cannot be kept.
     """
     regions = check_regions(sweep.regions or (TRUTH if sweep.boxed else "whole"), sweep.boxed)
-    drawn = draw(sweep.dataset, sweep.sampling)
+    drawn = drawn or draw(sweep.dataset, sweep.sampling)
     digest = _Digest()
     embedders = {one: _opened(one, sweep.models) for one in dict.fromkeys(map(_space, sweep.cells))}
     try:
@@ -81,11 +88,6 @@ def run(
     finally:
         for embedder in embedders.values():
             embedder.close()
-
-
-def notes(sweep: Sweep) -> tuple[str, ...]:
-    """What has to be said of the draw."""
-    return draw(sweep.dataset, sweep.sampling).notes
 
 
 Space = tuple[str, str, str]

@@ -2,81 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kenspeckle.evaluate.asking import CELLS, Gallery, Query
-from kenspeckle.match.methods import Rule, compared, item_scores, verdicts
+from kenspeckle.evaluate.judges import Bools
+from kenspeckle.match.aggregate import Floats, best_regions
+from kenspeckle.match.methods import Rule, Table, ceilings, compared, item_scores, verdicts
+from kenspeckle.types import Int64
 
 TRIED = 101
 """Thresholds tried: percentiles of the best scores, so that they lie where scores lie."""
 
 
 def best_threshold(rule: Rule, gallery: Gallery, queries: Sequence[Query]) -> float:
-    """The T at which the names of photos have the largest F1, all else of the rule as it is.
+    """The T at which the names of questions have the largest F1, all else of the rule as it is.
 
-    F1 = 2 TP / (names said + names true), both as pairs of question and name. The middle of the
-    range of equal ones is taken, so that a threshold does not sit on a single picture's score.
+    F1 = 2 TP / (names said + names true), both as pairs of question and name; a question is
+    answered by its deciding region. The middle of the range of equal ones is taken, so that a
+    threshold does not sit on a single picture's score. Where no T names anything rightly, the
+    highest one is taken.
     """
-    numbers = {label: place for place, label in enumerate(gallery.labels)}
-    blocks = list(_blocks(queries, len(gallery.rows)))
-    scores = np.concatenate([_best_scores(rule, gallery, block) for block in blocks])
+    blocks = [_asked(rule, gallery, block) for block in _blocks(queries, len(gallery.rows))]
+    scores = np.concatenate([item_scores(rule, one.table, one.near).max(axis=1) for one in blocks])
     scores = scores[np.isfinite(scores)]
     if not len(scores):
         return rule.threshold
     tried = np.unique(np.quantile(scores, np.linspace(0, 1, TRIED)))
-    true = np.zeros(len(tried))
-    said = np.zeros(len(tried))
-    expected = 0
-    for block in blocks:
-        rows = np.concatenate([one.rows for one in block])
-        table = compared(rule, rows, gallery.rows, gallery.owners)
-        near = _near(block)
-        starts = np.cumsum([0, *(len(one.rows) for one in block[:-1])])
-        truth = np.zeros((len(block), len(gallery)), bool)
-        for place, one in enumerate(block):
-            truth[place, [numbers[label] for label in one.truth if label in numbers]] = True
-        expected += int(truth.sum())
+    said, right = np.zeros(len(tried)), np.zeros(len(tried))
+    for one in blocks:
         for place, threshold in enumerate(tried):
-            found = verdicts(replace(rule, threshold=float(threshold)), table, near)
-            names = np.zeros((len(rows), len(gallery)), bool)
-            names[:, found.places] = found.names
-            heard = np.logical_or.reduceat(names, starts, axis=0)
-            said[place] += heard.sum()
-            true[place] += (heard & truth).sum()
-    f1 = 2 * true / np.maximum(said + expected, 1)
+            found = verdicts(replace(rule, threshold=float(threshold)), one.table, one.near)
+            said[place] += found.names.sum()
+            right[place] += (found.names & one.truth[:, found.places]).sum()
+    if not right.any():
+        return float(tried[-1])
+    f1 = 2 * right / (said + sum(one.truth.sum() for one in blocks))
     top = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    low = tried[top[0] - 1] if top[0] else tried[0]
+    low = tried[max(top[0] - 1, 0)]
     return float((low + tried[top[0]]) / 2) if len(top) == 1 else float(np.median(tried[top]))
 
 
-def _best_scores(
-    rule: Rule, gallery: Gallery, block: Sequence[Query]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The deciding regions of some questions, and which items each question shows `(Q, I)`."""
+
+    table: Table
+    near: Floats | None
+    truth: Bools
+
+
+def _asked(rule: Rule, gallery: Gallery, block: Sequence[Query]) -> _Asked:
     rows = np.concatenate([one.rows for one in block])
+    levels = [one.near for one in block if one.near is not None]
+    near = np.concatenate(levels) if len(levels) == len(block) else None
     table = compared(rule, rows, gallery.rows, gallery.owners)
-    best: np.ndarray[tuple[int], np.dtype[np.float64]] = item_scores(rule, table, _near(block)).max(
-        axis=1
-    )
-    return best
+    truth = np.zeros((len(block), len(gallery)), bool)
+    for place, one in enumerate(block):
+        truth[place, [gallery.index[label] for label in one.truth if label in gallery.index]] = True
+    if len(rows) > len(block):
+        best = _deciding(rule, table, near, block)
+        table = replace(table, cosines=table.cosines[best])
+        near = None if near is None else near[best]
+    return _Asked(table, near, truth)
 
 
-def _near(block: Sequence[Query]) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
-    near = [one.near for one in block if one.near is not None]
-    return np.concatenate(near) if len(near) == len(block) else None
+def _deciding(rule: Rule, table: Table, near: Floats | None, block: Sequence[Query]) -> Int64:
+    """The region of each question that keeps its name up to the highest T.
+
+    Under `legacy`, where a name may come back at a higher T, the one that decides without it.
+    """
+    owner = np.repeat(np.arange(len(block)), [len(one.rows) for one in block])
+    return best_regions(ceilings(replace(rule, legacy=False), table, near), owner)
 
 
-def _blocks(queries: Sequence[Query], references: int) -> list[list[Query]]:
-    """Queries in runs whose cosines fit into memory."""
-    blocks: list[list[Query]] = [[]]
+def _blocks(queries: Sequence[Query], references: int) -> Iterator[list[Query]]:
+    """Questions in runs whose cosines fit into memory."""
+    block: list[Query] = []
     cells = 0
     for query in queries:
         size = len(query.rows) * max(references, 1)
-        if blocks[-1] and cells + size > CELLS:
-            blocks.append([])
-            cells = 0
-        blocks[-1].append(query)
+        if block and cells + size > CELLS:
+            yield block
+            block, cells = [], 0
+        block.append(query)
         cells += size
-    return [block for block in blocks if block]
+    if block:
+        yield block
