@@ -16,6 +16,7 @@ from kenspeckle.errors import InputError, SettingError
 from kenspeckle.evaluate.bank import check_regions
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.datasets import read
+from kenspeckle.evaluate.fitting import Chosen
 from kenspeckle.evaluate.judges import Ruled, Scored
 from kenspeckle.evaluate.protocols import Plan, draws
 from kenspeckle.evaluate.run import Prepared, judged, prepare
@@ -243,3 +244,21 @@ def test_coins(assets: Path) -> None:
     assert found.rates["rank-1"].value > 0.5  # of the four enrolled or fewer
     assert {one.items for one in found.draws} == {2}
     assert "takes 59" in "\n".join(lines(found))
+
+
+def test_the_score_is_chosen_on_items_that_are_not_reported(labelled: Path) -> None:
+    whole = prepared(labelled)
+    found = judged(whole, Chosen(), fpir=0.2)
+    drawn = tuple(
+        replace(one, queries=tuple(replace(q, rows=one.gallery.rows[:1]) for q in one.queries))
+        for one in whole.draws
+    )
+    other = judged(replace(whole, draws=drawn), Chosen(), fpir=0.2)
+    assert [(d.rule, d.threshold) for d in found.draws] == [
+        (d.rule, d.threshold) for d in other.draws
+    ]
+    assert {d.rule for d in found.draws} <= {"ours, cosine", "ours, margin"}  # no cohort, no level
+    for number, one in enumerate(found.draws):
+        kind = Scored("cosine" if "cosine" in one.rule else "margin")
+        alone = judged(replace(whole, draws=(whole.draws[number],)), kind, fpir=0.2)
+        assert alone.draws[0].threshold == one.threshold

@@ -69,9 +69,12 @@ def evaluate(
     score: Annotated[
         str,
         typer.Option(
-            "--score", metavar="NAME", help=f"Score of our decision: {', '.join(SCORES)}."
+            "--score",
+            metavar="NAME",
+            help=f"Score of our decision: {', '.join(SCORES)}, or auto: the one that names most of "
+            "the items that the threshold is fitted on. margin where a threshold is given.",
         ),
-    ] = "margin",
+    ] = evaluate_job.AUTO,
     method: fixed_rule.Named = None,
     threshold: Annotated[
         float | None,

@@ -18,8 +18,9 @@ from kenspeckle.evaluate.bank import TRUTH, check_regions
 from kenspeckle.evaluate.cache import FILE, VectorCache
 from kenspeckle.evaluate.datasets import read
 from kenspeckle.evaluate.endpoint import Endpoint
+from kenspeckle.evaluate.fitting import AnyJudge, Chosen
 from kenspeckle.evaluate.foreign import evaluate_callable
-from kenspeckle.evaluate.judges import LOWEST, Judge, Ruled, Scored
+from kenspeckle.evaluate.judges import LOWEST, Ruled, Scored
 from kenspeckle.evaluate.logo_draw import LogoPlan, logo_draws
 from kenspeckle.evaluate.protocols import Draw, Plan
 from kenspeckle.evaluate.protocols import draws as drawn
@@ -31,6 +32,8 @@ from kenspeckle.vectors.embed import open_embedder
 
 DRAWS = 5
 BENCH_THRESHOLD = 0.7
+AUTO = "auto"
+"""The score is chosen, as `calibrate` does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Job:
     regions: str
     bench: LogoPlan | None
     references: int | None
-    judge: Judge
+    judge: AnyJudge
     fpir: float | None
     count: str
     details: bool
@@ -79,16 +82,19 @@ def endpoint(url: str | None, field: str, seconds: float) -> Endpoint | None:
         ) from error
 
 
-def judge(method: str | None, score: str, threshold: float | None, given: dict[str, Any]) -> Judge:
+def judge(
+    method: str | None, score: str, threshold: float | None, given: dict[str, Any]
+) -> AnyJudge:
     """Our decision by a score, or the fixed rule that is named. Raises typer's BadParameter."""
-    if score not in SCORES:
-        raise typer.BadParameter(
-            f"{score!r}; expected one of {', '.join(SCORES)}", param_hint="--score"
-        )
     if method is None:
         if threshold is not None and not LOWEST <= threshold <= -LOWEST:  # false for nan as well
             raise typer.BadParameter(f"{threshold}; expected between -2 and 2", param_hint="-t")
         fixed_rule(None, given)  # refuses what belongs to a rule alone
+        if score == AUTO:
+            return Chosen() if threshold is None else Scored(threshold=threshold)
+        if score not in SCORES:
+            named = ", ".join((*SCORES, AUTO))
+            raise typer.BadParameter(f"{score!r}; expected one of {named}", param_hint="--score")
         return Scored(score) if threshold is None else Scored(score, threshold)
     usual = BENCH_THRESHOLD if threshold is None else threshold
     rule = fixed_rule(method, {**given, "threshold": usual})

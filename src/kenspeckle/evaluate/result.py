@@ -107,7 +107,8 @@ class DrawFigures:
     """One draw: its gallery, what the threshold was fitted on, and its rates.
 
     `threshold` is the one in force; `fitted_on` counts the stranger items behind it, 0 for a
-    threshold that was given. `rates` are the bare values by the names of `Evaluation.rates`.
+    threshold that was given. `rates` are the bare values by the names of `Evaluation.rates`, `rule`
+    is what decided: where a score is chosen, that score.
     """
 
     draw: int
@@ -119,6 +120,7 @@ class DrawFigures:
     threshold: float
     fitted_on: int
     rates: Mapping[str, float]
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

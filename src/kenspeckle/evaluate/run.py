@@ -14,13 +14,14 @@ from typing import Literal
 
 from kenspeckle.config import ImageSettings, check
 from kenspeckle.errors import InputError, SettingError
-from kenspeckle.evaluate.asking import Gallery, Query, Said, ask, mated_trials, stranger_trials
+from kenspeckle.evaluate.asking import Gallery, Query, Said, ask
 from kenspeckle.evaluate.bank import Bank, Progress, check_regions, quiet
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.counting import Counts as Counted
 from kenspeckle.evaluate.counting import Detection, Truth, by_photo, legacy, one_to_one
 from kenspeckle.evaluate.details import details
 from kenspeckle.evaluate.figures import rates, values
+from kenspeckle.evaluate.fitting import AnyJudge, fitted, plain_judge
 from kenspeckle.evaluate.judges import LOWEST, Judge, Ruled, Scored
 from kenspeckle.evaluate.protocols import Draw
 from kenspeckle.evaluate.result import Answer, Counts, DrawFigures, Evaluation, Value
@@ -141,7 +142,7 @@ def _drawn(bank: Bank, draw: Draw, excluded: Counter[str]) -> Drawn:
 
 def judged(
     prepared: Prepared,
-    judge: Judge,
+    judge: AnyJudge,
     *,
     fpir: float | None,
     count: str = "ours",
@@ -158,7 +159,8 @@ def judged(
         check("identify.fpir", fpir if fpir > 0 else -1.0, "fpir")
     if count not in COUNTED:
         raise SettingError("count", repr(count), expected=" or ".join(COUNTED))
-    if judge.needs_cohort and any(q.near is None for d in prepared.draws for q in d.queries):
+    own = plain_judge(judge)
+    if own.needs_cohort and any(q.near is None for d in prepared.draws for q in d.queries):
         raise SettingError(
             "score",
             f"'{judge}', with a model that carries no cohort",
@@ -171,14 +173,14 @@ def judged(
             told.take(number, drawn, judge, fpir)
         else:
             told.excluded["draw without a readable reference"] += 1
-    threshold = judge.threshold if isinstance(judge, Ruled) and fpir is None else None
+    threshold = own.threshold if isinstance(own, Ruled) and fpir is None else None
     return Evaluation(
         name=f"{prepared.dataset.name}, {judge}",
         folder=str(prepared.dataset.folder),
         settings={
             **prepared.settings,
             "rule": str(judge),
-            "threshold": f"fitted for FPIR {fpir:g}" if fpir is not None else judge.threshold,
+            "threshold": f"fitted for FPIR {fpir:g}" if fpir is not None else own.threshold,
             "count": count,
             **(settings or {}),
         },
@@ -218,25 +220,25 @@ class _Told:
         """Each once, in order."""
         return tuple(self._notes)
 
-    def take(self, number: int, drawn: Drawn, judge: Judge, fpir: float | None) -> None:
+    def take(self, number: int, drawn: Drawn, judge: AnyJudge, fpir: float | None) -> None:
         """Fit, where a rate is asked for, and ask."""
-        fitted, strangers = judge, NO_TRIALS
-        if fpir is not None:
-            strangers = stranger_trials(judge, drawn.gallery, drawn.fitting)
-            mated = mated_trials(judge, drawn.gallery, drawn.others, drawn.fitting)
-            fitted = judge.fitted(mated, strangers, fpir)
-            self._shortfall(strangers, fpir, fitted.threshold)
-        said = ask(fitted, drawn.gallery, drawn.queries, number)
-        if isinstance(fitted, Scored) and fitted.calibration is not None:
+        strangers = NO_TRIALS
+        if fpir is None:
+            ready = plain_judge(judge)
+        else:
+            ready, strangers = fitted(judge, drawn.gallery, drawn.others, drawn.fitting, fpir)
+            self._shortfall(strangers, fpir, ready.threshold)
+        said = ask(ready, drawn.gallery, drawn.queries, number)
+        if isinstance(ready, Scored) and ready.calibration is not None:
             self.confidence_from = "photos"
         self.answers += said.answers
         self.asked.append((drawn.gallery, drawn.queries))
-        self.figures.append(_figures(number, drawn, fitted, strangers, said))
+        self.figures.append(_figures(number, drawn, ready, strangers, said))
         self.met += said.met
         self._spoken += said.spoken
         self._detections += said.detections
         self._truths += said.truths
-        if said.nameless and isinstance(fitted, Scored):
+        if said.nameless and isinstance(ready, Scored):
             self.excluded["photo without a score (counted as unknown)"] += said.nameless
         if all(one.enrolled for one in said.answers):
             self._notes[NO_STRANGERS] = None
@@ -289,4 +291,5 @@ def _figures(number: int, drawn: Drawn, judge: Judge, strangers: Trials, said: S
         threshold=judge.threshold,
         fitted_on=strangers.independent,
         rates=values(said.answers),
+        rule=str(judge),
     )

@@ -45,6 +45,18 @@ def lines(evaluation: Evaluation) -> list[str]:
     ]
 
 
+def answers(evaluation: Evaluation) -> Iterator[str]:
+    """Every answer, a line each."""
+    yield "Answers (draw, photo, shows, said, likeliest, score)"
+    for one in evaluation.answers:
+        box = "" if one.box is None else f" {' '.join(map(str, one.box))}"
+        truth = ", ".join(one.truth) or "nothing with a name"
+        yield (
+            f"  {one.draw} {one.query}{box}: shows {truth}; said {one.said or 'unknown'}; "
+            f"likeliest {one.best or 'none'}, {one.score:.4f}; {one.outcome}"
+        )
+
+
 def _configuration(evaluation: Evaluation) -> Iterator[str]:
     for name, value in evaluation.settings.items():
         if value not in (None, ""):
@@ -97,11 +109,13 @@ def _draws(draws: Sequence[DrawFigures]) -> Iterator[str]:
     if len(draws) < 2:
         return
     yield "Draw  items  references  mated  strangers  threshold  rank-1    TPIR    FPIR"
+    differ = len({one.rule for one in draws}) > 1
     for one in draws:
         rates = [_percent(one.rates.get(name)) for name in ("rank-1", "tpir", "fpir")]
         yield (
             f"{one.draw:4d}  {one.items:5d}  {one.references:10d}  {one.mated:5d}  "
             f"{one.strangers:9d}  {one.threshold:9.4f}  {'  '.join(rates)}"
+            + (f"  {one.rule}" if differ else "")
         )
 
 
