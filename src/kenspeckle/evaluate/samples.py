@@ -112,6 +112,17 @@ class Found:
     samples: list[Sample] = field(default_factory=list)
     excluded: dict[tuple[str, str], None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    sizes: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
+
+    def size_of(self, path: Path) -> tuple[int, int] | None:
+        """Width and height of a picture as it is decoded; None, and left out, if unreadable."""
+        if path not in self.sizes:
+            self.sizes[path] = None
+            try:
+                self.sizes[path] = measure(path)
+            except PictureError as error:
+                self.leave_out(self.name_of(path), f"unreadable: {error.found}")
+        return self.sizes[path]
 
     def leave_out(self, what: str, why: str) -> None:
         """Count something that takes no part; the same thing for the same reason counts once."""
@@ -175,7 +186,6 @@ def _sorted(samples: Iterable[Sample]) -> tuple[Sample, ...]:
 def _checked(found: Found) -> list[Sample]:
     """The samples whose files are there, with the boxes that lie in their pictures."""
     there: dict[Path, bool] = {}
-    sizes: dict[Path, tuple[int, int] | str] = {}
     missing: set[Path] = set()
     kept = []
     for sample in found.samples:
@@ -190,24 +200,12 @@ def _checked(found: Found) -> list[Sample]:
         if not sample.boxes:
             kept.append(sample)
             continue
-        if path not in sizes:
-            sizes[path] = _size(path)
-            if isinstance(size := sizes[path], str):
-                found.leave_out(sample.name, f"unreadable: {size}")
-        size = sizes[path]
-        if not isinstance(size, str):
+        size = found.size_of(path)
+        if size is not None:
             truths = _inside(sample, size, found)
             if truths:
                 kept.append(replace(sample, truths=truths))
     return kept
-
-
-def _size(path: Path) -> tuple[int, int] | str:
-    """Width and height, or why they cannot be known."""
-    try:
-        return measure(path)
-    except PictureError as error:
-        return error.found
 
 
 def _inside(sample: Sample, size: tuple[int, int], found: Found) -> tuple[Truth, ...]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kenspeckle.catalog.entry import shown
-from kenspeckle.errors import CatalogError, PictureError
+from kenspeckle.errors import CatalogError
 from kenspeckle.evaluate.layouts.voc import Voc, read_voc
 from kenspeckle.evaluate.samples import Found, Sample, Truth
-from kenspeckle.image.decode import SUFFIXES, measure
+from kenspeckle.image.decode import SUFFIXES
 from kenspeckle.types import Box
 
 INNER = "LogoDet-3K"
@@ -75,10 +75,8 @@ def truths_of(one: Annotated, found: Found, brands: frozenset[str]) -> tuple[Tru
 
 def _boxes(voc: Voc, found: Found, one: Annotated) -> tuple[tuple[str, Box], ...]:
     """The boxes, unless the XML speaks of the picture before its EXIF rotation."""
-    try:
-        size = measure(one.picture)
-    except PictureError as error:
-        found.leave_out(found.name_of(one.picture), f"unreadable: {error.found}")
+    size = found.size_of(one.picture)
+    if size is None:
         return ()
     if voc.size is not None and voc.size != size and voc.size == size[::-1]:
         found.leave_out(found.name_of(one.xml), "boxes of the picture before its EXIF rotation")
