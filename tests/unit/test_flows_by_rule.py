@@ -87,6 +87,8 @@ def test_the_former_pool_may_choose_another_than_the_nearest(ruled):
     decision = ruled(rule, rows).answer((WHOLE,), unit(a=1)[None])
     assert (decision.known, decision.key) == (True, "b")
     assert decision.candidates[0].key == "b"
+    assert decision.reasons[1].startswith("nearest by the rule is B (cosine 0.98")
+    assert decision.reasons[1].endswith("though A has a nearer reference (1.000)")
     assert decision.margin < 0
 
 

@@ -93,12 +93,18 @@ class ByRule:
     ) -> list[str]:
         """The two nearest items, and all names where there are several."""
         first = nearest[0][1]
-        reasons = [f"nearest is {first.label} (cosine {first.similarity:.3f})"]
-        if len(nearest) > 1:
-            second = nearest[1][1]
-            reasons[0] += f", then {second.label} ({second.similarity:.3f})"
+        told = f"nearest is {first.label} (cosine {first.similarity:.3f})"
+        second = nearest[1][1] if len(nearest) > 1 else None
+        if second is None:
+            told += "; one item enrolled"
+        elif second.similarity > first.similarity:
+            told = (
+                f"nearest by the rule is {first.label} (cosine {first.similarity:.3f}), though "
+                f"{second.label} has a nearer reference ({second.similarity:.3f})"
+            )
         else:
-            reasons[0] += "; one item enrolled"
+            told += f", then {second.label} ({second.similarity:.3f})"
+        reasons = [told]
         also = [name for name in names if name != self._labels[int(said.items[row])]]
         if also:
             reasons.append(f"the rule names these as well: {', '.join(also)}")
