@@ -38,13 +38,16 @@ class Info:
     """What a gallery says of itself: `summary` as `peek` reads it, and what only an open one knows.
 
     `memory` are the bytes of its vectors in memory, `views` the enrolled camera views. `stale`
-    says why the calibration no longer fits, empty when it does.
+    says why the calibration no longer fits, empty when it does. `confirmed` and `rejected` count
+    what people said about answers.
     """
 
     summary: Summary
     views: int
     memory: int
     stale: str
+    confirmed: int = 0
+    rejected: int = 0
 
 
 class Gallery(Handle):
@@ -285,11 +288,14 @@ class Gallery(Handle):
     def info(self) -> Info:
         """Size, counts, model and calibration. Loads no model."""
         summary = peek(self._store.path)
+        said = [one.kind for one in self._store.feedback()]
         return Info(
             summary=summary,
             views=summary.vectors - summary.references,
             memory=self._store.memory(),
             stale=self.stale,
+            confirmed=said.count("confirmed"),
+            rejected=said.count("rejected"),
         )
 
     # Inside

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kenspeckle import Gallery
-from kenspeckle.config import IdentifySettings, ModelSettings, Settings
+from kenspeckle.config import IdentifySettings, IndexSettings, ModelSettings, Settings
 from kenspeckle.errors import (
     GalleryError,
     IndexReadOnly,
@@ -17,6 +17,7 @@ from kenspeckle.errors import (
     PictureError,
     SpaceMismatch,
 )
+from kenspeckle.flows import calibrate
 from kenspeckle.flows.feedback import heard
 
 DUMMY = Settings(models=ModelSettings(name="dummy"))
@@ -137,6 +138,7 @@ def test_a_photo_may_be_one_thing_and_not_others(gallery, photo):
     gallery.confirm(photo, "thing 3")
     gallery.reject(photo, "thing 4")
     assert [one.key for one in gallery.feedback()] == ["thing 1", "thing 2", "thing 3", "thing 4"]
+    assert (gallery.info().confirmed, gallery.info().rejected) == (1, 3)
 
 
 def test_an_unknown_key_is_told_with_near_ones(gallery, photo):
@@ -363,3 +365,40 @@ def test_the_same_model_needs_no_photo(gallery, folder, photo, stranger):
         for one, other in zip(new.feedback(), gallery.feedback(), strict=True):
             np.testing.assert_array_equal(one.rows, other.rows)
             assert (one.key, one.date) == (other.key, other.date)
+
+
+def test_enrolled_views_come_and_go_with_the_photo(folder, photo, tmp_path):
+    settings = replace(DUMMY, index=IndexSettings(views=2))
+    with Gallery.create(tmp_path / "g.ken", settings=settings) as gallery:
+        gallery.index(folder)
+        said = gallery.confirm(photo, "thing 3")
+        assert len(gallery) == 7 * 3
+        gallery.rename("thing 3", "Tower", new_key="tower")
+        gallery.undo_feedback(said.id)
+        assert len(gallery) == 6 * 3
+        assert len(gallery.references("tower")) == 1
+
+
+def test_a_copy_keeps_names_and_feedback(gallery, folder, photo, tmp_path):
+    gallery.rename("thing 3", "Tower", new_key="tower")
+    gallery.confirm(photo, "tower")
+    gallery.export(tmp_path / "copy.npz")
+    with Gallery.open(tmp_path / "copy.npz", settings=DUMMY, write=True) as copy:
+        assert copy.index(folder).same == 6
+        assert paths(copy, "tower") == [str(photo), "thing 3.png"]
+        assert [one.key for one in copy.feedback()] == ["tower"]
+        copy.undo_feedback(1)
+        assert paths(copy, "tower") == ["thing 3.png"]
+
+
+def test_the_full_calibration_hears_what_was_said(gallery, photo, stranger, tmp_path):
+    gallery.confirm(photo, "thing 3")
+    gallery.reject(stranger, "thing 1")
+    rule = calibrate.full(gallery._opened(), views=3)
+    assert (rule.labelled, rule.feedback) == (1, 2)
+    asked = replace(DUMMY, identify=IdentifySettings(regions="center"))
+    photo.unlink()
+    other = replace(gallery._opened(), settings=asked)
+    rule = calibrate.full(other, views=3)
+    assert rule.labelled == 0
+    assert any("its photo is gone" in note and str(photo) in note for note in rule.notes)

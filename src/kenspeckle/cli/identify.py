@@ -24,8 +24,8 @@ from kenspeckle.types import Decision, Picture
 from kenspeckle.vectors.pipeline import Done, pooled
 
 FAILED, ALL_UNKNOWN = 1, 3
-STORED_NAME = "stored_name"
-"""Metadata that former index files need; it says nothing that the label does not."""
+INNER = frozenset({"stored_name", "listed_key"})
+"""Metadata for former index files, and for later runs over the folder; nothing for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def _show_all(decision: Decision) -> None:
             console.line(f"  {reason}")
     if decision.known:
         for name, value in decision.candidates[0].reference.metadata.items():
-            if name != STORED_NAME:
+            if name not in INNER:
                 console.line(f"  {name}: {value}")
 
 

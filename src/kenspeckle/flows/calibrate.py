@@ -22,6 +22,7 @@ import numpy as np
 
 from kenspeckle.errors import PromiseRefused, SettingError
 from kenspeckle.flows.beyond import beyond_trials
+from kenspeckle.flows.feedback import heard
 from kenspeckle.flows.gathered import Gathered, exclusions, gather, look_alikes, subject_of
 from kenspeckle.flows.index import Progress, Step
 from kenspeckle.flows.labelled import Photos, photos_in, strangers_in
@@ -124,7 +125,8 @@ def full(
     level = look_alike_level(made.views())
     twins = known.twins | look_alikes(opened, known, level)
     given, merged = distinct(asked.strangers, level)
-    back = remembered(opened, store.feedback())
+    told = heard(opened)
+    back = remembered(opened, told.usable)
     asked = replace(asked, known=asked.known + back.known, strangers=given, rejected=back.rejected)
     materials = _materials(opened, known, made, asked, twins, seed)
     rate = fpir or opened.fpir
@@ -144,6 +146,7 @@ def full(
         notes=(
             *_made_of(asked, made, merged),
             *asked.notes,
+            *told.notes(),
             *back.notes,
             *exclusions(opened, made, len(twins), len(plan)),
             *_side_by_side(rows, rate),
