@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from kenspeckle.config import IdentifySettings, IndexSettings, ModelSettings, Settings
+from kenspeckle.errors import CatalogError, PromiseRefused, SettingError
 from kenspeckle.gallery import Gallery
-from kenspeckle.types import Picture
+from kenspeckle.types import Calibration, Picture
 
 SETTINGS = Settings(
     models=ModelSettings(name="dummy"),
@@ -201,3 +203,206 @@ def test_the_cohort_stands_for_strangers_in_general(tmp_path: Path, items: int) 
         noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
         Image.fromarray(noise).save(tmp_path / "noise.png")
         assert not made.identify(tmp_path / "noise.png").known
+
+
+def strangers(folder: Path, things: int, each: int = 1, first: int = 1000) -> Path:
+    """Photos of things that no shelf holds: a folder a thing where there are several of each."""
+    for number in range(things):
+        home = folder / f"other-{number}" if each > 1 else folder
+        home.mkdir(parents=True, exist_ok=True)
+        for shot in range(each):
+            picture = thing(first + number).crop((3 * shot, 2 * shot, 120, 90))
+            picture.save(home / f"{number}-{shot}.png")
+    return folder
+
+
+def table(path: Path, *rows: str, header: str = "path,label") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_strangers_that_are_given_decide_and_are_promised(tmp_path: Path) -> None:
+    with gallery(tmp_path, 20) as made:
+        rule = made.calibrate(fpir=0.05, strangers=strangers(tmp_path / "others", 60))
+        assert rule is not None
+        assert rule == made.calibration
+        assert made.stale == ""
+        assert (rule.method, rule.fpir, rule.items) == ("full", 0.05, 20)
+        promise = rule.promises[0]
+        assert (promise.strangers, promise.items, promise.trials) == ("given", 60, 60)
+        assert promise.low <= promise.fpir <= promise.high
+        assert promise.fpir <= 0.0501
+        assert any("60 photos of 60 things" in note for note in rule.notes)
+        assert any(note.startswith("extrapolated, not promised") for note in rule.notes)
+        assert Calibration.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+
+
+def test_a_promise_beyond_the_strangers_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    with gallery(tmp_path, 20) as made:
+        before = made.calibrate()
+        others = strangers(tmp_path / "others", 30, each=3)
+        with pytest.raises(PromiseRefused, match=r"30 independent strangers \(given\).*59"):
+            made.calibrate(fpir=0.05, strangers=others)
+        with pytest.raises(PromiseRefused, match=r"20 independent .*like your items.*299"):
+            made.calibrate(fpir=0.01)
+        assert made.calibration == before
+        rule = made.calibrate(strangers=others)  # nobody asked for a rate: the promise says less
+        assert rule is not None
+        assert rule.promises[0].items == 30
+        assert rule.promises[0].fpir > 0.05
+
+
+def test_copies_of_one_stranger_count_once(tmp_path: Path) -> None:
+    others = strangers(tmp_path / "others", 60)
+    for number in range(5):
+        (others / f"copy-{number}.png").write_bytes((others / "7-0.png").read_bytes())
+    with gallery(tmp_path, 20) as made:
+        rule = made.calibrate(fpir=0.05, strangers=others)
+    assert rule is not None
+    assert rule.promises[0].items == 60
+    assert rule.promises[0].trials == 65
+    assert any("5 strangers counted with another" in note for note in rule.notes)
+
+
+def test_a_reference_among_the_strangers_is_left_out(tmp_path: Path) -> None:
+    with gallery(tmp_path, 20) as made:
+        others = strangers(tmp_path / "others", 60)
+        (others / "mine.png").write_bytes((tmp_path / "refs" / "thing-3.png").read_bytes())
+        rule = made.calibrate(fpir=0.05, strangers=others)
+    assert rule is not None
+    assert rule.promises[0].items == 60
+    assert any("1 strangers left out: they are references" in note for note in rule.notes)
+
+
+def test_labelled_photos_are_mated_trials_and_make_the_confidence(tmp_path: Path) -> None:
+    shots, rows = tmp_path / "shots", []
+    shots.mkdir()
+    for item in range(20):
+        for shot in range(4):
+            name = f"{item}-{shot}.png"
+            thing(item).rotate(2 * shot + 1).save(shots / name)
+            rows.append(f"shots/{name},thing-{item}")
+    strangers(shots, 60)
+    rows += [f"shots/{n}-0.png,{'unknown' if n % 2 else ''}" for n in range(20, 60)]
+    with gallery(tmp_path, 20) as made:
+        rule = made.calibrate(photos=table(tmp_path / "photos.csv", *rows))
+        assert rule is not None
+        assert rule.confidence_from == "photos"
+        assert rule.labelled == 120
+        assert rule.mated_trials == 80
+        assert [promise.strangers for promise in rule.promises] == ["given", "like your items"]
+        assert rule.promises[0].items == 40
+        assert any("80 of 20 items" in note for note in rule.notes)
+        few = made.calibrate(photos=table(tmp_path / "few.csv", *rows[:20], *rows[-5:]), views=2)
+    assert few is not None
+    assert few.confidence_from == "views"
+    assert few.labelled == 25
+
+
+def test_what_a_table_of_photos_does_not_offer_is_counted_and_told(tmp_path: Path) -> None:
+    strangers(tmp_path / "others", 6)
+    (tmp_path / "others" / "broken.png").write_bytes(b"no picture")
+    photos = table(
+        tmp_path / "photos.csv",
+        "others/0-0.png,THING-3,,noon",
+        "others/1-0.png,thing3,,noon",
+        "others/2-0.png,something else,,noon",
+        "others/3-0.png,,mug,noon",
+        "others/4-0.png,,mug,noon",
+        "others/gone.png,thing-4,,noon",
+        "others/broken.png,,,noon",
+        header="path,label,item,daytime",
+    )
+    with gallery(tmp_path, 20) as made:
+        rule = made.calibrate(photos=photos, views=1)
+    assert rule is not None
+    told = "\n".join(rule.notes)
+    assert "1 left out, no such file: others/gone.png" in told
+    assert "2 with 2 labels that are not enrolled are taken for strangers" in told
+    assert "almost like an item: 'thing3'" in told
+    assert "columns not used: daytime" in told
+    assert "1 photos cannot be read" in told
+    assert "labelled photos: 1 of 1 items" in told
+    assert rule.promises[0].items == 3  # thing3, something else, mug
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "told"),
+    [
+        ("file,label", "a.png,x", "no column path"),
+        ("path,name", "a.png,x", "no column label"),
+        ("path,label", "gone.png,x", "none of 1 photos is there"),
+        ("path,label", "", "no rows"),
+    ],
+)
+def test_a_table_that_says_nothing_usable_is_refused(
+    tmp_path: Path, header: str, row: str, told: str
+) -> None:
+    with gallery(tmp_path, 3) as made, pytest.raises(CatalogError, match=told):
+        made.calibrate(photos=table(tmp_path / "photos.csv", *[row][: bool(row)], header=header))
+
+
+def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with gallery(tmp_path, 3) as made:
+        with pytest.raises(CatalogError, match="no pictures"):
+            made.calibrate(strangers=tmp_path / "empty")
+        with pytest.raises(CatalogError, match="not a folder"):
+            made.calibrate(strangers=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("fpir", [-0.1, 1.0, 2.0, float("nan")])
+def test_a_rate_that_is_none_is_refused(tmp_path: Path, fpir: float) -> None:
+    with gallery(tmp_path, 3) as made, pytest.raises(SettingError, match="above 0 and below 1"):
+        made.calibrate(fpir=fpir)
+
+
+def test_a_gallery_of_one_item_needs_strangers(tmp_path: Path) -> None:
+    with gallery(tmp_path, 1) as made:
+        with pytest.raises(PromiseRefused, match="no stranger to fit"):
+            made.calibrate()  # this model has no cohort
+        rule = made.calibrate(fpir=0.05, strangers=strangers(tmp_path / "others", 60))
+        assert rule is not None
+        assert rule.score == "cosine"
+        assert made.identify(tmp_path / "refs" / "thing-0.png").known
+
+
+def test_identical_references_are_no_strangers(tmp_path: Path) -> None:
+    folder = tmp_path / "refs"
+    folder.mkdir()
+    for item in range(4):
+        thing(0).save(folder / f"thing-{item}.png")
+    with Gallery.create(tmp_path / "made.ken", settings=SETTINGS) as made:
+        made.index(folder)
+        with pytest.raises(PromiseRefused, match="no stranger"):
+            made.calibrate()
+
+
+def test_an_empty_gallery_is_refused(tmp_path: Path) -> None:
+    with (
+        Gallery.create(tmp_path / "made.ken", settings=SETTINGS) as made,
+        pytest.raises(PromiseRefused, match="empty gallery"),
+    ):
+        made.calibrate()
+
+
+def test_indexing_more_leaves_a_full_calibration_out_of_date(tmp_path: Path) -> None:
+    wanted = replace(SETTINGS, index=IndexSettings(calibrate=True))
+    with gallery(tmp_path, 20) as made:
+        rule = made.calibrate(fpir=0.05, strangers=strangers(tmp_path / "others", 60))
+        path = made.store.path
+    thing(99).save(tmp_path / "refs" / "thing-99.png")
+    with Gallery.open(path, settings=wanted, write=True) as made:
+        made.index(tmp_path / "refs")
+        assert made.calibration == rule
+        assert "references were added" in made.stale
+        assert any("out of date" in r for r in made.identify(tmp_path / "refs/thing-1.png").reasons)
+
+
+def test_the_same_material_gives_the_same_rule(tmp_path: Path) -> None:
+    others = strangers(tmp_path / "others", 60)
+    with gallery(tmp_path, 20) as made:
+        first, second = (made.calibrate(fpir=0.05, strangers=others) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert replace(first, date="") == replace(second, date="")

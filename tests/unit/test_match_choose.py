@@ -41,7 +41,7 @@ def test_of_scores_that_move_alike_the_one_that_surely_names_more_is_kept() -> N
     assert kind == "cosine"
 
 
-def test_a_gain_within_a_standard_error_is_no_gain() -> None:
+def test_a_gain_within_its_error_is_no_gain() -> None:
     """Two photos gained and one lost are chance; twenty gained and none lost are not."""
     first = material(0.0, 0.0)
     plain = np.where(np.arange(300) < 100, 9.0, -9.0)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kenspeckle.catalog.entry import shown
+from kenspeckle.catalog.naming import key_of
 from kenspeckle.catalog.rows import Row, read_rows
 from kenspeckle.catalog.walk import walk_through
 from kenspeckle.errors import CatalogError
@@ -86,13 +87,13 @@ def photos_in(table: Path, store: Store) -> Photos:
         _check(row, name)
         label = row.cells["label"].strip()
         file = Path(os.path.normpath(table.absolute().parent / row.cells["path"]))
-        item = names.get(label.casefold(), -1)
-        if item < 0 and label.casefold() not in NOBODY:
+        item = names.get(key_of(label), -1)
+        if item < 0 and key_of(label) not in NOBODY:
             foreign[label] += 1
         if not row.cells["path"] or not file.is_file():
             missing.append(row.cells["path"] or f"line {row.line}, no path")
             continue
-        other = "" if label.casefold() in NOBODY else label
+        other = "" if key_of(label) in NOBODY else label
         found.append(Labelled(file, item, row.cells.get("item") or other or str(file)))
     if not found:
         told = f"none of {len(missing)} photos is there" if missing else "no rows"
@@ -111,14 +112,14 @@ def _check(row: Row, name: str) -> None:
 
 
 def _names(store: Store) -> dict[str, int]:
-    """Item number by key and label, whatever their case; a key wins over another item's label."""
+    """Item number by key and label, whatever case and spacing; a key wins over another's label."""
     names: dict[str, int] = {}
     numbers = [number for number, _ in store.references()]
     owners = dict(zip(numbers, store.owners(numbers).tolist(), strict=True))
     for number, reference in store.references():
-        names.setdefault(reference.label.casefold(), owners[number])
+        names.setdefault(key_of(reference.label), owners[number])
     for number, reference in store.references():
-        names[reference.key.casefold()] = owners[number]
+        names[key_of(reference.key)] = owners[number]
     return names
 
 
@@ -131,9 +132,7 @@ def _told(
     if foreign:
         count, near = sum(foreign.values()), []
         for label in foreign:
-            near += [f"'{label}'"] * bool(
-                difflib.get_close_matches(label.casefold(), names, 1, 0.85)
-            )
+            near += [f"'{label}'"] * bool(difflib.get_close_matches(key_of(label), names, 1, 0.85))
         notes.append(
             f"photos: {count} with {len(foreign)} labels that are not enrolled are taken for "
             f"strangers: {_few(foreign)}"

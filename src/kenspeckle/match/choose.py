@@ -4,7 +4,7 @@ For every score a threshold is fitted to camera views, each with its item left o
 and the rate is counted at which real strangers' photos are named there. The nearer that rate is to
 the asked one, the better the score keeps its promise when pictures change. Scores that no interval
 tells from the best are equal in this. Of them labelled photos decide: `FAVOURITE`, which named most
-over all of our sets, unless another one names more of these photos by more than a standard error.
+over all of our sets, unless another one surely names more of these photos (at 95 %, one-sided).
 Camera views are no measure of that: they favour the cosine, which photos do not. So without
 labelled photos the usual score stays. See docs/decisions/score-of-the-full-calibration.md.
 """
@@ -22,6 +22,8 @@ from kenspeckle.stats import expected_threshold, fpir_by_item, tpir
 
 SAMPLES, SEED = 1000, 0
 FAVOURITE: ScoreKind = "3margin+cohort"
+SURE = 1.645
+"""Standard errors that a gain has to exceed."""
 AROUND = (0.5, 1.0, 2.0)
 """Multiples of the asked rate over which naming is averaged: one rate alone is a noisy judge."""
 
@@ -114,7 +116,7 @@ def choose(
         if len(gain) != len(base):
             continue
         gain = gain - base
-        if gain.mean() > max(most, _error(gain, materials[kind].photos)):
+        if gain.mean() > max(most, SURE * _error(gain, materials[kind].photos)):
             best, most = kind, float(gain.mean())
     return best, rows
 
