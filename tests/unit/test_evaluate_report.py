@@ -232,6 +232,11 @@ def test_the_file_is_what_the_call_returns(tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"missing/report\.html: cannot be written"):
+        html(evaluation(some()), out=tmp_path / "missing" / "report.html")
+
+
 def test_both_ways_of_counting_are_shown_with_recall_beyond_one():
     counts = (
         Counts("ours", "boxes", 3, 1, 2, 5),
@@ -281,6 +286,21 @@ def test_seen_and_unseen_are_apart():
     text = Page(html(evaluation(some()), seen=["item 0", "item 1"])).text
     assert "seen in training22" in text
     assert "not seen in training88" in text
+
+
+def test_draws_that_chose_different_scores_are_told_by_distance_to_their_threshold():
+    one = evaluation([*some(), *(replace(a, draw=1, score=a.score + 5) for a in some())])
+    draws = [replace(one.draws[0], rule="a"), replace(one.draws[1], rule="b", threshold=5.5)]
+    text = Page(html(replace(one, draws=tuple(draws)))).text
+    assert "The draws chose different scores" in text
+    assert "less its draw's threshold" in text
+
+
+def test_a_threshold_far_from_all_scores_does_not_squeeze_them():
+    groups = {"one": (np.array([0.1, 0.2]), report_plots.RIGHT)}
+    (axes,) = report_plots.distributions(groups, [-2.0, 0.15], "margin").axes
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.15]
+    assert axes.get_xlim()[0] > 0
 
 
 def draw_of(answers: list[Answer]) -> report_numbers.Open:
@@ -387,7 +407,7 @@ def test_two_evaluations_are_compared_on_the_queries_of_both():
     assert nearest.verdict == wrong.verdict == strangers.verdict == "none beyond the interval"
     text = Page(html([before, after])).text
     assert "after against shelf" in text
-    assert "1 answers have no counterpart" in text
+    assert "for want of a counterpart: 1." in text
 
 
 def test_more_strangers_named_is_worse():

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from kenspeckle._aside import written
+from kenspeckle.catalog.entry import shown
 from kenspeckle.errors import InputError
 from kenspeckle.evaluate import report_head as head
 from kenspeckle.evaluate import report_plots as plots
@@ -39,8 +40,8 @@ def html(
     With `dataset` a mistake shows what it should have been, and crops of references as crops.
     `seen` are labels that a model was trained on. With `out` the page is written there too.
 
-    Raises MissingExtra without matplotlib, InputError when there is nothing to report, OSError when
-    the file cannot be written.
+    Raises MissingExtra without matplotlib, InputError when there is nothing to report or the file
+    cannot be written.
     """
     plots.required()
     every = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
@@ -57,9 +58,20 @@ def html(
         body.append(_one(one, name if len(named) > 1 else "", number, pictures, seen))
     text = _page(" and ".join(named) or "Sweep", join(body))
     if out is not None:
+        _write(out, text)
+    return text
+
+
+def _write(out: Path, text: str) -> None:
+    try:
         with written(out) as file:
             file.write(text.encode())
-    return text
+    except OSError as error:
+        raise InputError(
+            shown(str(out)),
+            f"cannot be written: {error.strerror}",
+            do="Name a file in a folder that exists and may be written to",
+        ) from error
 
 
 def _named(every: Sequence[Evaluation]) -> dict[str, Evaluation]:

@@ -96,7 +96,7 @@ def comparison(evaluations: Mapping[str, Evaluation], seen: Collection[str]) -> 
             continue
         left = len(before.answers) + len(after.answers) - 2 * len(joined)
         if left:
-            parts.append(tag("p", f"{left:,} answers have no counterpart and are left out."))
+            parts.append(tag("p", f"Left out, for want of a counterpart: {left:,}."))
         parts.append(_table(changes(joined)))
         for title, wanted in (("Seen in training", True), ("Not seen in training", False)):
             chosen = [

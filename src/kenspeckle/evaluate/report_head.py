@@ -230,12 +230,12 @@ def _by_draw(one: Evaluation) -> Html:
         (
             f"{draw.draw}", f"{draw.seed}", f"{draw.items:,}", f"{draw.references:,}",
             f"{draw.mated:,}", f"{draw.strangers:,}", number(draw.threshold),
-            f"{draw.fitted_on:,}" if draw.fitted_on else "given",
+            f"{draw.fitted_on:,}" if draw.fitted_on else "given", draw.rule or "–",
             *(_cell(draw.rates, name) for name in columns),
         )
         for draw in one.draws
     ]  # fmt: skip
-    heads = ("draw", "seed", "N", "references", "mated", "strangers", "T", "T fitted on")
+    heads = ("draw", "seed", "N", "references", "mated", "strangers", "T", "T fitted on", "rule")
     return folded("Each draw", table((*heads, *(FIGURES[name][0] for name in columns)), rows))
 
 

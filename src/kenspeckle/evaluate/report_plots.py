@@ -176,14 +176,15 @@ def distributions(
     """
     kinds = {kind: one for kind, one in groups.items() if len(one[0])}
     every = np.concatenate([scores for scores, _ in kinds.values()])
-    edges = np.linspace(*_room(every, thresholds), 49)
+    low, high, near = _room(every, thresholds)
+    edges = np.linspace(low, high, 49)
     size = (5.2, 0.55 + 0.72 * len(kinds))
     with _figure(size, nrows=len(kinds), sharex=True, squeeze=False) as (figure, grid):
         for axes, (kind, (scores, colour)) in zip(grid[:, 0], kinds.items(), strict=True):
             heights, _ = np.histogram(scores, edges)
             axes.stairs(heights / len(scores), edges, fill=True, color=colour, alpha=0.55)
             axes.stairs(heights / len(scores), edges, color=colour, linewidth=1.2)
-            for threshold in thresholds:
+            for threshold in near:
                 axes.axvline(threshold, color=INK, linewidth=1.0, linestyle="--")
             axes.grid(visible=False)
             axes.set_yticks([])
@@ -195,11 +196,14 @@ def distributions(
     return figure
 
 
-def _room(scores: Floats, thresholds: Sequence[float]) -> tuple[float, float]:
-    low = min(float(scores.min()), *thresholds) if thresholds else float(scores.min())
-    high = max(float(scores.max()), *thresholds) if thresholds else float(scores.max())
-    spare = 0.02 * (high - low) or 0.05
-    return low - spare, high + spare
+def _room(scores: Floats, thresholds: Sequence[float]) -> tuple[float, float, list[float]]:
+    """The ends of the axis, and the thresholds on it: one that names everything or nobody lies far
+    from all scores, and is left out so that they are not squeezed together."""
+    low, high = float(scores.min()), float(scores.max())
+    span = high - low or 0.05
+    near = [value for value in thresholds if low - span <= value <= high + span]
+    spare = 0.02 * span
+    return min(low, *near, low) - spare, max(high, *near, high) + spare, near
 
 
 def reliability(bars: Sequence[Bar]) -> Any:

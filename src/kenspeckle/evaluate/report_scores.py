@@ -101,34 +101,45 @@ def _working(one: Evaluation) -> plots.Point | None:
 def distributions(one: Evaluation, name: str) -> Html:
     """Where the scores of right, wrong, missed and strangers lie, and how they overlap."""
     limits = {draw.draw: draw.threshold for draw in one.draws}
+    mixed = len({draw.rule for draw in one.draws}) > 1
     groups = {title: [a for a in one.answers if a.outcome == kind] for title, kind, _ in KINDS}
     groups["strangers"] = [a for a in one.answers if not a.enrolled]
-    scores = {kind: _finite(chosen) for kind, chosen in groups.items()}
+    scores = {kind: _scores(chosen, limits if mixed else {}) for kind, chosen in groups.items()}
     if not any(len(values) for values in scores.values()):
         return section("Where the scores lie", "No answer has a finite score.")
     colours = {title: colour for title, _, colour in KINDS} | {"strangers": plots.STRANGER}
     thresholds = sorted({value for value in limits.values() if math.isfinite(value)})
+    name_of = f"{score(one)}, less its draw's threshold" if mixed else score(one)
     figure = plots.distributions(
-        {kind: (values, colours[kind]) for kind, values in scores.items()}, thresholds, score(one)
+        {kind: (values, colours[kind]) for kind, values in scores.items()},
+        [0.0] if mixed else thresholds,
+        name_of,
     )
     rows = [_row(kind, values, _share(groups[kind], limits)) for kind, values in scores.items()]
-    dashed = (
-        "The dashed line is the threshold"
-        if len(thresholds) == 1
-        else "Dashed: each draw's threshold"
-    )
     says = ", ".join(f"{len(values):,} {kind}" for kind, values in scores.items())
     return section(
         "Where the scores lie",
-        f"{dashed}. What lies to its right gets a name. The less the strangers reach into the "
-        "rightly named, the better a threshold can tell them apart.",
+        _dashed(mixed, len(thresholds)),
         tag(
             "div",
             plots.panel(figure, f"scores-{name}", f"Histograms. {says}", "Scores"),
-            _overlaps(one, scores),
+            _overlaps(one, scores, limits if mixed else {}),
             cls="plots",
         ),
         table(_SPREAD, rows),
+    )
+
+
+def _dashed(mixed: bool, thresholds: int) -> str:
+    told = (
+        "The dashed line is the threshold." if thresholds == 1 else "Dashed: each draw's threshold."
+    )
+    if mixed:
+        told = "The draws chose different scores, so each is told by its distance to the threshold "
+        told += "of its draw, the dashed line."
+    return (
+        f"{told} What lies to its right gets a name. The less the strangers reach into the "
+        "rightly named, the better a threshold can tell them apart."
     )
 
 
@@ -157,12 +168,15 @@ def _kept(one: Distribution) -> tuple[str, ...]:
     return (one.name, f"{one.n:,}", *map(number, inner), above)
 
 
-def _finite(answers: Sequence[Answer]) -> numbers.Floats:
-    scores = np.array([answer.score for answer in answers], np.float64)
+def _scores(answers: Sequence[Answer], limits: Mapping[int, float]) -> numbers.Floats:
+    """The finite scores, less the threshold of their draw where `limits` has one."""
+    scores = np.array([a.score - limits.get(a.draw, 0.0) for a in answers], np.float64)
     return scores[np.isfinite(scores)]
 
 
-def _overlaps(one: Evaluation, scores: Mapping[str, numbers.Floats]) -> Html:
+def _overlaps(
+    one: Evaluation, scores: Mapping[str, numbers.Floats], limits: Mapping[int, float]
+) -> Html:
     lines = []
     for other in ("named wrongly", "missed", "strangers"):
         shared = overlap(scores["named rightly"], scores[other])
@@ -177,7 +191,7 @@ def _overlaps(one: Evaluation, scores: Mapping[str, numbers.Floats]) -> Html:
     right = [a for a in one.answers if a.right]
     wrong = [a for a in one.answers if not a.right]
     missed = sum(answer.enrolled for answer in wrong)
-    best = best_f1(_finite(right), _finite(wrong), missed)
+    best = None if limits else best_f1(_scores(right, {}), _scores(wrong, {}), missed)
     absent = sum(not math.isfinite(answer.score) for answer in one.answers)
     if absent:
         lines.append(
