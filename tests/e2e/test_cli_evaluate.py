@@ -161,6 +161,8 @@ def test_a_report_is_written(run, labelled, tmp_path):
         (("--count", "mine"), "--count"),
         (("--endpoint", "ftp://host/"), "--endpoint"),
         (("--endpoint", "http://host/", "--endpoint-seconds", "0"), "--endpoint-seconds"),
+        (("--endpoint", "http://host/", "--method", "simple"), "--method"),
+        (("--endpoint", "http://host/", "-n", "3"), "--method"),
         (("--draws", "0"), "--draws"),
         (("--negative-samples", "-1"), "--negative-samples"),
     ],

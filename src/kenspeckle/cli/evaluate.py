@@ -257,6 +257,15 @@ def evaluate(
         method = method or "margin"
         if threshold is None and fpir is None and method != OURS:
             threshold = evaluate_job.BENCH_THRESHOLD
+    if endpoint is not None:
+        _only_the_other(
+            regions=regions,
+            method=method,
+            threshold=threshold,
+            draws=draws,
+            bench=plan,
+            model=model,
+        )
     if threshold is not None and fpir is not None:
         raise typer.BadParameter("a rate fits the threshold: name one of the two", param_hint="-t")
     settings = options.settings(
@@ -300,6 +309,15 @@ def evaluate(
         from kenspeckle.evaluate.report import html
 
         html(found, out=html_file, dataset=read)
+
+
+def _only_the_other(**given: object) -> None:
+    """Refuse what says how *we* decide when another system is asked."""
+    for name, value in given.items():
+        if value is not None:
+            raise typer.BadParameter(
+                "another system is asked, which has its own", param_hint=f"--{name}"
+            )
 
 
 def _write(

@@ -27,7 +27,7 @@ NAMED_FIRST = 10.0
 @dataclass(frozen=True)
 class Gallery:
     """What is enrolled: `rows` `(N, D)`, the place in `labels` of each row's item `(N,)`, and the
-    file of each reference. Labels are sorted."""
+    file of each reference."""
 
     labels: tuple[str, ...]
     owners: Int64
@@ -148,11 +148,14 @@ def _trials(scores: Sequence[Floats], queries: Sequence[Query], right: Sequence[
 
 
 def _joined(gallery: Gallery, others: Gallery, label: str) -> Gallery:
-    """The gallery with one item of another."""
-    own = np.flatnonzero(others.owners == others.labels.index(label))
-    labels = [gallery.labels[owner] for owner in gallery.owners] + [label] * len(own)
-    files = [*gallery.files, *(others.files[place] for place in own)]
-    return enrolled(labels, np.concatenate([gallery.rows, others.rows[own]]), files)
+    """The gallery with one item of another, behind its own."""
+    own = np.flatnonzero(others.owners == others.index[label])
+    return Gallery(
+        (*gallery.labels, label),
+        np.append(gallery.owners, np.full(len(own), len(gallery))),
+        np.concatenate([gallery.rows, others.rows[own]]),
+        (*gallery.files, *(others.files[place] for place in own)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

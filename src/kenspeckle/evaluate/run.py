@@ -21,7 +21,7 @@ from kenspeckle.evaluate.counting import Counts as Counted
 from kenspeckle.evaluate.counting import Detection, Truth, by_photo, legacy, one_to_one
 from kenspeckle.evaluate.details import details
 from kenspeckle.evaluate.figures import rates, values
-from kenspeckle.evaluate.fitting import AnyJudge, fitted, plain_judge
+from kenspeckle.evaluate.fitting import AnyJudge, Chosen, fitted, plain_judge
 from kenspeckle.evaluate.judges import LOWEST, Judge, Ruled, Scored
 from kenspeckle.evaluate.protocols import Draw
 from kenspeckle.evaluate.result import Answer, Counts, DrawFigures, Evaluation, Value
@@ -191,12 +191,20 @@ def judged(
         counts=told.counts(count),
         regions=region_figures(told.met),
         excluded=dict(told.excluded),
-        notes=(*prepared.notes, *told.notes),
+        notes=(*prepared.notes, *_chosen(judge, told.figures), *told.notes),
         seconds=prepared.seconds + time.perf_counter() - start,
         confidence_from=told.confidence_from,
         details=details(told.asked, told.answers, threshold) if with_details else None,
         stages=prepared.stages,
     )
+
+
+def _chosen(judge: AnyJudge, draws: Sequence[DrawFigures]) -> list[str]:
+    """Which scores were chosen, and in how many draws."""
+    if not isinstance(judge, Chosen) or not any(one.fitted_on for one in draws):
+        return []
+    kinds = Counter(one.rule for one in draws).most_common()
+    return ["Score chosen: " + ", ".join(f"{rule} ({count} ×)" for rule, count in kinds) + "."]
 
 
 class _Told:
