@@ -15,42 +15,41 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from kenspeckle.engines.features import open_features
 from kenspeckle.errors import PromiseRefused, SettingError
 from kenspeckle.flows.beyond import beyond_trials
 from kenspeckle.flows.feedback import heard
-from kenspeckle.flows.gathered import Gathered, exclusions, gather, look_alikes, subject_of
+from kenspeckle.flows.gathered import exclusions, gather, look_alikes, subject_of
 from kenspeckle.flows.index import Progress, Step
 from kenspeckle.flows.labelled import Photos, photos_in, strangers_in
+from kenspeckle.flows.material import Answers, general_of, offered
 from kenspeckle.flows.opened import Opened
 from kenspeckle.flows.photos import Embedded, distinct, embed, remembered
 from kenspeckle.flows.trials import (
-    BLOCK,
-    Asked,
     Known,
     Query,
-    ask,
     general_trials,
     known_of,
     make_views,
     plan_views,
     unchanged,
 )
-from kenspeckle.match.aggregate import SCORES, ScoreKind, usual_score
-from kenspeckle.match.calibrate import fit
+from kenspeckle.match.aggregate import usual_score
+from kenspeckle.match.calibrate import Subject, fit
 from kenspeckle.match.choose import Material, Tried, choose
 from kenspeckle.match.prints import look_alike_level
 from kenspeckle.match.promise import percent
+from kenspeckle.match.second_look import USUAL, fit_weight
 from kenspeckle.match.threshold import refuse_few
-from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, but, joined
-from kenspeckle.types import Calibration
+from kenspeckle.match.trials import NO_TRIALS, Strangers, but
+from kenspeckle.types import Calibration, SecondLookRule
 
 COHORT_SHARE = 0.4
 """The most of the time that goes into the cohort, which comes first; views get what is left."""
+SEED = 0
 VIEWS_NOTE = "your items were judged by camera views of their references, not by photos"
 
 
@@ -82,99 +81,93 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         strangers,
         opened.fpir,
         views=views,
-        notes=(VIEWS_NOTE, *exclusions(opened, made, len(twins), len(plan))),
+        notes=(VIEWS_NOTE, *_unheard(opened), *exclusions(opened, made, len(twins), len(plan))),
     )
 
 
-def full(
-    opened: Opened,
-    *,
-    fpir: float = 0.0,
-    strangers: Path | None = None,
-    photos: Path | None = None,
-    views: int | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Calibration:
+def _unheard(opened: Opened) -> Iterator[str]:
+    """A note where the quick calibration passes over what people said."""
+    if count := len(opened.store.feedback()):
+        yield f"feedback on {count} answers is not used here; `kenspeckle calibrate` uses it"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a full calibration is asked for.
+
+    `fpir` is the rate, 0 for the calibrated or the usual one; `strangers` a folder of photos of
+    other things, `photos` a table with the columns path, label and item; `views` the number of
+    camera views of each item, None for as many as usual; `second_look` the local features (`sift`,
+    `orb`) whose weight is fitted too, empty for none. Raises SettingError.
+    """
+
+    fpir: float = 0.0
+    strangers: Path | None = None
+    photos: Path | None = None
+    views: int | None = None
+    second_look: str = ""
+
+    def __post_init__(self) -> None:
+        if self.fpir != 0 and not 0 < self.fpir < 1:
+            raise SettingError("fpir", f"{self.fpir}", expected="a rate above 0 and below 1")
+        if self.views is not None and self.views < 0:
+            raise SettingError("views", f"{self.views}", expected="0 or more")
+        if self.second_look not in ("", "off", "sift", "orb"):
+            raise SettingError("second look", repr(self.second_look), expected="sift, orb or off")
+
+
+def full(opened: Opened, wanted: Wanted, progress: Progress | None = None) -> Calibration:
     """The rule fitted on everything there is.
 
-    `strangers` is a folder of photos of other things, `photos` a table with the columns path,
-    label and item, `views` the number of camera views of each item (None: as many as usual). A rate
-    that is asked for by `fpir` is refused if the trials do not support it; without one the
-    calibrated or the usual rate is aimed at, and the promise says what is supported.
-
-    Raises PromiseRefused, SettingError, CatalogError, ModelError; nothing is stored.
+    A rate that is asked for is refused if the trials do not support it; without one the promise
+    says what is supported. Raises PromiseRefused, CatalogError, ModelError, MissingExtra; nothing
+    is stored.
     """
-    _check(fpir, views)
     store = opened.store
     change, said, known = store.change(), store.feedback_change(), known_of(opened)
-    if not known.references:
-        raise PromiseRefused("calibration", "an empty gallery", do="Index references first")
-    listed = strangers_in(strangers) if strangers is not None else Photos()
-    listed += photos_in(photos, store) if photos is not None else Photos()
-    if fpir:  # what cannot be supported is refused before the work
-        things = {row.thing for row in listed.rows if row.item < 0}
-        if things or (len(known.references) > 1 and views != 0):
-            kind: Strangers = "given" if things else "like your items"
-            refuse_few(kind, len(things or known.references), fpir)
-    asked = embed(opened, listed, known, progress)
-    plan = [] if views == 0 else [*unchanged(known), *plan_views(known, seed, views or 0)]
-    kinds = _offered(opened, len(known.references))
-    making = make_views(opened, plan, math.inf)
-    made = gather(opened, known, kinds, _counted(making, len(plan), progress))
+    listed = strangers_in(wanted.strangers) if wanted.strangers is not None else Photos()
+    listed += photos_in(wanted.photos, store) if wanted.photos is not None else Photos()
+    _refuse_early(known, listed, wanted)
+    again = _again(opened, wanted.second_look)
+    photos = embed(opened, listed, known, progress, again)
+    plan = [] if wanted.views == 0 else [*unchanged(known), *plan_views(known, SEED, wanted.views)]
+    making = _counted(make_views(opened, plan, math.inf, again), len(plan), progress)
+    kinds = offered(opened, len(known.references))
+    made = gather(opened, known, kinds, making, again=again is not None)
     level = look_alike_level(made.views())
     twins = known.twins | look_alikes(opened, known, level)
-    given, merged = distinct(asked.strangers, level)
-    told = heard(opened)
-    back = remembered(opened, told.usable)
-    asked = replace(asked, known=asked.known + back.known, strangers=given, rejected=back.rejected)
-    materials = _materials(opened, known, made, asked, twins, seed)
-    rate = fpir or opened.fpir
-    usual = usual_score("cohort" in kinds, len(known.references))
-    score, rows = choose(materials, rate, usual)
-    material = materials[score]
-    rule = fit(
-        subject_of(opened, known, change, said),
-        score,
-        material.known,
-        material.strangers(),
-        rate,
-        strict=fpir > 0,
-        method="full",
-        views=made.views(),
-        labelled=material.labelled,
-        notes=(
-            *_made_of(asked, made, merged),
-            *asked.notes,
-            *told.notes(),
-            *back.notes,
-            *exclusions(opened, made, len(twins), len(plan)),
-            *_side_by_side(rows, rate),
-        ),
+    photos = _with_feedback(opened, photos, level, again)
+    notes = (*_made_of(photos), *photos.notes, *exclusions(opened, made, len(twins), len(plan)))
+    answers = Answers.of(opened, known, made, photos, twins)
+    rule, material = _fitted(
+        opened, answers, subject_of(opened, known, change, said), (wanted.fpir, again), notes
     )
-    if rule is None:
-        raise PromiseRefused(
-            f"FPIR {percent(rate)}",
-            "no stranger to fit a threshold on",
-            do="Give photos of things that are not in the gallery: --strangers",
-        )
-    beyond = beyond_trials(opened, known, asked.strangers, material, rule)
+    beyond = beyond_trials(opened, known, photos.strangers, material, rule)
     return replace(rule, notes=(*rule.notes, *beyond))
 
 
-def _check(fpir: float, views: int | None) -> None:
-    if fpir and not 0 < fpir < 1:
-        raise SettingError("fpir", f"{fpir}", expected="a rate above 0 and below 1")
-    if views is not None and views < 0:
-        raise SettingError("views", f"{views}", expected="0 or more")
+def _refuse_early(known: Known, listed: Photos, wanted: Wanted) -> None:
+    """Refuse what cannot come to a promise, before the work."""
+    if not known.references:
+        raise PromiseRefused("calibration", "an empty gallery", do="Index references first")
+    if not wanted.fpir:
+        return
+    things = {row.thing for row in listed.rows if row.item < 0}
+    if things or (len(known.references) > 1 and wanted.views != 0):
+        kind: Strangers = "given" if things else "like your items"
+        refuse_few(kind, len(things or known.references), wanted.fpir)
 
 
-def _offered(opened: Opened, items: int) -> tuple[ScoreKind, ...]:
-    """The scores that this gallery can be judged by: all need what they compare with, also where
-    an item is left out."""
-    cohort = opened.embedder.cohort is not None
-    kinds = [kind for kind in SCORES if cohort or "cohort" not in kind]
-    return tuple(kind for kind in kinds if items > 2 or "margin" not in kind)
+def _again(opened: Opened, asked: str) -> SecondLookRule | None:
+    """The second look whose weight is to be fitted: the one asked for, else that of the settings.
+
+    Its features are tried once, so that a missing extra is told before the work."""
+    features = asked or opened.settings.identify.second_look
+    if features in ("", "off"):
+        return None
+    open_features(features).close()
+    shortlist = opened.settings.identify.shortlist or USUAL.shortlist
+    return replace(USUAL, features=features, shortlist=shortlist)
 
 
 def _counted(
@@ -186,60 +179,81 @@ def _counted(
         yield view
 
 
-def _materials(
+def _with_feedback(
+    opened: Opened, photos: Embedded, level: float | None, again: SecondLookRule | None
+) -> Embedded:
+    """The photos with near copies of strangers counted once, and with what people have said.
+
+    Of photos that people have spoken about only vectors are kept, which a second look cannot see:
+    beside photos that it can they would look like worse ones.
+    """
+    given, merged = distinct(photos.strangers, level)
+    notes = list(photos.notes)
+    if merged:
+        notes.append(f"{merged} strangers counted with another: their pictures are nearly the same")
+    told = heard(opened)
+    back = remembered(opened, () if again else told.usable)
+    if again and told.usable:
+        notes.append(f"{len(told.usable)} confirmed or rejected answers have no second look")
+    return Embedded(
+        photos.known + back.known,
+        given,
+        back.rejected,
+        (*notes, *told.notes(), *back.notes),
+    )
+
+
+def _fitted(
     opened: Opened,
-    known: Known,
-    made: Gathered,
-    photos: Embedded,
-    twins: set[int],
-    seed: int,
-) -> dict[ScoreKind, Material]:
-    """The trials of every score."""
-    mated = list(_blocks(opened, known, photos.known))
-    given = list(_blocks(opened, known, photos.strangers))
-    rejected = list(_blocks(opened, known, photos.rejected))
-    cohort = opened.embedder.cohort
-    return {
-        kind: Material(
-            mated=made.mated(kind),
-            left_out=but(made.left_out(kind), twins),
-            photos=joined(asked.mated(kind) for asked in mated),
-            photos_out=but(joined(asked.left_out(kind) for asked in mated), twins),
-            given=joined(asked.mated(kind) for asked in given),
-            rejected=_wrong(joined(asked.mated(kind) for asked in rejected)),
-            general=NO_TRIALS
-            if cohort is None
-            else general_trials(opened, cohort, kind, math.inf, seed),
+    answers: Answers,
+    subject: Subject,
+    asked: tuple[float, SecondLookRule | None],
+    notes: tuple[str, ...],
+) -> tuple[Calibration, Material]:
+    """Choose the score, fit the weight of a second look, then the rule."""
+    fpir, again = asked
+    rate, kinds = fpir or opened.fpir, answers.made.kinds
+    usual = usual_score("cohort" in kinds, subject.items)
+    score, rows = choose({kind: answers.material(kind) for kind in kinds}, rate, usual)
+    told = list(_side_by_side(rows, rate))
+    if again is not None:
+        weight = fit_weight(answers.looked(), score, rate)
+        again = replace(again, weight=weight) if weight else None
+        answers = answers.weighted(weight)
+        told.append(
+            f"second look: weight {weight:g}" if again else "second look: no gain, left out"
         )
-        for kind in made.kinds
-    }
+    material = answers.material(score, general_of(opened, score, SEED))
+    rule = fit(
+        subject,
+        score,
+        material.known,
+        material.strangers(),
+        rate,
+        strict=fpir > 0,
+        method="full",
+        views=answers.made.views(),
+        labelled=material.labelled,
+        notes=(*notes, *told),
+    )
+    if rule is None:
+        raise PromiseRefused(
+            f"FPIR {percent(rate)}",
+            "no stranger to fit a threshold on",
+            do="Give photos of things that are not in the gallery: --strangers",
+        )
+    return replace(rule, second_look=again), material
 
 
-def _blocks(opened: Opened, known: Known, queries: Sequence[Query]) -> Iterator[Asked]:
-    for start in range(0, len(queries), BLOCK):
-        yield ask(opened, known, queries[start : start + BLOCK])
-
-
-def _wrong(rejected: Trials) -> Trials:
-    """Photos that are still taken for what they do not show, each a thing of its own. Far from
-    the numbers of strangers, so that none of those is counted with them."""
-    still = rejected.right
-    count = int(still.sum())
-    numbers = np.iinfo(np.int64).min + np.arange(count)
-    return Trials(rejected.scores[still], numbers, np.zeros(count, bool))
-
-
-def _made_of(photos: Embedded, made: Gathered, merged: int) -> Iterator[str]:
+def _made_of(photos: Embedded) -> Iterator[str]:
     """What the trials are made of."""
     things = len({query.item for query in photos.strangers})
     if things:
         yield f"strangers given: {len(photos.strangers)} photos of {things} things"
-    if merged:
-        yield f"{merged} strangers counted with another one: their pictures are nearly the same"
     if photos.known:
         shown = len({query.item for query in photos.known})
         yield f"labelled photos: {len(photos.known)} of {shown} items"
-    elif made.items:
+    else:
         yield VIEWS_NOTE
     if photos.rejected:
         yield f"answers rejected: {len(photos.rejected)}"
