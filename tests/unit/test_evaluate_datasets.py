@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from labelled import logodet, picture, voc
 from PIL import Image
@@ -14,6 +16,7 @@ from PIL import Image
 from kenspeckle.errors import CatalogError
 from kenspeckle.evaluate.datasets import Dataset, Truth, read
 from kenspeckle.evaluate.layouts.voc import read_voc
+from kenspeckle.evaluate.protocols import draws
 
 
 def table(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -454,3 +457,29 @@ def test_real_sets_are_read_whole(
     parts = (data.items, data.references, data.queries, data.strangers)
     assert tuple(map(len, parts)) == counts
     assert not data.excluded
+
+
+@pytest.mark.parametrize("layout", ["auto", "table", "coco", "mapping"])
+@pytest.mark.parametrize("seed", range(12))
+def test_noise_is_an_error_of_ours(tmp_path: Path, layout: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    begins = (b"", b"role,label,path\n", b'{"images": [', b"SQLite format 3\0", b"[", b"\xff\xfe")
+    noise = rng.integers(0, 256, int(rng.integers(1, 3000)), np.uint8).tobytes()
+    path = tmp_path / ("a.json" if seed % 2 else "a.csv")
+    path.write_bytes(begins[seed % len(begins)] + noise)
+    (tmp_path / "test_images").mkdir()
+    with pytest.raises(CatalogError):
+        read(path, layout)
+
+
+def test_names_that_are_not_unicode_are_told_and_read(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"item\xe9")
+    for name in (f"{odd}/1.png", f"{odd}/2.png", "plain/1.png"):
+        try:
+            picture(tmp_path / name)
+        except OSError:
+            pytest.skip("this file system takes no such names")
+    data = read(tmp_path)
+    assert len(data.references) == 3
+    assert all(s.name.isprintable() and s.label.isprintable() for s in data.references)
+    assert len(list(draws(data, 2))) == 2

@@ -105,10 +105,11 @@ class Dataset:
 
 @dataclass(slots=True)
 class Found:
-    """What a reader has found so far."""
+    """What a reader has found so far; `name` tells data sets of one folder apart."""
 
     folder: Path
     layout: str
+    name: str = ""
     samples: list[Sample] = field(default_factory=list)
     excluded: dict[tuple[str, str], None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -168,7 +169,7 @@ def settle(found: Found) -> Dataset:
                 do="See docs/reference/data-sets.md",
             )
     return Dataset(
-        shown(found.folder.resolve().name),
+        shown("/".join(filter(None, (found.folder.resolve().name, found.name)))),
         found.folder,
         found.layout,
         _sorted(references),

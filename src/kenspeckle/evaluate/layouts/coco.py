@@ -27,7 +27,7 @@ def coco(path: Path) -> Found:
     """
     name = shown(str(path))
     data = _loaded(path, name)
-    found = Found(path.parent, "coco")
+    found = Found(path.parent, "coco", path.stem)
     labels = _labels(data["categories"])
     images = {}
     for image in data["images"]:
@@ -103,7 +103,7 @@ def _put(mark: Any, truths: dict[Any, dict[Truth, None]], labels: dict[Any, str]
     box = _box(mark.get("bbox"))
     if box is None:
         return "a box that is not [x, y, width, height]"
-    truths[mark["image_id"]][Truth(labels[mark["category_id"]], box)] = None
+    truths[mark["image_id"]][Truth(shown(labels[mark["category_id"]]), box)] = None
     return None
 
 

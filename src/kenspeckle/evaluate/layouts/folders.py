@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kenspeckle.catalog.entry import shown
 from kenspeckle.catalog.walk import walk_through
 from kenspeckle.errors import CatalogError
 from kenspeckle.evaluate.samples import Found, Role, Sample, Truth
@@ -41,7 +42,7 @@ def folders(root: Path) -> Found:
             if len(parts) == 1:
                 found.leave_out(picture.path, "lies in no item's folder")
                 continue
-            truth = (Truth(parts[0]),)
+            truth = (Truth(shown(parts[0])),)
             found.samples.append(Sample("reference", path, name, truth))
             found.samples.append(Sample("query", path, name, truth))
             continue
@@ -49,7 +50,7 @@ def folders(root: Path) -> Found:
         if role is None:
             found.leave_out(picture.path, "lies outside the folders that say a role")
         elif len(parts) > 2:
-            found.samples.append(Sample(role, path, name, (Truth(parts[1]),)))
+            found.samples.append(Sample(role, path, name, (Truth(shown(parts[1])),)))
         elif role == "stranger":
             found.samples.append(Sample(role, path, name))
         else:

@@ -67,7 +67,7 @@ def truths_of(one: Annotated, found: Found, brands: frozenset[str]) -> tuple[Tru
     if not voc.boxes and not voc.broken:
         found.leave_out(found.name_of(one.xml), "XML without a box")
     truths = {
-        Truth(f"{one.category}/{name if name in brands else one.brand}", box): None
+        Truth(shown(f"{one.category}/{name if name in brands else one.brand}"), box): None
         for name, box in _boxes(voc, found, one)
     }
     return tuple(truths)

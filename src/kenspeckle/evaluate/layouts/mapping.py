@@ -75,7 +75,7 @@ def _files(folder: Path) -> list[str]:
 def _labels(connection: sqlite3.Connection) -> dict[int, str]:
     """The label of each logo; the id is added where two share a name."""
     rows = [
-        (number, str(name).strip())
+        (number, shown(str(name).strip()))
         for number, name in connection.execute(f"SELECT id, name FROM {shape.NAMES}")  # noqa: S608
         if name is not None
     ]

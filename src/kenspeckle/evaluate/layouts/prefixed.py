@@ -31,9 +31,9 @@ def prefixed(root: Path) -> Found:
         if folder.name.lower() in items:
             found.leave_out(found.name_of(folder), "a folder named like another but for case")
             continue
-        items[folder.name.lower()] = folder.name
+        items[folder.name.lower()] = shown(folder.name)
         for path in _pictures(folder, found):
-            truth = (Truth(folder.name),)
+            truth = (Truth(items[folder.name.lower()]),)
             found.samples.append(Sample("reference", path, found.name_of(path), truth))
     for path in _pictures(photos, found):
         shows = tuple(Truth(items[name]) for name in named(path.stem, frozenset(items)))

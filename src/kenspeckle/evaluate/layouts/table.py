@@ -30,7 +30,7 @@ def table(path: Path) -> Found:
     Rows of one query that differ in label or box make one sample with several truths. Raises
     CatalogError for a table that cannot be read or lacks a column.
     """
-    found = Found(path.parent, "table")
+    found = Found(path.parent, "table", path.stem)
     merged: dict[tuple[Role, Path], list[tuple[Truth, str]]] = {}
     boxes: dict[Path, Box] | None = None
     for row in read_rows(path):
@@ -90,7 +90,7 @@ def _check_columns(row: Row, path: Path) -> None:
 
 def _sample(row: Row, folder: Path) -> tuple[Role, Path, Truth | None]:
     """Role, file and truth of a row. ValueError says why there is none."""
-    said, label = row.cells["role"], row.cells["label"]
+    said, label = row.cells["role"], shown(row.cells["label"])
     role = ROLES.get(said.lower())
     if role is None:
         raise ValueError(f"unknown role '{shown(said)[:40]}'")
