@@ -4,7 +4,8 @@
 
 DATA is the folder that holds the five sets and `baseline/` (or KENSPECKLE_TEST_ASSETS names the
 folder above it). First the figures of whole pictures are compared with the stored baseline, to
-three decimals; then every system is paired with the whole picture.
+three decimals; then every system is paired with the whole picture. The *whole default* (regions,
+enrolled views, score, second look) is built up part by part in a table of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from benchmarks import _promises, _scoring
 from benchmarks._harness import Report, save
 from benchmarks._labelled_sets import SETS, LabelledSet, Parts, best_of_each, hits, load
+from benchmarks._second_looks import Looks, System, take
 from kenspeckle.match.aggregate import (
     ScoreKind,
     best_regions,
@@ -30,6 +32,7 @@ from kenspeckle.match.aggregate import (
     leaders,
     score,
 )
+from kenspeckle.match.second_look import SHORTLIST, WEIGHT
 from kenspeckle.types import Float32
 from kenspeckle.vectors.embed import open_embedder
 
@@ -41,6 +44,16 @@ RULES = {
     "auto": ("whole", "center", "window", "quad"),
 }
 ENROLLED = (2, 4, 8)
+DEFAULT: tuple[tuple[str, str, int, ScoreKind, bool], ...] = (
+    ("whole picture, cosine", "whole", 0, "cosine", False),
+    ("+ score (margin+cohort)", "whole", 0, "margin+cohort", False),
+    ("+ regions (auto)", "auto", 0, "margin+cohort", False),
+    ("+ 8 enrolled views", "auto", 8, "margin+cohort", False),
+    ("+ second look: whole default", "auto", 8, "margin+cohort", True),
+    ("the same under the margin", "auto", 8, "margin", True),
+    ("whole picture + second look", "whole", 0, "margin+cohort", True),
+)
+"""Name, rule, enrolled views, score, second look: each part on top of those before."""
 METRICS = ("rank-1", "tpir@1%", "tpir@5%", "auroc")
 STORED: tuple[ScoreKind, ...] = ("cosine", "margin", "cohort", "margin+cohort")
 """The scores that the stored baseline has figures of."""
@@ -77,6 +90,20 @@ def systems() -> Iterator[tuple[str, str, int, ScoreKind]]:
         for views in ENROLLED:
             yield f"whole + {views} views, {kind}", "whole", views, kind
     yield "auto + 8 views, margin+cohort", "auto", 8, "margin+cohort"
+
+
+def build_up(data: LabelledSet, looks: Looks, cohort: Float32) -> dict[str, _scoring.Result]:
+    """The whole default, part by part, on one set."""
+    results = {}
+    for name, rule, views, kind, again in DEFAULT:
+        of = System.of(data, data.regions.of(*RULES[rule]), views, kind, cohort)
+
+        def answer(mask: Any, of: System = of, again: bool = again) -> _scoring.Answers:
+            lifted = of.raised(looks, mask, SHORTLIST) * np.float32(WEIGHT) if again else None
+            return of.answer(mask, lifted)
+
+        results[name] = _scoring.evaluate(data.gallery, data.query, answer)
+    return results
 
 
 def judge(data: LabelledSet, cohort: Float32) -> dict[str, _scoring.Result]:
@@ -131,7 +158,7 @@ def main() -> int:
     embedder = open_embedder()
     cohort = embedder.cohort
     assert cohort is not None
-    results, runs, promises, wrong = {}, {}, {}, []
+    results, runs, promises, wrong, parts = {}, {}, {}, [], {}
     for name in SETS[1:2] if asked.quick else SETS:
         data = load(Path(asked.data) / name, embedder, Path(asked.cache))
         results[name] = judge(data, cohort)
@@ -139,9 +166,11 @@ def main() -> int:
         wrong += [f"{name} {line}" for line in reproduced(results[name], stored)]
         runs[name] = regions_per_query(data)
         promises[name] = _promises.measure(data, cohort)
+        looks = take(Path(asked.data) / name, data, Path(asked.cache))
+        parts[name] = build_up(data, looks, cohort)
         print(f"{name}: done", file=sys.stderr, flush=True)
     print("\n".join(wrong) or "whole pictures: the baseline is reproduced to three decimals")
-    report(results, runs, promises, wrong, quick=asked.quick)
+    report(results, runs, promises, wrong, quick=asked.quick, parts=parts)
     return len(wrong) > 0
 
 
@@ -152,6 +181,7 @@ def report(
     wrong: list[str],
     *,
     quick: bool,
+    parts: dict[str, dict[str, _scoring.Result]],
 ) -> None:
     """Rank-1 / TPIR at FPIR 1 % of each system and set, marked where the paired gain is sure."""
     gains: dict[str, Any] = {}
@@ -181,16 +211,51 @@ def report(
                     for one, of in results.items()
                 },
                 "gains: difference, lower, upper": gains,
+                "whole default, part by part": _shares(parts),
                 "promises: mean, least, most over the draws": _promises.summary(promises),
                 "not reproduced": wrong,
             },
             notes=[
                 f"figures of the stored baseline that are not reproduced: {len(wrong)}",
+                *_told_shares(parts),
                 *_promises.lines(promises),
             ],
         ),
         quick=quick,
     )
+
+
+def _shares(parts: dict[str, dict[str, _scoring.Result]]) -> dict[str, Any]:
+    """Figures of each step on each set, and what it adds to the step before, by item."""
+    table: dict[str, Any] = {}
+    for number, (name, *_) in enumerate(DEFAULT):
+        before = DEFAULT[min(max(number - 1, 0), 3) if number < 5 else 0][0]
+        table[name] = {
+            one: {
+                **{metric: round(of[name].mean(metric), 4) for metric in METRICS},
+                f"against {before}": _rounded(_scoring.against(of[name], of[before])),
+            }
+            for one, of in parts.items()
+        }
+    return table
+
+
+def _told_shares(parts: dict[str, dict[str, _scoring.Result]]) -> list[str]:
+    """One line a step: rank-1 and TPIR of every set, and their means."""
+    lines = []
+    base = np.mean([of[DEFAULT[0][0]].mean("tpir@1%") for of in parts.values()])
+    for name, *_ in DEFAULT:
+        cells = [
+            f"{one} {of[name].mean('rank-1'):.3f} / {of[name].mean('tpir@1%'):.3f}"
+            for one, of in parts.items()
+        ]
+        first = np.mean([of[name].mean("rank-1") for of in parts.values()])
+        mean = np.mean([of[name].mean("tpir@1%") for of in parts.values()])
+        lines.append(
+            f"part by part, {name}: mean {first:.3f} / {mean:.3f} ({mean / base:.2f} × the "
+            f"baseline); {', '.join(cells)}"
+        )
+    return lines
 
 
 def _rounded(gains: dict[str, tuple[float, float, float]]) -> dict[str, tuple[float, ...]]:
