@@ -206,6 +206,16 @@ def test_thresholds_without_strangers_or_that_are_infinite_are_left_out_of_the_p
     assert "Where the scores lie" in Page(html(replace(one, draws=draws))).text
 
 
+def test_three_strangers_do_not_judge_a_rate():
+    few = [a for a in some() if a.enrolled] + some()[10:13]
+    assert "Too few stranger items to tell" in Page(html(evaluation(few))).text
+
+
+def test_a_rate_that_is_clearly_missed_is_called_so():
+    many = [answer(n, enrolled=False, score=0.9 if n % 2 else 0.1) for n in range(10, 140)]
+    assert "More than asked, beyond the interval" in Page(html(evaluation(some()[:10] + many))).text
+
+
 def test_a_given_threshold_is_told_as_such():
     text = Page(html(evaluation(some(), fpir=None))).text
     assert "The threshold was given, not fitted." in text

@@ -115,6 +115,8 @@ def _asked(one: Evaluation) -> str:
         return f"{told}."
     if measured.low > one.fpir:
         return f"{told}. More than asked, beyond the interval."
+    if supported_rate(measured.items) > one.fpir:
+        return f"{told}. Too few stranger items to tell."
     if measured.high < one.fpir:
         return f"{told}. Fewer than asked, beyond the interval."
     return f"{told}, which lies in the interval."

@@ -207,7 +207,10 @@ def _overlaps(
 
 
 def score(one: Evaluation) -> str:
-    """What the score is called."""
+    """What the score is called: as all draws do, else by the settings."""
+    rules = {draw.rule for draw in one.draws}
+    if len(rules) == 1 and (rule := rules.pop()):
+        return rule
     for key in ("rule", "score", "method"):
         if one.settings.get(key):
             return str(one.settings[key])
