@@ -348,6 +348,27 @@ def test_modes_are_fitted_and_embedded_apart(pages: Dataset, tmp_path: Path) -> 
     assert len({row["settings"]["space"] for row in rows}) == 3
 
 
+def test_heads_are_spaces_and_rows_of_their_own(pages: Dataset, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    paths = []
+    for number in range(2):
+        random = np.random.default_rng(number)
+        shapes = {"0.weight": (64, 192), "0.bias": (64,), "2.weight": (16, 64), "2.bias": (16,)}
+        arrays = {
+            f"net.{name}": random.normal(0, 0.2, shape).astype(np.float32)
+            for name, shape in shapes.items()
+        }
+        paths.append(tmp_path / f"head-{number}.safetensors")
+        save_file(arrays, paths[-1])
+    given = cells(Cell(least=1, refs=2), (axis("head", ("none", *map(str, paths))),))
+    rows, _ = swept(pages, given, tmp_path)
+    assert [row["head"] for row in rows[::2]] == ["none", paths[0].name, paths[1].name]
+    assert len({row["settings"]["space"] for row in rows}) == 3
+    _, embedded = swept(pages, [replace(one, threshold=0.1) for one in given], tmp_path)
+    assert embedded == 0
+
+
 def test_a_row_equals_a_count_by_loops(pages: Dataset, tmp_path: Path) -> None:
     from kenspeckle.evaluate.counting import Detection
     from kenspeckle.evaluate.counting import Truth as True_

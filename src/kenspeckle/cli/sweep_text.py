@@ -38,9 +38,9 @@ def show(rows: Sequence[Row], count: str, best: Row | None) -> None:
     head += ["TP", "FP", "FN", "Prec", "Recall", "F1", "95 %", "to the first"]
     table = [
         [*_settings(row, names), *([one] if told else []), *_figures(row[one]), gain]
-        for number, row in enumerate(rows)
+        for row in rows
         for one in counts
-        for gain in [_gain(row, rows[0]) if number and one == "ours" else ""]
+        for gain in [_gain(row, rows) if one == "ours" else ""]
     ]
     console.table(head, table)
     _about(rows, count, best)
@@ -54,8 +54,7 @@ def _settings(row: Row, names: Sequence[str]) -> list[str]:
     for name in names:
         value = row["head"] if name == "head" else row["settings"][name]
         if name == "threshold":
-            fitted = value is None
-            cells.append(f"{row['threshold']:.3f} fitted" if fitted else f"{value:g}")
+            cells.append(f"{row['threshold']:.3f} fitted" if _fitted(row) else f"{value:g}")
         else:
             cells.append(f"{value:g}" if isinstance(value, float) else str(value or "-"))
     return cells
@@ -68,10 +67,15 @@ def _figures(one: dict[str, Any]) -> list[str]:
     return [*(str(one[name]) for name in ("tp", "fp", "fn")), *shares, span]
 
 
-def _gain(row: Row, first: Row) -> str:
-    """By how much F1 differs from that of the first row, with its interval."""
+def _fitted(row: Row) -> bool:
+    return row["settings"]["threshold"] is None
+
+
+def _gain(row: Row, rows: Sequence[Row]) -> str:
+    """By how much F1 differs from that of the first row of its kind, with its interval."""
+    first = next(one for one in rows if _fitted(one) == _fitted(row))
     found = difference(row, first)
-    if found is None:
+    if found is None or first is row:
         return ""
     mean, low, high = found
     span = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
@@ -84,7 +88,8 @@ def _about(rows: Sequence[Row], count: str, best: Row | None) -> None:
     console.note(
         f"{first['items']} items, {first['photos']:,} pictures, {first['ours']['expected']:,} "
         f"{unit} to find, regions {settings['regions']}, seed {settings['seed']}. "
-        "Intervals are by drawing items; a difference whose interval holds 0 is none."
+        "Intervals are by drawing items. Rows are compared with the first of their kind, asked or "
+        "fitted; a difference whose interval holds 0 is none."
     )
     mute = [r for r in rows if r["settings"]["method"].startswith("multi-ref")]
     if mute and min(row["settings"]["least"] - row["most"] for row in mute) > 0:
@@ -94,7 +99,9 @@ def _about(rows: Sequence[Row], count: str, best: Row | None) -> None:
         )
     for why, number in first["excluded"].items():
         console.note(f"Left out: {number:,} × {why}.")
-    if best is not None and len(rows) > 1:
+    if best is not None and not best[count]["f1"]:
+        console.note("Nothing is named rightly at any T that was asked for; see the fitted rows.")
+    elif best is not None and len(rows) > 1:
         names = [name for name in SHOWN if name in best["settings"]]
         words = ", ".join(
             f"{SHOWN[name]} {value}"
