@@ -218,28 +218,30 @@ class Gallery(Handle):
         strangers: str | os.PathLike[str] | None = None,
         photos: str | os.PathLike[str] | None = None,
         views: int | None = None,
+        second_look: str = "",
         progress: Progress | None = None,
     ) -> Calibration | None:
         """Fit the rule for unknowns, and store it.
 
         With `seconds` the quick one, from the gallery itself, and none of the rest. Else the full
         one: `strangers` is a folder of photos of other things, `photos` a table with the columns
-        path and label, `views` how many camera views are made of each item. A rate `fpir` that the
-        trials do not support is PromiseRefused, and nothing changes. Raises CatalogError,
-        SettingError, ModelError.
+        path and label, `views` how many camera views are made of each item, `second_look` the local
+        features (`sift`, `orb`) whose weight is fitted as well. A rate `fpir` that the trials do
+        not support is PromiseRefused, and nothing changes. Raises CatalogError, SettingError,
+        ModelError, MissingExtra.
         """
         opened = self._opened()
         if seconds is not None:
             calibration = calibrate.quick(opened, seconds=seconds)
         else:
-            calibration = calibrate.full(
-                opened,
+            wanted = calibrate.Wanted(
                 fpir=fpir,
                 strangers=None if strangers is None else Path(strangers),
                 photos=None if photos is None else Path(photos),
                 views=views,
-                progress=progress,
+                second_look=second_look,
             )
+            calibration = calibrate.full(opened, wanted, progress)
         self._store.set_calibration(calibration)
         return calibration
 

@@ -10,6 +10,7 @@ from kenspeckle.cli import console, options, wording
 from kenspeckle.cli.opening import device, opened
 from kenspeckle.flows.index import Step
 from kenspeckle.gallery import Gallery
+from kenspeckle.match.second_look import USUAL
 from kenspeckle.types import Calibration
 
 
@@ -48,6 +49,13 @@ def calibrate(
         ),
     ] = None,
     regions: options.Regions = None,
+    second_look: Annotated[
+        bool,
+        typer.Option(
+            "--second-look",
+            help="Also fit what agreeing local features count (extra 'geometry').",
+        ),
+    ] = False,
     index: options.Index = None,
     model: options.Model = None,
     projection: options.Head = None,
@@ -86,6 +94,7 @@ def calibrate(
                 strangers=strangers,
                 photos=photos,
                 views=views,
+                second_look=USUAL.features if second_look else "",
                 progress=step,
             )
         _tell(gallery, as_json)

@@ -72,5 +72,8 @@ def _growth(
             ask(opened, known, strangers[start : start + BLOCK], ids)
             for start in range(0, len(strangers), BLOCK)
         )
-        halves.append(joined(one.mated(rule.score) for one in asked))
+        weight = rule.second_look.weight if rule.second_look else 0.0
+        halves.append(
+            joined((one.weighted(weight) if weight else one).mated(rule.score) for one in asked)
+        )
     return growth(material.given, halves, rule.threshold)

@@ -44,7 +44,7 @@ from kenspeckle.match.prints import look_alike_level
 from kenspeckle.match.promise import percent
 from kenspeckle.match.second_look import USUAL, fit_weight
 from kenspeckle.match.threshold import refuse_few
-from kenspeckle.match.trials import NO_TRIALS, Strangers, but
+from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, but
 from kenspeckle.types import Calibration, SecondLookRule
 
 COHORT_SHARE = 0.4

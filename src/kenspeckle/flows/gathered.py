@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kenspeckle.flows.opened import Opened
-from kenspeckle.flows.trials import Known, Query, ask, beside_prints, blocks
+from kenspeckle.flows.trials import Asked, Known, Query, ask, beside_prints, blocks
 from kenspeckle.match.aggregate import ScoreKind
 from kenspeckle.match.calibrate import Subject
 from kenspeckle.match.prints import Views
@@ -34,7 +34,8 @@ def subject_of(opened: Opened, known: Known, change: int, feedback: int) -> Subj
 
 @dataclass(slots=True)
 class Gathered:
-    """What the views have come to so far, by score."""
+    """What the views have come to so far, by score; with `again` their hits are kept as well, to
+    be judged once more with the evidence of a second look."""
 
     kinds: Sequence[ScoreKind]
     mated_parts: dict[ScoreKind, list[Trials]] = field(default_factory=dict)
@@ -44,6 +45,8 @@ class Gathered:
     lead: list[float] = field(default_factory=list)
     tried: int = 0
     made: int = 0
+    again: bool = False
+    asked: list[Asked] = field(default_factory=list)
 
     def add(self, opened: Opened, known: Known, block: Sequence[Query | None]) -> None:
         """Judge some views; None is one that was not made."""
@@ -52,6 +55,8 @@ class Gathered:
         if not queries:
             return
         asked = ask(opened, known, queries)
+        if self.again:
+            self.asked.append(asked)
         for kind in self.kinds:
             self.mated_parts.setdefault(kind, []).append(asked.mated(kind))
             self.left_out_parts.setdefault(kind, []).append(asked.left_out(kind))
@@ -84,10 +89,15 @@ class Gathered:
 
 
 def gather(
-    opened: Opened, known: Known, kinds: Sequence[ScoreKind], views: Iterator[Query | None]
+    opened: Opened,
+    known: Known,
+    kinds: Sequence[ScoreKind],
+    views: Iterator[Query | None],
+    *,
+    again: bool = False,
 ) -> Gathered:
     """Trials of all views."""
-    made = Gathered(kinds)
+    made = Gathered(kinds, again=again)
     for block in blocks(views):
         made.add(opened, known, block)
     return made

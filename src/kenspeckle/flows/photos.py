@@ -12,10 +12,10 @@ from kenspeckle.errors import KenspeckleError, ModelError
 from kenspeckle.flows.index import Progress, Step
 from kenspeckle.flows.labelled import Labelled, Photos
 from kenspeckle.flows.opened import Opened
-from kenspeckle.flows.trials import Known, Query
+from kenspeckle.flows.trials import Known, Query, asked_about
 from kenspeckle.image.decode import decode
-from kenspeckle.regions.base import cut, effective, split
-from kenspeckle.types import Feedback
+from kenspeckle.regions.base import effective
+from kenspeckle.types import Feedback, SecondLookRule
 from kenspeckle.vectors.pipeline import pooled
 
 FIRST = -2
@@ -35,7 +35,13 @@ class Embedded:
     notes: tuple[str, ...] = ()
 
 
-def embed(opened: Opened, photos: Photos, known: Known, progress: Progress | None) -> Embedded:
+def embed(
+    opened: Opened,
+    photos: Photos,
+    known: Known,
+    progress: Progress | None,
+    again: SecondLookRule | None = None,
+) -> Embedded:
     """Ask the model about all photos. Those that cannot be read are counted and left out, and so
     are strangers that are a reference, byte for byte. Raises ModelError."""
     done: list[tuple[Labelled, Query]] = []
@@ -43,8 +49,8 @@ def embed(opened: Opened, photos: Photos, known: Known, progress: Progress | Non
 
     def work(photo: Labelled) -> Query:
         picture = decode(photo.file, limits=opened.settings.image)
-        parts = [cut(picture.image, region) for region in split(picture, opened.regions)]
-        return Query(photo.item, None, opened.embedder.vectors(parts), picture.sha256)
+        rows, evidence = asked_about(opened, picture, again)
+        return Query(photo.item, None, rows, picture.sha256, evidence=evidence)
 
     for number, one in enumerate(pooled(photos.rows, work, opened.settings.index.callers), 1):
         if isinstance(one.error, ModelError):

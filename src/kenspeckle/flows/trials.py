@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -13,13 +13,15 @@ from kenspeckle import _threads
 from kenspeckle.catalog.entry import base_of, on_disk
 from kenspeckle.errors import ModelError
 from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.second_look import look
 from kenspeckle.image.decode import decode
 from kenspeckle.image.views import camera_views
 from kenspeckle.match.aggregate import Floats, ScoreKind, cohort_level, reach
+from kenspeckle.match.second_look import NOTHING, Looked, raised
 from kenspeckle.match.trials import NO_TRIALS, Trials, joined, judge
 from kenspeckle.regions.base import cut, most, split
 from kenspeckle.store.base import Hits
-from kenspeckle.types import Float32, Int64, Picture, Reference
+from kenspeckle.types import Float32, Int64, Picture, Reference, SecondLookRule
 from kenspeckle.vectors.pipeline import pooled
 
 SEED = 1_000_003
@@ -39,6 +41,7 @@ class Query:
 
     `reference` is what a view was made of, None for a photo; `unchanged` that it is the reference
     itself, not a view. `sha256` is of a photo's bytes. A stranger's item is a negative number.
+    `evidence` is what a second look found, by item.
     """
 
     item: int
@@ -46,6 +49,7 @@ class Query:
     rows: Float32
     sha256: str = ""
     unchanged: bool = False
+    evidence: Mapping[int, float] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,12 @@ def _twins(references: dict[int, list[tuple[int, Reference]]]) -> set[int]:
     return set().union(*(items for items in sharing.values() if len(items) > 1))
 
 
-def plan_views(known: Known, seed: int, each: int = 0) -> list[tuple[int, int, Reference, int]]:
+def plan_views(
+    known: Known, seed: int, each: int | None = None
+) -> list[tuple[int, int, Reference, int]]:
     """(item, id, reference, seed of the view) in the order of work: every item once, then again.
 
-    `each` views an item; 0 for the usual number.
+    `each` views an item; None for the usual number.
     """
     rng = np.random.default_rng(seed)
     items = sorted(known.references)
@@ -113,12 +119,30 @@ def unchanged(known: Known) -> list[tuple[int, int, Reference, int]]:
     return [(item, *rows[0], UNCHANGED) for item, rows in sorted(known.references.items())]
 
 
+def asked_about(
+    opened: Opened, picture: Picture, again: SecondLookRule | None
+) -> tuple[Float32, Mapping[int, float]]:
+    """The vectors of a picture's regions, and the evidence of a second look where one is wanted.
+
+    One item more than its shortlist is looked at, since one may be left out of the gallery.
+    """
+    parts = [cut(picture.image, region) for region in split(picture, opened.regions)]
+    rows = opened.embedder.vectors(parts)
+    if again is None:
+        return rows, NOTHING
+    wide = replace(again, shortlist=again.shortlist + 1)
+    found = reach(opened.store.search, rows, len(opened.store), distinct=wide.shortlist)
+    return rows, look(opened, picture, found, wide).evidence
+
+
 def make_views(
-    opened: Opened, plan: Sequence[tuple[int, int, Reference, int]], deadline: float
+    opened: Opened,
+    plan: Sequence[tuple[int, int, Reference, int]],
+    deadline: float,
+    again: SecondLookRule | None = None,
 ) -> Iterator[Query | None]:
     """The queries in order, None for one that failed, until the deadline. Raises ModelError."""
     folder = base_of(opened.store.manifest.refs)
-    rule = opened.regions
 
     def in_time() -> Iterator[tuple[int, int, Reference, int]]:
         for task in plan:
@@ -133,9 +157,8 @@ def make_views(
         picture = decode(on_disk(folder, reference.path), limits=opened.settings.image)
         as_is = seed == UNCHANGED
         image = picture.image if as_is else camera_views(picture.image, 1, seed)[0]
-        view = Picture(image, reference.path)
-        parts = [cut(view.image, region) for region in split(view, rule)]
-        return Query(item, reference, opened.embedder.vectors(parts), unchanged=as_is)
+        rows, evidence = asked_about(opened, Picture(image, reference.path), again)
+        return Query(item, reference, rows, unchanged=as_is, evidence=evidence)
 
     for result in pooled(in_time(), work, opened.settings.index.callers):
         if isinstance(result.error, ModelError):
@@ -161,7 +184,8 @@ class Asked:
     """What the gallery answered to some queries: the hits of all their regions.
 
     `held` is `found` without the references that a mated trial does without; `near` the cohort
-    level of each region, `owner` its query, `items` the item that each query shows.
+    level of each region, `owner` its query, `items` the item that each query shows, `evidence`
+    what a second look found for each.
     """
 
     found: Hits
@@ -169,6 +193,34 @@ class Asked:
     near: Floats | None
     owner: Int64
     items: Int64
+    evidence: tuple[Mapping[int, float], ...] = ()
+
+    def weighted(self, weight: float) -> Asked:
+        """The same after a second look whose evidence has this weight."""
+        return replace(
+            self, found=self._raised(self.found, weight), held=self._raised(self.held, weight)
+        )
+
+    def _raised(self, found: Hits, weight: float) -> Hits:
+        ids, items, scores = found.ids.copy(), found.items.copy(), found.scores.copy()
+        for number, evidence in enumerate(self.evidence):
+            mine = self.owner == number
+            own = Hits(found.ids[mine], found.items[mine], found.scores[mine])
+            more = raised(own, {item: weight * value for item, value in evidence.items()})
+            ids[mine], items[mine], scores[mine] = more.ids, more.items, more.scores
+        return Hits(ids, items, scores)
+
+    def looked(self, *, enrolled: bool) -> Iterator[Looked]:
+        """The queries one by one, to fit the weight on: as enrolled things, or as strangers."""
+        source = self.held if enrolled else self.found
+        for number, evidence in enumerate(self.evidence):
+            mine, item = self.owner == number, int(self.items[number])
+            items = source.items[mine]
+            hidden = items if enrolled else np.where(items == item, -1, items)
+            found = Hits(source.ids[mine], hidden, source.scores[mine])
+            near = None if self.near is None else self.near[mine]
+            if (hidden >= 0).any():
+                yield Looked(found, near, evidence, item, enrolled)
 
     def mated(self, kind: ScoreKind) -> Trials:
         """Each query asked about the whole gallery."""
@@ -192,13 +244,20 @@ def ask(opened: Opened, known: Known, queries: Sequence[Query], ids: Int64 | Non
     cohort = opened.embedder.cohort
     near = None if cohort is None else cohort_level(rows, cohort)
     total = len(opened.store) if ids is None else len(ids)
-    found = reach(partial(opened.store.search, ids=ids), rows, total, distinct=3)
+    found = reach(partial(opened.store.search, ids=ids), rows, total, distinct=_deep(queries))
     hidden, free = found.items.copy(), found.items >= 0
     for number, query in enumerate(queries):
         own = _held_out(known, query)
         hide = np.isin(found.ids, own) if own or not query.unchanged else np.ones_like(free)
         hidden[hide & (owner == number)[:, None]] = -1
-    return Asked(found, Hits(found.ids, hidden, found.scores), near, owner, items)
+    evidence = tuple(query.evidence for query in queries)
+    return Asked(found, Hits(found.ids, hidden, found.scores), near, owner, items, evidence)
+
+
+def _deep(queries: Sequence[Query]) -> int:
+    """How many items a search has to see: the best, the next and one left out, and all those that
+    a second look may raise."""
+    return max(3, *(len(query.evidence) for query in queries))
 
 
 def _held_out(known: Known, query: Query) -> list[int]:
