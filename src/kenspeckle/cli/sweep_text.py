@@ -97,6 +97,9 @@ def _about(rows: Sequence[Row], count: str, best: Row | None) -> None:
             f"No item has more than {console.counted(mute[0]['most'], 'reference')}, and multi-ref "
             f"asks for {mute[0]['settings']['least']}: it names nothing. Add --min-matching-refs 1."
         )
+    most = max(row["most"] for row in rows)
+    if max(row["settings"]["refs"] for row in rows) > most > 1:
+        console.note(f"No item has more than {most} references to enrol: a larger R adds none.")
     for why, number in first["excluded"].items():
         console.note(f"Left out: {number:,} × {why}.")
     if best is not None and not best[count]["f1"]:
