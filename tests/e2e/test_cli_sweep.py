@@ -116,6 +116,16 @@ def test_misuse_is_one_line(
     assert "Traceback" not in done.stderr
 
 
+def test_the_same_seed_is_the_same_report_in_every_process(run: Run, collection: Path) -> None:
+    told = []
+    for seed in ("1", "2"):
+        words = ("sweep", collection, *USUAL, "--preset", "comparison", "--no-cache", "--json")
+        done = run(*words, "--out", f"{seed}.jsonl", env={"PYTHONHASHSEED": seed})
+        told.append(timeless([json.loads(line) for line in done.stdout.splitlines()]))
+    assert told[0] == told[1]
+    assert len(told[0]) == 8
+
+
 def timeless(found: list[dict[str, object]]) -> list[dict[str, object]]:
     """Rows without what differs from run to run."""
     return [{**row, "seconds": 0, "embedded": 0, "date": ""} for row in found]

@@ -25,7 +25,7 @@ from typing import Protocol
 import numpy as np
 import PIL
 
-from kenspeckle import image, regions, vectors
+from kenspeckle import __version__, image, regions, vectors
 from kenspeckle._extras import has
 from kenspeckle.config import ImageSettings, user_folder
 from kenspeckle.errors import GalleryError, InputError, MissingExtra, ModelError
@@ -340,7 +340,7 @@ def _inside(picture: Picture, box: Box) -> Region:
 @lru_cache(maxsize=1)
 def _code() -> str:
     """Stands for the code between the bytes of a picture and the input of a model."""
-    digest = hashlib.sha256(PIL.__version__.encode())
+    digest = hashlib.sha256(f"{__version__} {PIL.__version__}".encode())
     for room in (image, regions, vectors):
         for folder in map(Path, room.__path__):
             for path in sorted(folder.glob("*.py")):
