@@ -48,7 +48,7 @@ def _equal_files(paths: Iterable[Path]) -> dict[Path, str]:
 
     Whole files are read only where size and a piece of the middle agree.
     """
-    groups: list[Sequence[Path]] = [sorted(paths)]
+    groups: list[Sequence[Path]] = [list(paths)]
     for look in (_size, _middle):
         groups = [part for group in groups for part in _parted(group, look)]
     found = {}

@@ -150,6 +150,16 @@ def shuffled(things: Iterable[T], key: str, *, name: Callable[[T], Hashable] = s
     return sorted(things, key=place)
 
 
+def fraction(key: str) -> float:
+    """A number from 0 to below 1 that a key decides.
+
+    >>> round(fraction("1"), 3)
+    0.42
+    """
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
 def by_name(sample: Sample) -> str:
     """What tells samples apart."""
     return f"{sample.name}\0{sample.label}\0{sample.box}"
