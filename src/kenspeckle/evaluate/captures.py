@@ -51,7 +51,7 @@ def _equal_files(paths: Iterable[Path]) -> dict[Path, str]:
     groups: list[Sequence[Path]] = [list(paths)]
     for look in (_size, _middle):
         groups = [part for group in groups for part in _parted(group, look)]
-    found = {}
+    found: dict[Path, str] = {}
     for group in groups:
         for part in _parted(group, _whole):
             found |= dict.fromkeys(part, _whole(part[0]))
