@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kenspeckle._aside import written
-from kenspeckle.cli import console, evaluate_job, fixed_rule, options
+from kenspeckle.cli import console, evaluate_job, evaluate_report, fixed_rule, options
 from kenspeckle.cli.evaluate_job import Job
 from kenspeckle.config import USUAL_FPIR
 from kenspeckle.evaluate.cache import default_folder
@@ -197,6 +197,24 @@ def evaluate(
             "--html", metavar="FILE", help="Write a report with plots.", show_default=False
         ),
     ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            "--before",
+            metavar="FILE",
+            help="The --json of a former run on the same pictures, which the report compares with.",
+            show_default=False,
+        ),
+    ] = None,
+    seen: Annotated[
+        Path | None,
+        typer.Option(
+            "--seen",
+            metavar="FILE",
+            help="Labels that the model was trained on, one a line; the report tells them apart.",
+            show_default=False,
+        ),
+    ] = None,
     output_file: Annotated[
         Path | None,
         typer.Option(
@@ -299,16 +317,15 @@ def evaluate(
         clear=clear_cache,
         settings=settings,
     )
+    report = evaluate_report.report(html_file, before, seen)
     found, read = evaluate_job.run(job)
     told = [*lines(found), *(answers(found) if verbose else ())]
     if json_file != Path("-"):
         for text in told:
             console.line(text)
     _write(found, told, json_file, output_file)
-    if html_file is not None:
-        from kenspeckle.evaluate.report import html
-
-        html(found, out=html_file, dataset=read)
+    if report is not None:
+        report.write(found, read)
 
 
 def _only_the_other(**given: object) -> None:
