@@ -219,3 +219,27 @@ def test_boxes_met_and_named() -> None:
     ]
     assert [(t.label, t.box) for t in said.truths] == list(true)
     assert [(d.label, d.box) for d in said.spoken] == [("i3", (0, 0, 10, 10))]
+
+
+def test_a_photo_without_a_region_is_unknown_and_a_trial_all_the_same() -> None:
+    rng = np.random.default_rng(13)
+    held, others = gallery(rng), gallery(rng, items=2, first="o")
+    box: Box = (0, 0, 5, 5)
+    empty = Query(
+        "e.jpg", None, ("i1",), (("i1", box),), (), np.empty((0, WIDTH), np.float32), None
+    )
+    asked = [query(rng, "i0", near=False), empty, query(rng, "i2", near=False)]
+    said = ask(Scored("cosine", -1.0), held, asked)
+    assert [a.query for a in said.answers] == ["i0.jpg", "e.jpg", "i2.jpg"]
+    told = said.answers[1]
+    assert (told.said, told.enrolled, told.asked, told.score) == ("", True, 0, -math.inf)
+    assert [(m.label, m.met) for m in said.met] == [("i1", False)]
+    assert sorted(t.label for t in said.truths) == ["i0", "i1", "i2"]
+    strangers = stranger_trials(Scored("cosine"), held, asked)
+    assert sorted(np.isneginf(strangers.scores).tolist()) == [False, False, True]
+    lost = Query("f.jpg", None, ("o1",), (), (), np.empty((0, WIDTH), np.float32), None)
+    mated = mated_trials(Scored("cosine"), held, others, [query(rng, "o0", near=False), lost])
+    assert mated.right.tolist()[1] is False
+    assert mated.independent == 2
+    assert ask(Scored(), held, [empty]).answers[0].said == ""
+    assert stranger_trials(Scored(), held, [empty]).scores.tolist() == [-math.inf]

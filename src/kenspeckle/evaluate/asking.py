@@ -88,9 +88,9 @@ def enrolled(labels: Sequence[str], rows: Float32, files: Sequence[str]) -> Gall
 
 
 def ask(judge: Judge, gallery: Gallery, queries: Sequence[Query], draw: int = 0) -> Said:
-    """All answers of a draw, in the order of the queries."""
+    """All answers of a draw, in the order of the queries. One without a region is unknown."""
     said = Said()
-    for some in _blocks(queries, len(gallery.rows)):
+    for some in _blocks(_seen(queries), len(gallery.rows)):
         cosines, near = _cosines(judge, gallery, some)
         heard = judge.heard(cosines, near)
         owner = _owner(some)
@@ -106,16 +106,53 @@ def ask(judge: Judge, gallery: Gallery, queries: Sequence[Query], draw: int = 0)
             said.detections += view.detections(query, draw)
             said.truths += _truths(gallery, query, draw)
             said.met += view.met(query)
+    if len(said.answers) < len(queries):
+        told = iter(said.answers)
+        said.answers = [
+            next(told) if len(one.rows) else _silent(said, gallery, one, draw) for one in queries
+        ]
     return said
+
+
+def _silent(said: Said, gallery: Gallery, query: Query, draw: int) -> Answer:
+    """The answer for a photo in which no region was found: unknown, and nothing met."""
+    said.truths += _truths(gallery, query, draw)
+    said.met += [
+        Met(query.photo, box, label, label in gallery.index, met=False, right=False)
+        for label, box in query.true
+    ]
+    return Answer(
+        draw=draw,
+        query=query.photo,
+        box=query.box,
+        truth=query.truth,
+        enrolled=any(label in gallery.index for label in query.truth),
+        said="",
+        best="",
+        runner="",
+        score=-math.inf,
+        similarity=-1.0,
+        margin=None,
+        confidence=None,
+        rank=0,
+        region="none",
+        asked=0,
+    )
+
+
+def _seen(queries: Sequence[Query]) -> list[Query]:
+    """The queries with a region to ask about."""
+    return [one for one in queries if len(one.rows)]
 
 
 def stranger_trials(judge: Judge, gallery: Gallery, queries: Sequence[Query]) -> Trials:
     """Queries of things that are not enrolled, as trials; an item of several photos counts once."""
+    seen = _seen(queries)
     scores: list[Floats] = []
-    for some in _blocks(queries, len(gallery.rows)):
+    for some in _blocks(seen, len(gallery.rows)):
         heard = judge.heard(*_cosines(judge, gallery, some))
         scores.append(heard.scores[_deciding(heard, _owner(some))])
-    return _trials(scores, queries, [False] * len(queries))
+    return _trials(scores, seen, [False] * len(seen), queries)
 
 
 def mated_trials(
@@ -129,22 +166,31 @@ def mated_trials(
     scores: list[Floats] = []
     right: list[bool] = []
     kept: list[Query] = []
-    for label in sorted({one.item for one in queries} & set(others.labels)):
-        own = [one for one in queries if one.item == label]
+    mine = [one for one in queries if one.item in others.index]
+    seen = _seen(mine)
+    for label in sorted({one.item for one in seen}):
+        own = [one for one in seen if one.item == label]
         grown = _joined(gallery, others, label)
         heard = judge.heard(*_cosines(judge, grown, own))
         best = _deciding(heard, _owner(own))
         scores.append(heard.scores[best])
         right += [grown.labels[item] == label for item in heard.order[best, 0]]
         kept += own
-    return _trials(scores, kept, right)
+    return _trials(scores, kept, right, mine)
 
 
-def _trials(scores: Sequence[Floats], queries: Sequence[Query], right: Sequence[bool]) -> Trials:
-    if not queries:
+def _trials(
+    scores: Sequence[Floats], seen: Sequence[Query], right: Sequence[bool], every: Sequence[Query]
+) -> Trials:
+    """Trials of the queries that were `seen`; the others have the lowest score there is."""
+    if not every:
         return NO_TRIALS
-    _, items = np.unique(np.array([one.item for one in queries], str), return_inverse=True)
-    return Trials(np.concatenate(scores), items.astype(np.int64), np.array(right, bool))
+    silent = [one for one in every if not len(one.rows)]
+    names = np.array([one.item for one in (*seen, *silent)], str)
+    _, items = np.unique(names, return_inverse=True)
+    values = np.concatenate([*scores, np.full(len(silent), -np.inf)])
+    hits = np.concatenate([np.array(right, bool), np.zeros(len(silent), bool)])
+    return Trials(values, items.astype(np.int64), hits)
 
 
 def _joined(gallery: Gallery, others: Gallery, label: str) -> Gallery:

@@ -126,8 +126,6 @@ class Bank:
                 found = self.found.get(wanted)
                 if found is None:
                     excluded["photo that could not be read"] += 1
-                elif not found.regions:
-                    excluded["photo in which no region was found"] += 1
                 else:
                     near = self._near(wanted, found.rows)
                     queries.append(

@@ -104,7 +104,7 @@ def _pairs(
             missed += [
                 float(cosines[:, gallery.owners == place].max())
                 for place in places
-                if gallery.labels[place] != answer.said
+                if len(cosines) and gallery.labels[place] != answer.said
             ]
     nothing: Floats = np.empty(0)
     return np.concatenate([nothing, *own]), np.concatenate([nothing, *others]), missed
