@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks import _scoring
 from benchmarks._labelled_sets import LabelledSet, Parts, best_of_each, hits
+from benchmarks._xfeat import XFeat
 from kenspeckle.engines import corners, features, geometry, layout
 from kenspeckle.engines.features import Features, open_features
 from kenspeckle.engines.geometry import Geometry, compare
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 DEEP = 24
 """Labels of each query that are compared: a shortlist of ten among half of the labels lies within
 them."""
-Seconds = tuple[float, float]
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Looks:
         there = [label for label in labels if label in self.seen[query]]
         told: list[float | None] = [None] * len(there)
         sure = [n for n in there if self._sure(query, n)]
-        if layouts and len(sure) > 1:
+        if layouts and self.blobs and len(sure) > 1:
             told = self._agreements(query, tuple(there))
         return weighed(
             {n: Seen(self.seen[query][n][1], one) for n, one in zip(there, told, strict=True)}
@@ -85,17 +85,22 @@ def take(
     folder: Path, data: LabelledSet, cache: Path, kind: str = "sift", estimator: str = "magsac"
 ) -> Looks:
     """Look at a set, or read what is kept."""
-    with (folder / "split-closed.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    paths = {
-        r: [folder / row["path"] for row in rows if row["role"] == r] for r in ("gallery", "query")
-    }
+    paths = _paths(folder)
     blobs = {role: _features(folder.name, role, paths[role], kind, cache) for role in paths}
-    near = _nearest(data)
+    near = nearest(data)
     file_of = cache / f"{folder.name}-looks-{kind}-{estimator}-{_version(near)}.npz"
     if not file_of.is_file():
         _save(file_of, _compared(data, blobs, near, estimator))
     return Looks(folder, _read(file_of), blobs, paths["query"])
+
+
+def _paths(folder: Path) -> dict[str, list[Path]]:
+    with (folder / "split-closed.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        role: [folder / row["path"] for row in rows if row["role"] == role]
+        for role in ("gallery", "query")
+    }
 
 
 def _version(*more: NDArray[Any]) -> str:
@@ -123,7 +128,7 @@ def _features(name: str, role: str, paths: list[Path], kind: str, cache: Path) -
     return [data[first:last] for first, last in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _nearest(data: LabelledSet) -> NDArray[np.int64]:
+def nearest(data: LabelledSet) -> NDArray[np.int64]:
     """The nearest labels of each query by any region and any enrolled view: `(Q, DEEP)`."""
     labels, column = np.unique(data.gallery, return_inverse=True)
     enrolled = np.concatenate((data.references.rows, data.views.rows))
@@ -137,22 +142,46 @@ def _nearest(data: LabelledSet) -> NDArray[np.int64]:
 def _compared(
     data: LabelledSet, blobs: Mapping[str, list[bytes]], near: NDArray[np.int64], estimator: str
 ) -> dict[str, NDArray[Any]]:
+    """Geometry of each query with each near label."""
+    enrolled = [Features.from_bytes(blob) for blob in blobs["gallery"]]
+    asked = (Features.from_bytes(blob) for blob in blobs["query"])
+    return geometries(data, asked, enrolled, near, lambda a, b: compare(a, b, estimator))
+
+
+def geometries(
+    data: LabelledSet,
+    asked: Iterable[Any],
+    enrolled: Sequence[Any],
+    near: NDArray[np.int64],
+    of_pair: Callable[[Any, Any], Geometry],
+) -> dict[str, NDArray[Any]]:
     """Geometry of each query with each near label, the best of the label's references."""
     _, column = np.unique(data.gallery, return_inverse=True)
     of = [np.flatnonzero(column == label).tolist() for label in range(column.max() + 1)]
-    enrolled = [Features.from_bytes(blob) for blob in blobs["gallery"]]
     rows: list[tuple[int, ...]] = []
     matrices: list[Any] = []
-    for query, blob in enumerate(blobs["query"]):
-        asked = Features.from_bytes(blob)
+    for query, mine in enumerate(asked):
         for label in near[query].tolist():
-            pairs = [(place, compare(asked, enrolled[place], estimator)) for place in of[label]]
+            pairs = [(place, of_pair(mine, enrolled[place])) for place in of[label]]
             place, best = max(pairs, key=lambda one: (one[1].sane, one[1].inliers))
             rows.append((query, label, place, best.matches, best.votes, best.inliers, best.sane))
             matrices.append(np.eye(3) if best.homography is None else best.homography)
         if query % 100 == 0:
             print(f"{data.name} compared: {query}", file=sys.stderr, flush=True)
     return {"rows": np.array(rows, np.int64), "matrices": np.array(matrices)}
+
+
+def take_xfeat(folder: Path, data: LabelledSet, cache: Path, weights: Path) -> Looks:
+    """The same by XFeat, without layouts."""
+    engine, paths, near = XFeat(weights), _paths(folder), nearest(data)
+    file_of = cache / f"{folder.name}-looks-xfeat-magsac-{_version(near)}.npz"
+    if not file_of.is_file():
+        found = {
+            role: [engine.extract(decode(path).image) for path in paths[role]] for role in paths
+        }
+        made = geometries(data, found["query"], found["gallery"], near, engine.compare)
+        _save(file_of, made)
+    return Looks(folder, _read(file_of), {}, paths["query"])
 
 
 def _save(path: Path, members: dict[str, NDArray[Any]]) -> None:

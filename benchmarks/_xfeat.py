@@ -1,25 +1,30 @@
-"""XFeat: local features by a small network (Potje et al., CVPR 2024), weights in the package."""
+"""XFeat (Potje et al., CVPR 2024) as a measure beside SIFT and ORB: features by a small network.
+
+Its features have no angle, so matches cannot vote alone; a homography is fitted to all of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kenspeckle import _threads
 from kenspeckle._extras import need
-from kenspeckle.engines.features import MOST, FeatureKind, Features, layout_of, unit, working
-from kenspeckle.engines.files import WEIGHTS
-from kenspeckle.errors import ModelError
+from kenspeckle.engines import geometry
+from kenspeckle.engines.features import SIDE, unit
+from kenspeckle.engines.geometry import Geometry, mutual, projected, sane
 from kenspeckle.types import Float32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-FILE = WEIGHTS / "xfeat.onnx"
 SHA256 = "946b16bc444760d5b6e021074ed9726add50a6e026de6b047d56244b1767d95b"
+ALIKE = 0.75
+"""The cosine from which on two descriptors may be of one spot, as its authors use it."""
+MOST = 500
 CELL = 8
 """Pixels a side of one cell of the network's outputs."""
 LEAST = 0.05
@@ -27,45 +32,53 @@ LEAST = 0.05
 _APART = 5
 """Keypoints are the largest of `_APART` × `_APART` pixels."""
 
+Found = tuple[Float32, Float32, tuple[int, int]]
+"""Points `(n, 2)` in pixels of the picture, unit rows `(n, 64)`, and the picture's size."""
+
 
 class XFeat:
     """The loaded network."""
 
-    kind: FeatureKind = "xfeat"
+    def __init__(self, weights: Path) -> None:
+        import onnxruntime
 
-    def __init__(self) -> None:
-        self._cv2: Any = need("cv2", "a second look")
-        try:
-            data = FILE.read_bytes()
-        except OSError as error:
-            raise ModelError(str(FILE), "not there", do="Install Kenspeckle anew") from error
-        found = hashlib.sha256(data).hexdigest()
-        if found != SHA256:
-            raise ModelError(
-                str(FILE),
-                f"sha256 {found[:16]}…",
-                expected=f"{SHA256[:16]}…",
-                do="The file is damaged: install Kenspeckle anew",
-            )
-        self._session: Any = _session(data)
+        data = weights.read_bytes()
+        assert hashlib.sha256(data).hexdigest() == SHA256, f"{weights} is another file"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._cv2: Any = need("cv2", "XFeat")
+        self._session = onnxruntime.InferenceSession(data, options)
 
-    def extract(self, image: Image.Image) -> Features:
-        """Features of an RGB picture."""
-        if self._session is None:
-            raise ModelError("xfeat", "closed", expected="an open network")
-        small, factor = working(image, 4 * CELL)
-        grey = np.asarray(small.convert("L"), np.float32)[None, None] / 255
+    def extract(self, image: Image.Image) -> Found:
+        """Features of an RGB picture, its longest side brought to that of SIFT and ORB."""
+        factor, cell = SIDE / max(image.size), 4 * CELL
+        sides = [max(cell, round(edge * factor / cell) * cell) for edge in image.size]
+        small = image.convert("L").resize((sides[0], sides[1]))
+        grey = np.asarray(small, np.float32)[None, None] / 255
         maps, logits, sure = self._session.run(None, {"image": grey})
         points, score = self._keypoints(logits[0], sure[0, 0])
-        best = np.argsort(-score, kind="stable")[:MOST]
-        points = points[best]
+        points = points[np.argsort(-score, kind="stable")[:MOST]]
         rows = unit(_sampled(maps[0], (points + 0.5) / CELL - 0.5))
-        where = ((points + 0.5) * factor).astype(np.float32)
-        return Features(self.kind, where, rows, image.size, layout_of(image))
+        scale = np.array([image.width / sides[0], image.height / sides[1]])
+        return ((points + 0.5) * scale).astype(np.float32), rows, image.size
 
-    def close(self) -> None:
-        """Give the memory back."""
-        self._session = None
+    def compare(self, query: Found, reference: Found) -> Geometry:
+        """The geometry of one pair by MAGSAC over all matches."""
+        ours, theirs = mutual(query[1], reference[1], ALIKE)
+        if len(ours) < geometry.LEAST:
+            return Geometry(len(ours), 0)
+        to, start = query[0][ours], reference[0][theirs]
+        near = geometry.NEAR * max(query[2])
+        matrix = geometry._estimated(self._cv2, start, to, near, "magsac", 0)
+        width, height = reference[2]
+        corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
+        seen = None if matrix is None else projected(matrix, corners)
+        there = None if matrix is None else projected(matrix, start.astype(float))
+        if matrix is None or seen is None or there is None:
+            return Geometry(len(ours), 0)
+        inside = np.hypot(*(there - to).T) <= near
+        count = geometry.distinct(start[inside], to[inside], near)
+        return Geometry(len(ours), 0, count, matrix, sane=sane(corners, seen, query[2]))
 
     def _keypoints(self, logits: Float32, sure: Float32) -> tuple[Float32, Float32]:
         """Points `(n, 2)` in pixels of the network's input, and how sure each is."""
@@ -93,14 +106,3 @@ def _sampled(maps: Float32, at: NDArray[Any]) -> Float32:
     lower = flat[low * wide + left] * (1 - across) + flat[low * wide + right] * across
     values: NDArray[np.float32] = (upper * (1 - down) + lower * down).astype(np.float32)
     return values
-
-
-def _session(data: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = _threads.INTRA_OP, 1
-    options.enable_mem_pattern = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

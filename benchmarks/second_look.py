@@ -24,7 +24,7 @@ from benchmarks import _scoring
 from benchmarks._harness import Report, save
 from benchmarks._labelled_sets import SETS, LabelledSet, load
 from benchmarks._print_set import Card, cards, photos
-from benchmarks._second_looks import Looks, System, take
+from benchmarks._second_looks import Looks, System, take, take_xfeat
 from kenspeckle.engines.features import open_features
 from kenspeckle.engines.geometry import compare
 from kenspeckle.engines.layout import agreements
@@ -208,11 +208,19 @@ def kinds(folder: Path, cache: Path, embedder: Any, names: tuple[str, ...]) -> d
     found: dict[str, Any] = {}
     for name in names:
         data = load(folder / name, embedder, cache)
+        rule, views = SETTINGS["auto + 8 views"]
         for kind, estimator in (("sift", "magsac"), ("sift", "ransac"), ("orb", "magsac")):
             looks = take(folder / name, data, cache, kind, estimator)
-            rule, views = SETTINGS["auto + 8 views"]
             result = Case(data, looks, rule, views, embedder.cohort).judged(WEIGHT)
             found.setdefault(f"{kind}, {estimator}", {})[name] = [
+                result.mean("rank-1"),
+                result.mean("tpir@1%"),
+            ]
+        weights = folder.parent / "models" / "xfeat" / "xfeat.onnx"
+        if weights.is_file():
+            looks = take_xfeat(folder / name, data, cache, weights)
+            result = Case(data, looks, rule, views, embedder.cohort).judged(WEIGHT)
+            found.setdefault("xfeat, magsac over all matches", {})[name] = [
                 result.mean("rank-1"),
                 result.mean("tpir@1%"),
             ]
