@@ -129,7 +129,20 @@ def test_another_database_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "a/b/1.jpg")
+    picture(tmp_path / "data/a/b/1.jpg")
     with pytest.raises(CatalogError, match="no picture with XML"):
-        prepare(tmp_path, tmp_path / "out")
+        prepare(tmp_path / "data", tmp_path / "out")
     assert run(["data", "logodet", "prepare", str(tmp_path / "no"), "--out", "x"]) == 1
+
+
+def test_a_folder_of_another_data_set_or_inside_it_is_refused(tmp_path: Path) -> None:
+    data, out = logodet(tmp_path / "data"), tmp_path / "out"
+    prepare(data, out)
+    before = state(out)
+    picture(tmp_path / "other/Games/Dice/1.jpg")
+    voc(tmp_path / "other/Games/Dice/1.xml", ("Dice", (0, 0, 9, 9)))
+    with pytest.raises(CatalogError, match="prepared from another data set"):
+        prepare(tmp_path / "other", out)
+    with pytest.raises(CatalogError, match="a folder in the data set"):
+        prepare(data, data / "out")
+    assert state(out) == before

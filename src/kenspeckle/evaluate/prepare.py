@@ -97,6 +97,8 @@ def prepare(
     root = root_of(dataset)
     if not root.is_dir():
         raise CatalogError(shown(str(dataset)), "no such folder", expected="LogoDet-3K")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise CatalogError(shown(str(out)), "a folder in the data set", expected="one outside")
     found = Found(root, "logodet")
     entries = list(annotated(root, found))
     if not entries:
@@ -110,6 +112,10 @@ def prepare(
         before = work.stamps()
         names = {found.name_of(one.picture): one for one in entries}
         gone = sorted(before.keys() - names.keys())
+        if before and len(gone) == len(before):
+            raise CatalogError(
+                shown(str(out)), "prepared from another data set", do="Give another --out"
+            )
         for name in gone:
             work.remove(name)
         added = 0
