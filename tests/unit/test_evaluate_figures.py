@@ -121,6 +121,13 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     assert 88 <= held <= 100
 
 
+def test_perfect_order_of_few_items_is_no_certainty() -> None:
+    answers = [answer(truth=(f"i{n}",), score=1.0) for n in range(5)]
+    answers += [answer(truth=(f"s{n}",), enrolled=False, said="", score=0.0) for n in range(9)]
+    found = rates(answers)["auroc"]
+    assert (found.value, found.low) == (1.0, stats.wilson(5, 5)[0])
+
+
 def test_what_cannot_be_measured_is_absent() -> None:
     found = rates([answer()])
     assert "fpir" not in found

@@ -138,6 +138,9 @@ def _area(asked: Asked, wins: Bools) -> Rate | None:
     if not parts:
         return None
     value = float(np.mean([one for one, _ in parts]))
+    if value in (0.0, 1.0):  # as many trials as the side with fewer items has
+        sides = (len(np.unique(asked.item[asked.enrolled == side])) for side in (True, False))
+        return _wilson(value, len(asked), min(sides))
     sampled = np.stack([samples for _, samples in parts])
     means = np.nanmean(np.where(np.isfinite(sampled), sampled, value), axis=0)
     low, high = np.percentile(means, [2.5, 97.5])

@@ -69,9 +69,10 @@ def _rates(evaluation: Evaluation) -> Iterator[str]:
     if sizes:
         span = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
         yield f"Gallery of N = {span} items; 95 % intervals"
+    query = "box" if evaluation.settings.get("regions") == "truth" else "photo"
     for name, about in TOLD.items():
         if name in evaluation.rates:
-            yield _line(about, evaluation.rates[name], share=True)
+            yield _line(about.replace("photo", query), evaluation.rates[name], share=True)
     for name, about in NUMBERS.items():
         if name in evaluation.rates:
             yield _line(about, evaluation.rates[name], share=False)
