@@ -354,6 +354,14 @@ def test_the_plots_draw_the_curve_and_the_working_point():
     assert det.axes[0].get_yscale() == det.axes[0].get_xscale() == "log"
 
 
+def test_every_name_is_in_the_legend_however_it_begins_or_ends():
+    curve = report_numbers.curve([draw_of(some())])
+    figure = report_plots.roc({"_hidden": curve, "x" * 300: curve}, {}, None)
+    first, second = (text.get_text() for text in figure.axes[0].get_legend().get_texts())
+    assert first.endswith("_hidden")
+    assert len(second) == 44
+
+
 def test_histograms_hold_every_score_and_mark_each_threshold():
     groups = {
         "one": (np.array([0.1, 0.2, 0.2]), report_plots.RIGHT),

@@ -44,6 +44,7 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
     "xtick.minor.visible": False, "lines.linewidth": 1.8,
 }  # fmt: skip
+LABEL = 44
 TICKS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -128,7 +129,7 @@ def _rates(
             y, low, high = 1 - y, 1 - high, 1 - low
         if one.draws > 1:
             axes.fill_between(one.fpir, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(one.fpir, y, color=colour, linestyle=style, label=name)
+        axes.plot(one.fpir, y, color=colour, linestyle=style, label=_label(name))
         if name in working:
             _mark(axes, working[name], colour, left, missed=missed)
     axes.set_xscale("log")
@@ -137,6 +138,12 @@ def _rates(
     axes.set_xlabel("strangers named (FPIR)")
     if len(curves) > 1:
         axes.legend(loc="upper left" if not missed else "lower left")
+
+
+def _label(name: str) -> str:
+    """A name in a legend: not too long, and shown though it begins with an underscore."""
+    short = name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"
+    return f"\u200b{short}" if short.startswith("_") else short
 
 
 def _mark(axes: Any, point: Point, colour: str, left: float, *, missed: bool) -> None:
@@ -236,7 +243,15 @@ def lines(series: Mapping[str, Sequence[tuple[float, float, float, float]]], x: 
             colour, style = SERIES[number % len(SERIES)], STYLES[number % len(STYLES)]
             if number == 0 or len(series) < 3:  # more bands hide each other
                 axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
-            axes.plot(at, rate, linestyle=style, marker="o", markersize=4, color=colour, label=name)
+            axes.plot(
+                at,
+                rate,
+                linestyle=style,
+                marker="o",
+                markersize=4,
+                color=colour,
+                label=_label(name),
+            )
         places = sorted({row[0] for rows in series.values() for row in rows})
         axes.set_xticks(places, [f"{place:g}" for place in places])
         axes.set_ylim(0, None)
