@@ -22,6 +22,8 @@ NAMES = (
     "index_throughput",
     "verify_rows",
     "accuracy",
+    "promise",
+    "names_more",
 )
 
 

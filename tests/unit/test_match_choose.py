@@ -82,8 +82,8 @@ def test_without_views_the_naming_alone_decides() -> None:
     assert kind == "cohort"
 
 
-def test_real_photos_stand_for_strangers_like_the_items_where_they_show_as_many() -> None:
-    views, few, many = made(0, 50, 1), made(0, 20, 2), made(0, 50, 3)
+def test_real_photos_stand_for_strangers_like_the_items_where_they_show_half_of_them() -> None:
+    views, few, many = made(0, 50, 1), made(0, 24, 2), made(0, 25, 3)
     assert Material(left_out=views, photos_out=few).strangers()["like your items"] is views
     assert Material(left_out=views, photos_out=many).strangers()["like your items"] is many
 

@@ -63,7 +63,7 @@ COMMANDS = (
     Row(
         "calibrate",
         "calibrate:calibrate",
-        "Fit when a photo is called unknown, to a stated rate for stated strangers.",
+        "Fit when a photo is called unknown, to keep a stated rate of strangers that get a name.",
     ),
     Row("add", "contents:add", "Enrol one picture. A later `index` leaves it alone."),
     Row(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kenspeckle.catalog.entry import shown
-from kenspeckle.catalog.naming import key_of
+from kenspeckle.catalog.naming import key_of, name_item
 from kenspeckle.catalog.rows import Row, read_rows
 from kenspeckle.catalog.walk import walk_through
 from kenspeckle.errors import CatalogError
@@ -72,9 +72,9 @@ def strangers_in(folder: Path) -> Photos:
 def photos_in(table: Path, store: Store) -> Photos:
     """The photos of a table with the columns `path`, `label` and, if it has one, `item`.
 
-    Paths are relative to the table. A label is that of an item, or its key; an empty one, or
-    `unknown`, is a stranger's, and so is one that is not enrolled. Raises CatalogError for a table
-    that cannot be read, lacks a column or names no photo that is there.
+    Paths are relative to the table. A label is that of an item, its key or file name; an empty
+    one, or `unknown`, is a stranger's, and so is one that is not enrolled. Raises CatalogError for
+    a table that cannot be read, lacks a column or names no photo that is there.
     """
     name = shown(str(table))
     names = _names(store)
@@ -87,7 +87,7 @@ def photos_in(table: Path, store: Store) -> Photos:
         _check(row, name)
         label = row.cells["label"].strip()
         file = Path(os.path.normpath(table.absolute().parent / row.cells["path"]))
-        item = names.get(key_of(label), -1)
+        item = names.get(key_of(label), names.get(name_item(label, "plain").key, -1))
         if item < 0 and key_of(label) not in NOBODY:
             foreign[label] += 1
         if not row.cells["path"] or not file.is_file():

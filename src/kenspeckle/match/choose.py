@@ -46,10 +46,10 @@ class Material:
     rejected: Trials = NO_TRIALS
 
     def strangers(self) -> dict[Strangers, Trials]:
-        """By kind. Real photos stand for strangers like the items where they show more of them;
+        """By kind. Real photos stand for strangers like the items where they show half of them;
         rejected ones count with the strangers that were given, where there are any."""
         like = self.left_out
-        if self.photos_out.independent >= max(like.independent, 1):
+        if 2 * self.photos_out.independent >= max(like.independent, 1):
             like = self.photos_out
         given = joined([self.given, self.rejected]) if len(self.given) else NO_TRIALS
         return {"given": given, "like your items": like, "general": self.general}
