@@ -11,7 +11,9 @@ from kenspeckle.cli import console
 from kenspeckle.cli.group import Command, Group
 from kenspeckle.cli.options import AsJson
 
-app = typer.Typer(help="Make data sets ready to evaluate on.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Make data sets ready to evaluate on: logodet prepare.", rich_markup_mode=None
+)
 logodet = typer.Typer(help="Data in the layout of LogoDet-3K.", rich_markup_mode=None)
 app.add_typer(logodet, name="logodet", cls=Group)
 
