@@ -137,7 +137,7 @@ def _rates(
     _percent(axes.xaxis, [tick for tick in TICKS if tick >= left])
     axes.set_xlabel("strangers named (FPIR)")
     if len(curves) > 1:
-        axes.legend(loc="upper left" if not missed else "lower left")
+        axes.legend(loc="best")
 
 
 def _label(name: str) -> str:
