@@ -125,5 +125,5 @@ def test_a_gallery_remembers_its_mode() -> None:
     manifest = new_manifest(made_by, settings)
     again = matching_embedder("gallery", manifest, Settings())
     assert again.space_id == made_by.space_id != open_embedder(ModelSettings("dummy")).space_id
-    with pytest.raises(SpaceMismatch):
+    with pytest.raises(SpaceMismatch, match=r"with fit letterbox.* with fit stretch"):
         matching_embedder("gallery", manifest, Settings(models=ModelSettings(mode="stretch")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from kenspeckle.flows.former import former_embedder
 from kenspeckle.flows.looks import Looks
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Store
-from kenspeckle.types import Calibration
+from kenspeckle.types import Calibration, Fingerprint
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 
@@ -119,6 +119,15 @@ def default_path(settings: Settings) -> Path:
     )
 
 
+def _told(one: Fingerprint, other: Fingerprint) -> str:
+    """A fingerprint for people; where two read alike, with the parts of the recipe that differ."""
+    if str(one) != str(other):
+        return str(one)
+    recipe, differing = asdict(one.recipe), asdict(other.recipe)
+    parts = (f"{k} {recipe[k] or 'none'}" for k in recipe if recipe[k] != differing[k])
+    return f"{one} with {', '.join(parts)}"
+
+
 def matching_embedder(path: str, manifest: Manifest, settings: Settings) -> Embedder:
     """The embedder that made the vectors of the index `path`.
 
@@ -139,9 +148,9 @@ def matching_embedder(path: str, manifest: Manifest, settings: Settings) -> Embe
         embedder.close()
         raise SpaceMismatch(
             path,
-            f"its vectors were made by {made_by}, asked was {asked}",
+            f"its vectors were made by {_told(made_by, asked)}, asked was {_told(asked, made_by)}",
             expected="one and the same",
-            do="Leave --model and --projection out, or index into another file: kenspeckle index "
-            f"PICTURES --out FILE --model {asked.model}",
+            do="Leave --model, --projection and the preprocessing mode out, or index into another "
+            f"file: kenspeckle index PICTURES --out FILE --model {asked.model}",
         )
     return embedder
