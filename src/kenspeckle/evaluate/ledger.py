@@ -11,18 +11,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from kenspeckle import __version__
 from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.store.lock import WriterLock
 
 Row = dict[str, Any]
 FORMAT = 1
-"""Part of every key: rows that another release counts otherwise are not taken for the same."""
+"""Part of every key, with the release: rows that another one made are not taken for the same."""
 _KEPT = ("key", "settings", "ours", "legacy")
 
 
 def key_of(what: Mapping[str, Any]) -> str:
     """Sixteen hex digits that stand for everything a row depends on."""
-    text = json.dumps([FORMAT, what], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([FORMAT, __version__, what], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -84,7 +84,7 @@ def run(
             yield from _Space(sweep, drawn, embedder, regions, digest).rows(
                 cells, cache, ledger, progress
             )
-            embedder.close()
+            embedder.close()  # one model in memory at a time
     finally:
         for embedder in embedders.values():
             embedder.close()
@@ -177,12 +177,12 @@ class _Space:
         """Everything that the row depends on."""
         said = asdict(cell) | {"method": cell.called}
         del said["pool"]
-        print_ = self._embedder.fingerprint
+        made_by = self._embedder.fingerprint
         said |= {
-            "model": print_.model,
-            "head": print_.head[:12],
+            "model": made_by.model,
+            "head": made_by.head[:12],
             "mode": cell.mode or self._sweep.models.mode or "default",
-            "space": print_.space_id,
+            "space": made_by.space_id,
             "threshold": None if fitted else cell.threshold,
             "regions": self._bank.regions,
             **asdict(self._sweep.sampling),
