@@ -261,7 +261,7 @@ def test_copies_of_one_stranger_count_once(tmp_path: Path) -> None:
     assert rule is not None
     assert rule.promises[0].items == 60
     assert rule.promises[0].trials == 65
-    assert any("5 strangers counted with another" in note for note in rule.notes)
+    assert any("nearly the same picture: 5" in note for note in rule.notes)
 
 
 def test_a_reference_among_the_strangers_is_left_out(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_reference_among_the_strangers_is_left_out(tmp_path: Path) -> None:
         rule = made.calibrate(fpir=0.05, strangers=others)
     assert rule is not None
     assert rule.promises[0].items == 60
-    assert any("1 strangers left out: they are references" in note for note in rule.notes)
+    assert any("they are references, byte for byte: 1" in note for note in rule.notes)
 
 
 def test_labelled_photos_are_mated_trials_and_make_the_confidence(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_what_a_table_of_photos_does_not_offer_is_counted_and_told(tmp_path: Pat
     assert "2 with 2 labels that are not enrolled are taken for strangers" in told
     assert "almost like an item: 'thing3'" in told
     assert "columns not used: daytime" in told
-    assert "1 photos cannot be read" in told
+    assert "photos that cannot be read: 1" in told
     assert "labelled photos: 1 of 1 items" in told
     assert rule.promises[0].items == 3  # thing3, something else, mug
 
@@ -406,3 +406,52 @@ def test_the_same_material_gives_the_same_rule(tmp_path: Path) -> None:
     assert first is not None
     assert second is not None
     assert replace(first, date="") == replace(second, date="")
+
+
+def test_with_regions_the_rate_is_per_photo_and_that_of_regions_is_told(tmp_path: Path) -> None:
+    others = strangers(tmp_path / "others", 60)
+    wanted = IdentifySettings(regions="windows", fpir=0.05)
+    with gallery(tmp_path, 20, identify=wanted) as made:
+        rule = made.calibrate(fpir=0.05, strangers=others, views=1)
+    assert rule is not None
+    assert rule.regions == "whole+windows"
+    (told,) = (note for note in rule.notes if note.startswith("the rate is per photo"))
+    share = float(told.split()[-5])
+    assert 0 <= share / 100 <= rule.promises[0].fpir
+
+
+def test_feedback_is_used_and_makes_a_calibration_stale(tmp_path: Path) -> None:
+    others = strangers(tmp_path / "others", 60)
+    wrong = thing(5).rotate(3)
+    wrong.save(tmp_path / "wrong.png")
+    thing(7).rotate(4).save(tmp_path / "right.png")
+    with gallery(tmp_path, 20) as made:
+        first = made.calibrate(fpir=0.05, strangers=others)
+        made.confirm(tmp_path / "right.png", "thing-7")
+        made.reject(tmp_path / "wrong.png", "thing-5")
+        assert made.stale
+        second = made.calibrate(fpir=0.05, strangers=others)
+        assert made.stale == ""
+    assert first is not None
+    assert second is not None
+    assert second.feedback > first.feedback
+    assert any("labelled photos: 1 of 1 items" in note for note in second.notes)
+    assert any("answers rejected: 1" in note for note in second.notes)
+    assert second.promises[0].items == 61  # what was rejected counts with the strangers given
+
+
+@pytest.mark.slow
+def test_the_weight_of_a_second_look_is_fitted(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    others = strangers(tmp_path / "others", 60)
+    with gallery(tmp_path, 20) as made:
+        rule = made.calibrate(fpir=0.05, strangers=others, views=1, second_look="orb")
+        assert rule is not None
+        (told,) = (note for note in rule.notes if note.startswith("second look: "))
+        if rule.second_look is None:
+            assert "no gain" in told
+        else:
+            assert rule.second_look.features == "orb"
+            assert f"weight {rule.second_look.weight:g}" in told
+        with pytest.raises(SettingError, match="sift, orb or off"):
+            made.calibrate(second_look="eyes")

@@ -112,6 +112,7 @@ def _tell(gallery: Gallery, as_json: bool) -> None:
         f"Rule: {calibration.score} above {calibration.threshold:.4g}, regions "
         f"{calibration.regions}, {console.counted(calibration.items, 'item')}."
     )
+    console.line(f"Confidence {wording.confidence(calibration)}.")
     for text in wording.promise_lines(calibration, gallery.stale):
         console.line(text)
 

@@ -51,6 +51,8 @@ def _rows(found: Info, calibration: Calibration | None) -> list[tuple[str, str]]
             ("calibration", f"{calibration.method}, {calibration.date}"),
             ("rule", f"{calibration.score} above {calibration.threshold:.4g}"),
             ("regions", calibration.regions),
+            ("second look", wording.second_look(calibration)),
+            ("confidence", wording.confidence(calibration)),
         ]
         rows += _lines("made of", calibration.notes)
     return [*rows, *_lines("promise", wording.promise_lines(calibration, found.stale))]

@@ -40,6 +40,23 @@ def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]
     return lines
 
 
+def second_look(calibration: Calibration) -> str:
+    """Whether and how a second look takes part."""
+    look = calibration.second_look
+    if look is None:
+        return "none"
+    return f"{look.features} on the {look.shortlist} nearest items, weight {look.weight:g}"
+
+
+def confidence(calibration: Calibration) -> str:
+    """What the confidence was fitted on."""
+    if calibration.slope == 0:
+        return "none: no name was right, or a higher score meant no better chance"
+    if calibration.confidence_from == "photos":
+        return f"from {counted(calibration.labelled, 'labelled photo')}"
+    return "from camera views, not from photos: synthetic"
+
+
 def _seen(calibration: Calibration) -> str:
     """What stood for the items' photos."""
     return "camera view" if calibration.method == "quick" else "trial"

@@ -134,9 +134,8 @@ def full(opened: Opened, wanted: Wanted, progress: Progress | None = None) -> Ca
     making = _counted(make_views(opened, plan, math.inf, again), len(plan), progress)
     kinds = offered(opened, len(known.references))
     made = gather(opened, known, kinds, making, again=again is not None)
-    level = look_alike_level(made.views())
-    twins = known.twins | look_alikes(opened, known, level)
-    photos = _with_feedback(opened, photos, level, again)
+    twins = known.twins | look_alikes(opened, known, look_alike_level(made.views()))
+    photos = _with_feedback(opened, photos, again)
     notes = (*_made_of(photos), *photos.notes, *exclusions(opened, made, len(twins), len(plan)))
     answers = Answers.of(opened, known, made, photos, twins)
     rule, material = _fitted(
@@ -179,22 +178,22 @@ def _counted(
         yield view
 
 
-def _with_feedback(
-    opened: Opened, photos: Embedded, level: float | None, again: SecondLookRule | None
-) -> Embedded:
+def _with_feedback(opened: Opened, photos: Embedded, again: SecondLookRule | None) -> Embedded:
     """The photos with near copies of strangers counted once, and with what people have said.
 
     Of photos that people have spoken about only vectors are kept, which a second look cannot see:
     beside photos that it can they would look like worse ones.
     """
-    given, merged = distinct(photos.strangers, level)
+    given, merged = distinct(photos.strangers)
     notes = list(photos.notes)
     if merged:
-        notes.append(f"{merged} strangers counted with another: their pictures are nearly the same")
+        notes.append(f"strangers counted with another, nearly the same picture: {merged}")
     told = heard(opened)
     back = remembered(opened, () if again else told.usable)
     if again and told.usable:
-        notes.append(f"{len(told.usable)} confirmed or rejected answers have no second look")
+        notes.append(
+            f"confirmed or rejected answers, not used for a second look: {len(told.usable)}"
+        )
     return Embedded(
         photos.known + back.known,
         given,
@@ -242,6 +241,12 @@ def _fitted(
             "no stranger to fit a threshold on",
             do="Give photos of things that are not in the gallery: --strangers",
         )
+    share = answers.per_region(score, rule.threshold)
+    if share is not None:
+        region = (
+            f"the rate is per photo; of single regions of strangers {percent(share)} get a name"
+        )
+        rule = replace(rule, notes=(*rule.notes, region))
     return replace(rule, second_look=again), material
 
 

@@ -74,6 +74,16 @@ class Answers:
             rejected=_wrong(joined(asked.mated(kind) for asked in rejected)),
         )
 
+    def per_region(self, kind: ScoreKind, threshold: float) -> float | None:
+        """The share of regions of strangers' photos that get a name; None without such photos, and
+        where every photo is one region."""
+        asked = self.strangers or self.known
+        if not asked or all(len(one.owner) == len(one.items) for one in asked):
+            return None
+        looked = [one.weighted(self.weight) if self.weight else one for one in asked]
+        scores = np.concatenate([one.by_region(kind) for one in looked])
+        return float((scores > threshold).mean()) if len(scores) else None
+
     def weighted(self, weight: float) -> Answers:
         """The same after a second look of this weight."""
         return replace(self, weight=weight)

@@ -22,6 +22,8 @@ FIRST = -2
 """Number of the first stranger; -1 means that there is no item."""
 BLOCK = 512
 """Photos compared at once when duplicates are looked for."""
+COPY = 0.97
+"""Cosine from which two photos are one picture, saved again or scaled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def embed(
             progress(Step(number, len(photos.rows), str(one.source.file), one.error))
     notes = list(photos.notes)
     if failed:
-        notes.append(f"{len(failed)} photos cannot be read, the first: {failed[0][1]}")
+        notes.append(f"photos that cannot be read: {len(failed)}, the first: {failed[0][1]}")
     numbers: dict[str, int] = {}
     strangers: list[Query] = []
     for photo, query in done:
@@ -72,15 +74,15 @@ def embed(
             strangers.append(replace(query, item=number))
     mated = tuple(query for _, query in done if query.item >= 0)
     if same := len(done) - len(mated) - len(strangers):
-        notes.append(f"{same} strangers left out: they are references, byte for byte")
+        notes.append(f"strangers left out, since they are references, byte for byte: {same}")
     return Embedded(mated, tuple(strangers), (), tuple(notes))
 
 
-def distinct(strangers: Sequence[Query], level: float | None) -> tuple[tuple[Query, ...], int]:
+def distinct(strangers: Sequence[Query]) -> tuple[tuple[Query, ...], int]:
     """The strangers, with things that share a picture counted as one, and how many things fewer.
 
-    Two photos are of one picture when their bytes are the same, or their first regions are nearer
-    than `level`: a cosine that most camera views of a picture do not reach to it.
+    Two photos are of one picture when their bytes are the same, or their first regions nearer than
+    `COPY`. Things that merely look alike stay apart: whoever gave them has said that they differ.
     """
     if not strangers:
         return (), 0
@@ -95,12 +97,11 @@ def distinct(strangers: Sequence[Query], level: float | None) -> tuple[tuple[Que
     first: dict[str, int] = {}
     for query in strangers:
         parent[root(query.item)] = root(first.setdefault(query.sha256, query.item))
-    if level is not None:
-        rows = np.stack([query.rows[0] for query in strangers])
-        for start in range(0, len(rows), BLOCK):
-            near = np.argwhere(rows[start : start + BLOCK] @ rows.T > level)
-            for a, b in near[near[:, 0] + start < near[:, 1]].tolist():
-                parent[root(strangers[a + start].item)] = root(strangers[b].item)
+    rows = np.stack([query.rows[0] for query in strangers])
+    for start in range(0, len(rows), BLOCK):
+        near = np.argwhere(rows[start : start + BLOCK] @ rows.T > COPY)
+        for a, b in near[near[:, 0] + start < near[:, 1]].tolist():
+            parent[root(strangers[a + start].item)] = root(strangers[b].item)
     merged = tuple(replace(query, item=root(query.item)) for query in strangers)
     return merged, len(parent) - len({query.item for query in merged})
 

@@ -222,6 +222,12 @@ class Asked:
             if (hidden >= 0).any():
                 yield Looked(found, near, evidence, item, enrolled)
 
+    def by_region(self, kind: ScoreKind) -> Floats:
+        """The score of every region by itself, with the item that it shows left out."""
+        own = np.arange(len(self.owner))
+        shows = self.items[self.owner]
+        return judge(kind, self.found, self.near, own, shows, without=shows).scores
+
     def mated(self, kind: ScoreKind) -> Trials:
         """Each query asked about the whole gallery."""
         return judge(kind, self.held, self.near, self.owner, self.items)

@@ -1,0 +1,53 @@
+"""Sentences about a calibration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kenspeckle.cli.wording import confidence, promise_lines, second_look
+from kenspeckle.types import Calibration, Promise, SecondLookRule
+
+RULE = Calibration(
+    score="margin",
+    threshold=0.1,
+    slope=9.0,
+    intercept=-1.0,
+    promises=(Promise("given", 0.049, 0.01, 0.1, 120, 60), Promise("general", 0.3, 0.2, 0.4, 9, 9)),
+    fpir=0.05,
+    regions="whole",
+    space_id="space",
+    items=20,
+    references=20,
+    change=1,
+    date="2026-01-01",
+    mated_trials=40,
+    named_right=0.5,
+    method="full",
+)
+
+
+def test_the_rate_was_asked_for_the_strangers_that_were_given() -> None:
+    lines = promise_lines(RULE)
+    assert "of the strangers that you gave about 4.9 % get a name" in lines[0]
+    assert not any("sked for" in line for line in lines)
+    only_general = replace(RULE, promises=RULE.promises[1:])
+    assert any("takes 59" in line for line in promise_lines(only_general))
+
+
+def test_a_stale_rule_says_what_to_do() -> None:
+    assert promise_lines(RULE, "feedback was given since")[-1] == (
+        "Out of date: feedback was given since; run `kenspeckle calibrate`."
+    )
+
+
+def test_what_the_confidence_rests_on() -> None:
+    assert confidence(RULE) == "from camera views, not from photos: synthetic"
+    photos = replace(RULE, confidence_from="photos", labelled=120)
+    assert confidence(photos) == "from 120 labelled photos"
+    assert confidence(replace(RULE, slope=0.0)).startswith("none")
+
+
+def test_the_second_look_in_words() -> None:
+    assert second_look(RULE) == "none"
+    looked = replace(RULE, second_look=SecondLookRule("sift", "magsac", 10, 0.2))
+    assert second_look(looked) == "sift on the 10 nearest items, weight 0.2"
