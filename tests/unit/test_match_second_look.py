@@ -113,8 +113,11 @@ def test_evidence_that_helps_nobody_abstains():
     assert fit_weight(trials(80, 1.0, chance=3.0), "margin", 0.05) == 0
 
 
-def test_without_trials_of_both_kinds_nothing_is_fitted():
-    both = trials(5, 1.0)
+def test_without_strangers_the_right_names_count():
+    """Every item looks like another one: nobody can stand for a stranger."""
+    assert fit_weight(trials(40, 1.5)[::2], "margin", 0.05) == 0.05
+
+
+def test_without_enrolled_queries_nothing_is_fitted():
     assert fit_weight([], "margin", 0.05) == 0
-    assert fit_weight(both[::2], "margin", 0.05) == 0
-    assert fit_weight(both[1::2], "margin", 0.05) == 0
+    assert fit_weight(trials(5, 1.0)[1::2], "margin", 0.05) == 0

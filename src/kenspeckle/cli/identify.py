@@ -53,6 +53,16 @@ def identify(
         int | None,
         typer.Option("--top", metavar="N", help="Also list the N most likely items of each photo."),
     ] = None,
+    second_look: Annotated[
+        str | None,
+        typer.Option(
+            "--second-look",
+            metavar="KIND",
+            help="Compare local features of the nearest items: sift, orb or off. Default: as "
+            "calibrated.",
+            show_default=False,
+        ),
+    ] = None,
     method: fixed_rule.Named = None,
     threshold: fixed_rule.Threshold = None,
     margin: fixed_rule.Margin = None,
@@ -78,6 +88,7 @@ def identify(
         "index.callers": callers,
         "identify.regions": regions,
         "identify.top": top,
+        "identify.second_look": second_look,
         "models.name": model,
         "models.head": projection,
         "models.home": home,

@@ -216,7 +216,8 @@ def _about(
 ) -> list[str]:
     """What stands behind the score: the two nearest, level of chance, and the region."""
     winner, *others = candidates
-    nearest = f"nearest is {winner.label} (cosine {winner.similarity:.3f})"
+    first = not others or winner.similarity >= others[0].similarity
+    nearest = f"{'nearest' if first else 'best'} is {winner.label} (cosine {winner.similarity:.3f})"
     if math.isnan(float(ranked.second[best])):
         reasons = [f"{nearest}; one item enrolled, no runner-up to compare with"]
     else:

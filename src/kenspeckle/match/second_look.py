@@ -159,12 +159,12 @@ def fit_weight(trials: Sequence[Looked], kind: ScoreKind, fpir: float) -> float:
     """The smallest weight that names as many as the best one, give or take one standard error.
 
     Each weight of `WEIGHTS` has its own threshold for the rate `fpir` of the strangers among the
-    trials; counted are enrolled queries named rightly above it. Without enrolled queries or
-    strangers the evidence abstains: 0.
+    trials; counted are enrolled queries named rightly above it. Without strangers (every item looks
+    like another one) all right names count; without enrolled queries the evidence abstains: 0.
     """
     mated = [trial for trial in trials if trial.enrolled]
     strangers = [trial for trial in trials if not trial.enrolled]
-    if not mated or not strangers:
+    if not mated:
         return 0.0
     shares = [_named(mated, strangers, kind, fpir, weight) for weight in WEIGHTS]
     best = max(shares)
@@ -181,9 +181,9 @@ def _named(
 ) -> float:
     """Share of the enrolled queries that are named rightly under one weight."""
     known = [_best(trial, kind, weight) for trial in mated]
-    others = [_best(trial, kind, weight)[1] for trial in strangers]
+    others = np.array([_best(trial, kind, weight)[1] for trial in strangers])
     items = np.array([trial.item for trial in strangers], np.int64)
-    threshold = expected_threshold(np.array(others), items, fpir)
+    threshold = expected_threshold(others, items, fpir) if len(others) else -math.inf
     right = [
         name == trial.item and value > threshold
         for trial, (name, value) in zip(mated, known, strict=True)
