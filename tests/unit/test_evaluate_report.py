@@ -17,8 +17,8 @@ from PIL import Image
 
 from kenspeckle.errors import InputError, MissingExtra
 from kenspeckle.evaluate import figures, report_numbers, report_plots, report_scores
+from kenspeckle.evaluate.compare import changes, pairs
 from kenspeckle.evaluate.report import POLICY, html
-from kenspeckle.evaluate.report_compare import changes, pairs
 from kenspeckle.evaluate.report_pictures import SIDE, Pictures
 from kenspeckle.evaluate.result import (
     Answer,

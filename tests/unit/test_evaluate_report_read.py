@@ -7,9 +7,8 @@ import math
 from pathlib import Path
 
 import pytest
-import typer
 
-from kenspeckle.cli.evaluate_report import report
+from kenspeckle.cli.evaluate_report import beside
 from kenspeckle.errors import InputError
 from kenspeckle.evaluate import figures
 from kenspeckle.evaluate.report_read import evaluation, read_evaluation
@@ -89,8 +88,7 @@ def test_a_report_compares_with_a_former_run_and_tells_seen_labels_apart(tmp_pat
     former = saved(made(), tmp_path / "before.json")
     labels = tmp_path / "seen.txt"
     labels.write_text("item 0\n\n item 1 \n")
-    asked = report(tmp_path / "page.html", former, labels)
-    assert asked is not None
+    asked = beside(tmp_path / "page.html", former, labels)
     assert asked.seen == {"item 0", "item 1"}
     asked.write(made(), Dataset("d", tmp_path, "table", (), ()))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -98,15 +96,41 @@ def test_a_report_compares_with_a_former_run_and_tells_seen_labels_apart(tmp_pat
     assert "Not seen in training" in page
 
 
-def test_no_report_no_options_of_one(tmp_path):
-    assert report(None, None, None) is None
-    for before, seen in ((tmp_path, None), (None, tmp_path)):
-        with pytest.raises(typer.BadParameter, match="add --html"):
-            report(None, before, seen)
+def test_text_and_json_say_the_same_without_a_page(tmp_path):
+    former = saved(made(), tmp_path / "before.json")
+    labels = tmp_path / "seen.txt"
+    labels.write_text("item 0\n\n item 1 \n")
+    asked = beside(None, former, labels)
+    text = "\n".join(asked.lines(made()))
+    for words in (
+        "Seen and unseen",
+        "  not seen in training: tpir",
+        "Before and after",
+        "of items",
+    ):
+        assert words in text
+    data = json.loads(json.dumps(asked.to_dict(made())))
+    assert [one["title"] for one in data["familiar"]] == [
+        "seen in training",
+        "not seen in training",
+    ]
+    named = data["comparison"]["changes"][0]
+    assert (named["change"], named["verdict"]) == (0, "none beyond the interval")
+    assert set(data["comparison"]["apart"]) == {"seen in training", "not seen in training"}
+    asked.write(made(), Dataset("d", tmp_path, "table", (), ()))
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_nothing_asked_nothing_said():
+    asked = beside(None, None, None)
+    assert (list(asked.lines(made())), asked.to_dict(made())) == ([], {})
 
 
 def test_labels_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "seen.txt"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="one label a line"):
-        report(tmp_path / "page.html", None, path)
+        beside(tmp_path / "page.html", None, path)
+    path.write_text(" \n\n")
+    with pytest.raises(InputError, match="no label"):
+        beside(None, None, path)

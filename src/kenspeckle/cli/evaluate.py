@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,6 @@ from kenspeckle.cli.evaluate_job import Job
 from kenspeckle.config import USUAL_FPIR
 from kenspeckle.evaluate.cache import default_folder
 from kenspeckle.evaluate.protocols import SEED
-from kenspeckle.evaluate.result import Evaluation
 from kenspeckle.evaluate.run import COUNTED
 from kenspeckle.evaluate.text import answers, lines
 from kenspeckle.match.aggregate import SCORES
@@ -202,7 +201,7 @@ def evaluate(
         typer.Option(
             "--before",
             metavar="FILE",
-            help="The --json of a former run on the same pictures, which the report compares with.",
+            help="The --json of a former run on the same pictures, to compare this one with.",
             show_default=False,
         ),
     ] = None,
@@ -211,7 +210,7 @@ def evaluate(
         typer.Option(
             "--seen",
             metavar="FILE",
-            help="Labels that the model was trained on, one a line; the report tells them apart.",
+            help="Labels that the model was trained on, one a line; they are told apart.",
             show_default=False,
         ),
     ] = None,
@@ -317,15 +316,14 @@ def evaluate(
         clear=clear_cache,
         settings=settings,
     )
-    report = evaluate_report.report(html_file, before, seen)
+    beside = evaluate_report.beside(html_file, before, seen)
     found, read = evaluate_job.run(job)
-    told = [*lines(found), *(answers(found) if verbose else ())]
+    told = [*lines(found), *beside.lines(found), *(answers(found) if verbose else ())]
     if json_file != Path("-"):
         for text in told:
             console.line(text)
-    _write(found, told, json_file, output_file)
-    if report is not None:
-        report.write(found, read)
+    _write(found.to_dict() | beside.to_dict(found), told, json_file, output_file)
+    beside.write(found, read)
 
 
 def _only_the_other(**given: object) -> None:
@@ -338,14 +336,14 @@ def _only_the_other(**given: object) -> None:
 
 
 def _write(
-    found: Evaluation, told: list[str], json_file: Path | None, output_file: Path | None
+    data: dict[str, Any], told: list[str], json_file: Path | None, output_file: Path | None
 ) -> None:
     """The files that were asked for."""
     if json_file == Path("-"):
-        console.json_line(found.to_dict())
+        console.json_line(data)
     elif json_file is not None:
         with written(json_file) as file:
-            file.write(json.dumps(found.to_dict(), indent=1).encode())
+            file.write(json.dumps(data, indent=1).encode())
     if output_file is not None:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         with output_file.open("a", encoding="utf-8") as block:

@@ -11,7 +11,7 @@ import numpy as np
 from kenspeckle.config import ImageSettings
 from kenspeckle.errors import KenspeckleError, SettingError
 from kenspeckle.evaluate.asking import Gallery, Query, enrolled
-from kenspeckle.evaluate.cache import Asked, Found, VectorCache, Wanted, cached_vectors
+from kenspeckle.evaluate.cache import Asked, Finder, Found, VectorCache, Wanted, cached_vectors
 from kenspeckle.evaluate.samples import Sample
 from kenspeckle.match.aggregate import Floats, cohort_level
 from kenspeckle.regions.base import effective
@@ -30,8 +30,7 @@ def quiet(done: int, total: int, name: str) -> None:
 def check_regions(rule: str, boxes: bool) -> str:
     """The region rule by its parts; `truth` stays. Raises SettingError.
 
-    A finder of regions, such as a detector, is one more kind of `Asked` (see
-    `kenspeckle.evaluate.cache`): `Bank.wanted` is the one place that has to know it.
+    A finder of regions, such as a detector, is no rule: it goes to `Bank` as it is.
     """
     if rule.partition(":")[0] == DETECT:
         raise SettingError(
@@ -58,13 +57,21 @@ def reference_parts(sample: Sample) -> Asked:
 
 @dataclass(slots=True)
 class Bank:
-    """Vectors by file and region, each embedded once however many draws ask for it."""
+    """Vectors by file and region, each embedded once however many draws ask for it.
+
+    `regions` is what is asked about in a photo: a rule by name, `truth`, or what a finder finds.
+    """
 
     embedder: Embedder
-    regions: str
+    regions: str | Finder
     found: dict[Wanted, Found] = field(default_factory=dict)
     failed: dict[Wanted, KenspeckleError] = field(default_factory=dict)
     near: dict[Wanted, Floats] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """The rule in words: that of a finder is its key."""
+        return self.regions if isinstance(self.regions, str) else self.regions.key
 
     def wanted(self, sample: Sample) -> list[tuple[Wanted, Box | None, tuple[str, ...]]]:
         """What is asked about a photo: each true box with its label, or the photo as a whole."""
@@ -74,7 +81,7 @@ class Bank:
                 for one in sample.boxes
                 if one.box is not None
             ]
-        rule = "whole" if self.regions == TRUTH else self.regions
+        rule: Asked = "whole" if self.regions == TRUTH else self.regions
         return [(Wanted(sample.path, rule), None, sample.labels)]
 
     def fill(

@@ -16,7 +16,7 @@ from kenspeckle.config import ImageSettings, check
 from kenspeckle.errors import InputError, SettingError
 from kenspeckle.evaluate.asking import Gallery, Query, Said, ask
 from kenspeckle.evaluate.bank import Bank, Progress, check_regions, quiet
-from kenspeckle.evaluate.cache import VectorCache
+from kenspeckle.evaluate.cache import Finder, VectorCache
 from kenspeckle.evaluate.counting import Counts as Counted
 from kenspeckle.evaluate.counting import Detection, Truth, by_photo, legacy, one_to_one
 from kenspeckle.evaluate.details import details
@@ -71,7 +71,7 @@ def prepare(
     draws: Iterable[Draw],
     embedder: Embedder,
     *,
-    regions: str = "whole",
+    regions: str | Finder = "whole",
     cache: VectorCache | None = None,
     limits: ImageSettings | None = None,
     callers: int = 0,
@@ -79,12 +79,15 @@ def prepare(
 ) -> Prepared:
     """Draw and embed. Pictures that fail are left out and counted.
 
+    regions
+        A rule by name, `truth` for the true boxes, or a finder such as a detector.
+
     Raises SettingError for a region rule that the dataset or this machine cannot follow, InputError
     when nothing is left to enrol or to ask about, ModelError.
     """
     start, drawn = time.perf_counter(), list(draws)
     boxes = any(one.boxes for one in (*dataset.queries, *dataset.strangers))
-    bank = Bank(embedder, check_regions(regions, boxes))
+    bank = Bank(embedder, check_regions(regions, boxes) if isinstance(regions, str) else regions)
     held = cache or VectorCache(None)
     before = held.embedded
     bank.fill(
@@ -108,14 +111,14 @@ def prepare(
         )
     return Prepared(
         dataset=dataset,
-        regions=bank.regions,
+        regions=bank.told,
         draws=made,
         settings={
             "dataset": dataset.name,
             "layout": dataset.layout,
             "model": str(embedder.fingerprint),
             "space": embedder.space_id,
-            "regions": bank.regions,
+            "regions": bank.told,
             "draws": len(made),
         },
         excluded=dict(excluded),
