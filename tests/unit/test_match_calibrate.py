@@ -186,3 +186,38 @@ def test_a_query_with_nothing_left_is_no_trial() -> None:
     assert len(judge("margin", found, None, owner, shown)) == 0
     assert len(judge("cosine", found, None, owner, shown)) == 2
     assert len(joined([])) == 0
+
+
+@pytest.mark.parametrize(("count", "rate"), [(59, 0.05), (100, 0.05), (400, 0.01)])
+@pytest.mark.parametrize("each", [1, 4])
+def test_the_stated_interval_holds_what_as_many_new_strangers_come_to(
+    count: int, rate: float, each: int
+) -> None:
+    """Fitted on some items, counted on as many others, over many galleries."""
+    held = 0
+    for seed in range(200):
+        rule = fitted(mated(50), {"given": strangers(count, seed, each)}, rate)
+        fresh = strangers(count, 5000 + seed, each)
+        seen = stats.fpir_by_item(fresh.scores, fresh.items, rule.threshold)
+        (promise,) = rule.promises
+        held += promise.low <= seen <= promise.high
+    assert held / 200 >= 0.9
+
+
+def test_given_strangers_decide_alone() -> None:
+    kinds = {"given": strangers(60), "like your items": strangers(10, 1), "general": strangers(90)}
+    alone = fitted(mated(50), {"given": kinds["given"]}, 0.05)
+    beside = fitted(mated(50), kinds, 0.05)
+    assert beside.threshold == alone.threshold
+    assert [promise.strangers for promise in beside.promises] == list(kinds)
+    assert not any("like your items" in note for note in beside.notes)
+
+
+def test_enough_labelled_photos_make_the_confidence_by_themselves() -> None:
+    photos = joined([mated(80, 5), strangers(40, 6)])
+    rule = fitted(mated(50), {"given": strangers(60)}, 0.05, labelled=photos)
+    assert (rule.confidence_from, rule.labelled) == ("photos", 120)
+    few = fitted(mated(50), {"given": strangers(60)}, 0.05, labelled=mated(99, 5))
+    assert (few.confidence_from, few.labelled) == ("views", 99)
+    only_known = fitted(mated(50), {"given": strangers(60)}, 0.05, labelled=mated(200, 5, wrong=0))
+    assert only_known.confidence_from == "views"
