@@ -28,6 +28,7 @@ from kenspeckle.evaluate.result import (
     DrawFigures,
     Evaluation,
     Overlap,
+    Parting,
     Rate,
     RegionFigures,
     SeenRegion,
@@ -271,12 +272,16 @@ def test_details_of_the_bench_are_all_there():
     )
     top = tuple((f"item {n}", 0.9 - 0.1 * n) for n in range(5))
     region = SeenRegion("a.jpg", (0, 0, 9, 9), "windows", 0.77, ("item 2",), top)
-    shared = Overlap(0.2, 0.6, 0.25, 0.75, 0.41, 0.9)
-    text = Page(html(evaluation(some(), details=Details((spread,), shared, (region,) * 20)))).text
+    found = Details((spread,), Overlap(0.2, 0.6, 0.25, 0.75), (region,) * 20, Parting(0.41, 0.9))
+    text = Page(html(evaluation(some(), details=found))).text
     assert "pairs of right names" in text
     assert "20 regions" in text
     assert "item 4 0.500" in text
     assert "from 0.200 to 0.600" in text
+    assert "best at 0.410 (F1 0.900" in text
+    apart = replace(found, overlap=None)
+    text = Page(html(evaluation(some(), details=apart))).text
+    assert "do not overlap. They part best at 0.410" in text
 
 
 def test_the_worst_confusion_comes_first_and_once(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -133,6 +134,12 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    ask_references: Annotated[
+        bool,
+        typer.Option(
+            "--ask-references", help="Also ask about pictures that gave a reference, as it did."
+        ),
+    ] = False,
     bench: Annotated[
         bool, typer.Option("--bench", help="The bench's draw, rule and numbers by default.")
     ] = False,
@@ -271,6 +278,7 @@ def evaluate(
     asked, plan = (num_logos, positive_samples, negative_samples), None
     if bench or any(value is not None for value in asked):
         plan = evaluate_job.logo_plan(num_logos, refs_per_logo, positive_samples, negative_samples)
+        plan = replace(plan, ask_references=ask_references)
         method = method or "margin"
         if threshold is None and fpir is None and method != OURS:
             threshold = evaluate_job.BENCH_THRESHOLD
@@ -307,6 +315,7 @@ def evaluate(
         regions=regions or "",
         bench=plan,
         references=refs_per_logo,
+        ask_references=ask_references,
         judge=evaluate_job.judge(None if method == OURS else method, score, threshold, given),
         fpir=rate if endpoint is None else fpir,
         count=count,

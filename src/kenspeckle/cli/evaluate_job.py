@@ -47,6 +47,7 @@ class Job:
     regions: str
     bench: LogoPlan | None
     references: int | None
+    ask_references: bool
     judge: AnyJudge
     fpir: float | None
     count: str
@@ -157,7 +158,7 @@ def _evaluated(job: Job, dataset: Dataset) -> Evaluation:
 def _draws(job: Job, dataset: Dataset) -> Iterable[Draw]:
     if job.bench is not None:
         return logo_draws(dataset, job.draws or 1, seed=job.seed, plan=job.bench)
-    plan = Plan(references=job.references or 0)
+    plan = Plan(references=job.references or 0, ask_references=job.ask_references)
     return drawn(dataset, job.draws or DRAWS, seed=job.seed, plan=plan)
 
 
@@ -187,5 +188,6 @@ def _told(job: Job) -> dict[str, Value]:
             "photos of others for each": job.bench.negatives,
         }
     told["references of each, at most"] = job.bench.references if job.bench else job.references
+    told["references asked about"] = "yes" if job.ask_references else None
     told["preprocessing"] = job.settings.models.mode or None
     return told

@@ -138,8 +138,11 @@ def _details(row: Row, names: Sequence[str]) -> None:
         console.line(
             f"Right and wrong overlap from {lap['low']:.3f} to {lap['high']:.3f}, with "
             f"{100 * lap['right_inside']:.0f} % of the right and "
-            f"{100 * lap['wrong_inside']:.0f} % of the wrong. These answers are parted best at "
-            f"{lap['best_threshold']:.3f} (F1 {lap['best_f1']:.3f})."
+            f"{100 * lap['wrong_inside']:.0f} % of the wrong."
+        )
+    if best := found.get("best"):
+        console.line(
+            f"These answers are parted best at {best['threshold']:.3f} (F1 {best['f1']:.3f})."
         )
     for seen in found["regions"]:
         top = ", ".join(f"{label} {value:.3f}" for label, value in seen["top"])

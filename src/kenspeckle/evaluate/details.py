@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kenspeckle.evaluate.asking import Gallery, Query
-from kenspeckle.evaluate.result import Answer, Details, Distribution, Overlap, SeenRegion
+from kenspeckle.evaluate.result import (
+    Answer,
+    Details,
+    Distribution,
+    Overlap,
+    Parting,
+    SeenRegion,
+)
 from kenspeckle.evaluate.similarities import similarity_details
 from kenspeckle.match.aggregate import Floats
 
@@ -48,18 +55,17 @@ def details(
     )
     return Details(
         tuple(_distribution(NAMES[name], found[name], threshold) for name in NAMES),
-        _overlap(found),
+        _overlap(found["overlap"]),
         tuple(_seen(draws[0])) if draws else (),
+        Parting(**found["best_f1_all"]) if found["best_f1_all"] else None,
     )
 
 
-def _overlap(found: dict[str, Any]) -> Overlap | None:
-    lap, best = found["overlap"], found["best_f1_all"]
-    if not lap or not best:
+def _overlap(lap: Mapping[str, float] | None) -> Overlap | None:
+    if not lap:
         return None
-    ends = {"low": lap["low"], "high": lap["high"]}
     inside = {"right_inside": lap["right"], "wrong_inside": lap["wrong"]}
-    return Overlap(**ends, **inside, best_threshold=best["threshold"], best_f1=best["f1"])
+    return Overlap(low=lap["low"], high=lap["high"], **inside)
 
 
 def _distribution(name: str, spread: dict[str, Any], threshold: float | None) -> Distribution:

@@ -10,7 +10,7 @@ import numpy as np
 from kenspeckle.evaluate import report_numbers as numbers
 from kenspeckle.evaluate import report_plots as plots
 from kenspeckle.evaluate.report_markup import Html, folded, number, section, table, tag
-from kenspeckle.evaluate.result import Answer, Details, Distribution, Evaluation, Overlap
+from kenspeckle.evaluate.result import Answer, Details, Distribution, Evaluation, Overlap, Parting
 from kenspeckle.evaluate.similarities import best_f1, overlap, spread
 from kenspeckle.match.promise import percent
 from kenspeckle.stats import brier, ece_by_mass, supported_rate
@@ -261,17 +261,25 @@ def similarities(one: Details | None, title: str = "Similarities in detail") -> 
     if one is None:
         return Html("")
     parts = [table(_SPREAD, [_kept(row) for row in one.distributions])]
-    if one.overlap is not None:
-        parts.append(tag("p", _told(one.overlap)))
+    parts.append(tag("p", _overlap(one.overlap), _parting(one.best)))
     about = "Cosines behind the answers, whatever the score was made of."
     return section(title, about, *parts)
 
 
-def _told(one: Overlap) -> str:
+def _overlap(one: Overlap | None) -> str:
+    if one is None:
+        return "Right and wrong do not overlap."
     right, wrong = percent(one.right_inside), percent(one.wrong_inside)
     return (
         f"Right and wrong overlap from {number(one.low)} to {number(one.high)}: {right} of the "
-        f"right and {wrong} of the wrong lie inside. They part best at "
-        f"{number(one.best_threshold)} (F1 {number(one.best_f1)} of these very scores: a "
+        f"right and {wrong} of the wrong lie inside."
+    )
+
+
+def _parting(one: Parting | None) -> str:
+    if one is None:
+        return ""
+    return (
+        f" They part best at {number(one.threshold)} (F1 {number(one.f1)} of these very scores: a "
         "description, not a threshold to use)."
     )

@@ -13,7 +13,7 @@ import numpy as np
 from kenspeckle.evaluate import report_plots as plots
 from kenspeckle.evaluate.report_markup import Html, Part, folded, join, number, section, table, tag
 from kenspeckle.evaluate.report_scores import similarities
-from kenspeckle.evaluate.result import Details, Distribution, Overlap, SeenRegion
+from kenspeckle.evaluate.result import Details, Distribution, Overlap, Parting, SeenRegion
 from kenspeckle.match.promise import percent
 
 AXES = {
@@ -261,7 +261,7 @@ def read_details(data: Mapping[str, Any]) -> Details:
         )
         for row in data["distributions"]
     )
-    shared = data.get("overlap")
+    shared, best = data.get("overlap"), data.get("best")
     seen = tuple(
         SeenRegion(
             one["query"], tuple(one["box"]), one["kind"], one["score"], tuple(one["truth"]),
@@ -269,7 +269,8 @@ def read_details(data: Mapping[str, Any]) -> Details:
         )
         for one in data.get("regions", ())
     )  # fmt: skip
-    return Details(kept, Overlap(**shared) if shared else None, seen)
+    lap, parting = Overlap(**shared) if shared else None, Parting(**best) if best else None
+    return Details(kept, lap, seen, parting)
 
 
 def regions(seen: Sequence[SeenRegion]) -> Html:

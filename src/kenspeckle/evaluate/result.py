@@ -195,15 +195,21 @@ class Distribution:
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """Where right and wrong scores overlap: [larger of the minima, smaller of the maxima], and the
-    share of each inside; and the threshold that parts them best (largest F1 of these very scores:
-    a description, not a threshold to use)."""
+    share of each inside."""
 
     low: float
     high: float
     right_inside: float
     wrong_inside: float
-    best_threshold: float
-    best_f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """The threshold that parts right and wrong scores best (largest F1 of these very scores: a
+    description, not a threshold to use)."""
+
+    threshold: float
+    f1: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,7 @@ class Details:
     distributions: tuple[Distribution, ...]
     overlap: Overlap | None
     regions: tuple[SeenRegion, ...]
+    best: Parting | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,9 +170,10 @@ def _details(details: Details) -> Iterator[str]:
             f"  right and wrong overlap from {lap.low:.3f} to {lap.high:.3f}, with "
             f"{percent(lap.right_inside)} of the right and {percent(lap.wrong_inside)} of the wrong"
         )
+    if details.best is not None:
         yield (
-            f"  these answers are parted best at {lap.best_threshold:.3f} (F1 {lap.best_f1:.3f}), "
-            "which describes them and is no threshold to use"
+            f"  these answers are parted best at {details.best.threshold:.3f} "
+            f"(F1 {details.best.f1:.3f}), which describes them and is no threshold to use"
         )
     yield f"The first {len(details.regions)} regions"
     for seen in details.regions:
