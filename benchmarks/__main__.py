@@ -25,6 +25,7 @@ NAMES = (
     "accuracy",
     "promise",
     "names_more",
+    "logos",
 )
 
 
