@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from commands import Command, Done
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,26 @@ def assets() -> Path:
     if not named or not (folder / "models").is_dir():
         pytest.skip("KENSPECKLE_TEST_ASSETS names no folder with models/ and data/")
     return folder
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """`kenspeckle` in an empty folder, without settings of the caller's."""
+    from kenspeckle.cli.main import run
+
+    for name in [n for n in os.environ if n.startswith(("KENSPECKLE_", "XDG_", "HF_", "LOGO_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KENSPECKLE_MODELS_NAME", "dummy")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object, code: int = 0) -> Done:
+        capsys.readouterr()
+        found = run([str(word) for word in words])
+        said = capsys.readouterr()
+        assert found == code, said.err
+        return Done(said.out, said.err, found)
+
+    return call

@@ -13,11 +13,11 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -25,7 +25,6 @@ from labelled import logodet, voc
 from PIL import Image, ImageChops
 from safetensors.numpy import save_file
 
-from kenspeckle.cli.main import run
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines.dummy import WIDTH
 from kenspeckle.evaluate import datasets
@@ -43,44 +42,11 @@ from kenspeckle.types import Picture, Region
 from kenspeckle.vectors.admit import drawn_pictures
 from kenspeckle.vectors.embed import open_embedder
 
+if TYPE_CHECKING:
+    from commands import Command
+
 GROUND = (90, 100, 110)
 SMALL = ("-n", 3, "--refs-per-logo", 2, "--positive-samples", 2, "--negative-samples", 4)
-
-
-@dataclass(frozen=True)
-class Done:
-    out: str
-    err: str
-    code: int
-
-
-Command = Callable[..., Done]
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """`kenspeckle` in an empty folder, without settings of the caller's."""
-    for name in [n for n in os.environ if n.startswith(("KENSPECKLE_", "XDG_", "HF_", "LOGO_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("KENSPECKLE_MODELS_NAME", "dummy")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: object, code: int = 0) -> Done:
-        capsys.readouterr()
-        found = run([str(word) for word in words])
-        said = capsys.readouterr()
-        assert found == code, said.err
-        return Done(said.out, said.err, found)
-
-    return call
-
-
-def told(done: Done) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(done.out)
-    return data
 
 
 def brands(root: Path, count: int = 8, pictures: int = 4) -> Path:
@@ -121,7 +87,7 @@ def test_item_1_a_made_dataset_is_prepared_once(command: Command, tmp_path: Path
     """Three categories, one brand name in two of them, a broken XML, a box outside."""
     data = logodet(tmp_path / "LogoDet-3K")
     words = ("data", "logodet", "prepare", data, "--out", "out", "--json")
-    made = told(command(*words))
+    made = command(*words).told
     assert (made["items"], made["pictures"], made["crops"]) == (4, 11, 12)
     assert {one["what"].split(" ")[0]: one["why"].split(" (")[0] for one in made["left_out"]} == {
         "Food/Star/3.xml": "broken XML",
@@ -135,7 +101,7 @@ def test_item_1_a_made_dataset_is_prepared_once(command: Command, tmp_path: Path
     assert {"logo_names", "reference_logos"} <= tables
     assert {"Food/Star", "Clothes/Star"} < names, "a brand is told by its category as well"
     before = stamps(tmp_path / "out")
-    again = told(command(*words))
+    again = command(*words).told
     assert (again["added"], again["removed"], again["left_out"]) == (0, 0, made["left_out"])
     assert stamps(tmp_path / "out") == before
     assert "Nothing to do" in command(*words[:-1]).out
@@ -179,7 +145,7 @@ def former_database(folder: Path, logos: int = 6) -> Path:
 def test_item_2_an_existing_database_needs_no_preparation(command: Command, tmp_path: Path) -> None:
     folder = former_database(tmp_path / "former")
     before = stamps(folder)
-    data = told(command("evaluate", folder, *SMALL, "-t", 0.5, "--json", "-", "--no-cache"))
+    data = command("evaluate", folder, *SMALL, "-t", 0.5, "--json", "-", "--no-cache").told
     assert data["settings"]["layout"] == "mapping"
     assert (data["draws"][0]["items"], data["draws"][0]["references"]) == (3, 6)
     assert data["draws"][0]["mated"] == 6
@@ -204,7 +170,7 @@ def test_item_3_one_seed_one_draw_and_no_query_gave_a_reference(
     assert in_a_process([*words, "--seed", "10"], "1", tmp_path) != texts[0]
 
     def sources(*more: str) -> tuple[set[str], set[str]]:
-        asked = told(command(*words, "--json", "-", *more))["answers"]
+        asked = command(*words, "--json", "-", *more).told["answers"]
         plan = LogoPlan(3, 2, 2, 4, ask_references=bool(more))
         (made,) = logo_draws(datasets.read(tmp_path / "made"), 1, seed=9, plan=plan)
         assert {one["query"] for one in asked} == {one.name for one in made.queries}
@@ -308,7 +274,7 @@ def test_item_6_finding_and_naming_apart(command: Command, tmp_path: Path) -> No
                 empty = image.crop((0, 0, 15, 15)).resize((200, 160))
             empty.putpixel((int(path.stem), number), (9, 9, 9))  # no two files alike
             empty.save(path, quality=92)
-    true = told(command("evaluate", data, "--regions", "truth", "--json", "-", "--no-cache"))
+    true = command("evaluate", data, "--regions", "truth", "--json", "-", "--no-cache").told
     assert true["regions"]["recall"]["value"] == 1
     assert true["regions"]["naming"] == true["regions"]["end_to_end"]
     read = datasets.read(data)
@@ -385,7 +351,7 @@ def test_item_8_nothing_changed_is_answered_from_old_vectors(
 
     def made(*words: object) -> int:
         usual = ("evaluate", data, "--draws", 1, "--cache", "kept", "--json", "-")
-        return int(told(command(*usual, *words))["stages"]["regions embedded"])
+        return int(command(*usual, *words).told["stages"]["regions embedded"])
 
     everything = made()
     assert everything > 0
@@ -457,7 +423,7 @@ def test_item_10_tiny_checkpoints_embed(command: Command, tmp_path: Path, kind: 
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     path, data = checkpoint(tmp_path / "model", kind), folders(tmp_path / "data", 4, 2)
-    found = told(command("evaluate", data, "-e", path, "--draws", 1, "--json", "-", "--no-cache"))
+    found = command("evaluate", data, "-e", path, "--draws", 1, "--json", "-", "--no-cache").told
     assert found["stages"]["regions embedded"] > 0
     assert found["answers"]
 
@@ -511,7 +477,7 @@ def test_item_11_averaged_references_and_names_by_prefix(command: Command, tmp_p
     truth = {s.name.split("/")[-1]: sorted(s.labels) for s in (*read.queries, *read.strangers)}
     assert truth == shows
     words = ("evaluate", "data", "--method", "centroid", "-n", 2, "-t", 0.7, "--margin", 0.05)
-    found = told(command(*words, "--json", "-", "--no-cache"))
+    found = command(*words, "--json", "-", "--no-cache").told
     names = {one["query"].split("/")[-1]: sorted(one["truth"]) for one in found["answers"]}
     assert names == {name: shows[name] for name in names}
     assert {"BURNLEY_1.jpg", "vale_2.jpg"} <= set(names)

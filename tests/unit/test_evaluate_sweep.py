@@ -198,7 +198,7 @@ def test_too_few_items_to_fit_on_are_said(pages: Dataset) -> None:
     assert made.notes == ("thresholds are fitted on 3 other items",)
     made = draw(pages, replace(SMALL, logos=50))
     assert made.fit is None
-    assert "50 items were asked for, 12 are there" in made.notes
+    assert "50 items were asked for, and there are 12" in made.notes
 
 
 def test_items_without_a_second_picture_cannot_be_asked_about(pages: Dataset) -> None:

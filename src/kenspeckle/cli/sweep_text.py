@@ -85,9 +85,10 @@ def _gain(row: Row, rows: Sequence[Row]) -> str:
 def _about(rows: Sequence[Row], count: str, best: Row | None) -> None:
     first = rows[0]
     unit, settings = first["ours"]["unit"], first["settings"]
+    asked = console.counted(first["items"], "item"), console.counted(first["photos"], "picture")
     console.note(
-        f"{first['items']} items, {first['photos']:,} pictures, {first['ours']['expected']:,} "
-        f"{unit} to find, regions {settings['regions']}, seed {settings['seed']}. "
+        f"{', '.join(asked)}, {first['ours']['expected']:,} {unit} to find, "
+        f"regions {settings['regions']}, seed {settings['seed']}. "
         "Intervals are by drawing items. Rows are compared with the first of their kind, asked or "
         "fitted; a difference whose interval holds 0 is none."
     )

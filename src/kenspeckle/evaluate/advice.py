@@ -93,7 +93,7 @@ def tier_of(margin: float) -> Tier:
 def _verdict(tier: Tier, found: Findings) -> str:
     if tier == "unknown":
         return "no margin to judge: it takes two items"
-    told = f"median margin {found.margin:.3f} {found.measured}"
+    told = f"median margin {found.margin:z.3f} {found.measured}"
     return {
         "ready": f"{told}, above {SHIP}: ready to use",
         "fair": f"{told}, between {TRAIN} and {SHIP}: usable; more references of the items that "

@@ -33,7 +33,7 @@ def _interval(result: PerturbedResult, keys: Sequence[str]) -> str:
     text = f"  top-1 95 % interval {low:.0f}–{high:.0f} % (by item)"
     if np.isnan(result.low_margin):
         return f"{text}; one item, so no margin"
-    return f"{text}; item margin: 5 % of the views below {result.low_margin:.3f}"
+    return f"{text}; item margin: 5 % of the views below {result.low_margin:z.3f}"
 
 
 def _held_out(result: PerturbedResult) -> Iterator[str]:

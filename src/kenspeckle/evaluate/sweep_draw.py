@@ -54,7 +54,7 @@ def draw(dataset: Dataset, sampling: Sampling) -> SweepDraw:
     first, second, others = order[:count], order[count : 2 * count], order[2 * count :]
     notes = []
     if len(first) < count:
-        notes.append(f"{count} items were asked for, {len(first)} are there")
+        notes.append(f"{count} items were asked for, and there are {len(first)}")
     if len(second) < LEAST_FIT:
         second, others = [], [*second, *others]
         notes.append("no other items are left to fit thresholds on")

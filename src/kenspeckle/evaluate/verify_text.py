@@ -50,7 +50,7 @@ def shortened(name: str) -> str:
 
 def three(value: float) -> str:
     """Three decimals, or a dash for no number."""
-    return "–" if np.isnan(value) else f"{value:.3f}"
+    return "–" if np.isnan(value) else f"{value:z.3f}"
 
 
 def _damage(report: VerifyReport) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _items(report: VerifyReport) -> Iterator[str]:
     if len(margins):
         yield (
             f"item margin (own other reference − best other item): "
-            f"median {np.median(margins):.3f}, least {margins.min():.3f}, "
+            f"median {np.median(margins):z.3f}, least {margins.min():z.3f}, "
             f"{int((margins <= 0).sum())} of {len(margins)} at or below 0"
         )
     rows = report.weakest(LISTED)
