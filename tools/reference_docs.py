@@ -27,7 +27,9 @@ MADE = "<!-- Written by `make docs` from the code. Edit the code, not this page.
 PURPOSE = {
     "hub": "Models from the Hugging Face hub, with `kenspeckle models pull`.",
     "heic": "HEIC pictures. The wheels carry x265, which is GPL-2.0.",
-    "geometry": "The region rule `quad`: finds a flat object's four corners and flattens it.",
+    "geometry": "The region rule `quad`: finds a flat object's four corners and flattens it. "
+    "The second look, and printed codes.",
+    "ocr": "Printed text as evidence. Its three networks are in the wheel of `rapidocr`.",
     "report": "The plots of the HTML report of `kenspeckle evaluate`.",
     "torch": "Any Hugging Face checkpoint's image tower.",
     "dev": "Everything above and what the checks need.",

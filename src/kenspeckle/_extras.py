@@ -14,6 +14,7 @@ EXTRA_OF = {
     "huggingface_hub": "hub",
     "matplotlib": "report",
     "pillow_heif": "heic",
+    "rapidocr": "ocr",
     "torch": "torch",
     "transformers": "torch",
 }

@@ -104,6 +104,9 @@ class IdentifySettings:
         "", "compare local features of the nearest items: sift, orb, off; empty: as calibrated"
     )
     shortlist: int = _setting(0, "items that get a second look; 0: as calibrated, else 10")
+    evidence: tuple[str, ...] = _setting(
+        (), "what else is read of the nearest items: codes (EAN, QR), text; empty: nothing"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "identify.fpir": (lambda v: v == 0 or 1e-6 <= v < 1, "between 0.000001 and 1"),
     "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
     "identify.second_look": (lambda v: v in ("", "sift", "orb", "off"), "sift, orb or off"),
+    "identify.evidence": (lambda v: set(v) <= {"codes", "text"}, "codes, text or both"),
     "identify.shortlist": (lambda v: 0 <= v <= 100, "0 to 100"),
 }
 

@@ -40,11 +40,11 @@ LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 LONGEST = 400
 HEAVY = {
     "PIL", "cv2", "fastapi", "faiss", "huggingface_hub", "matplotlib", "onnxruntime", "pillow_heif",
-    "pydantic", "rich", "safetensors", "sqlite3", "tokenizers", "torch", "transformers",
+    "pydantic", "rapidocr", "rich", "safetensors", "sqlite3", "tokenizers", "torch", "transformers",
 }  # fmt: skip
 OPTIONAL = {
     "cv2", "faiss", "huggingface_hub", "matplotlib", "onnx", "onnxruntime", "pillow_heif",
-    "safetensors", "tokenizers", "torch", "transformers",
+    "rapidocr", "safetensors", "tokenizers", "torch", "transformers",
 }  # fmt: skip
 UNSAFE = {"pickle", "marshal", "shelve", "subprocess"}
 

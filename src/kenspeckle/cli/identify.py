@@ -63,6 +63,15 @@ def identify(
             show_default=False,
         ),
     ] = None,
+    evidence: Annotated[
+        str | None,
+        typer.Option(
+            "--evidence",
+            metavar="KINDS",
+            help="Also read printed codes (EAN, QR), text, or codes,text of the nearest items.",
+            show_default=False,
+        ),
+    ] = None,
     method: fixed_rule.Named = None,
     threshold: fixed_rule.Threshold = None,
     margin: fixed_rule.Margin = None,
@@ -89,6 +98,7 @@ def identify(
         "identify.regions": regions,
         "identify.top": top,
         "identify.second_look": second_look,
+        "identify.evidence": evidence,
         "models.name": model,
         "models.head": projection,
         "models.home": home,
@@ -106,6 +116,8 @@ def identify(
             "pool": rule,
         },
     )
+    if fixed is not None and evidence is not None:
+        raise typer.BadParameter("a fixed rule looks at cosines alone", param_hint="--evidence")
     settings = options.settings(given)
     with opened(settings) as gallery:
         sources = list(listed(photos, settings.image.max_bytes))

@@ -73,6 +73,8 @@ def answer(decision: Decision) -> str:
 
 def shortly(decision: Decision) -> str:
     """The one reason for a table: which items are nearest, else the rule that decided."""
+    if any(one.kind == "code" and one.verdict != "abstains" for one in decision.evidence):
+        return decision.reasons[0]  # a code that has decided is told first
     nearest = (reason for reason in decision.reasons if reason.startswith("nearest "))
     return next(nearest, decision.reasons[0])
 
@@ -114,6 +116,10 @@ def decision_data(photo: str, decision: Decision) -> dict[str, Any]:
                 "metadata": dict(candidate.reference.metadata),
             }
             for candidate in decision.candidates
+        ],
+        "evidence": [
+            {"kind": one.kind, "verdict": one.verdict, "numbers": dict(one.numbers)}
+            for one in decision.evidence
         ],
     }
 

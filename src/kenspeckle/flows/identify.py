@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kenspeckle.flows.opened import Opened, rule, stale
+from kenspeckle.flows.readings import depth, read_too
 from kenspeckle.flows.second_look import look, rule_for, with_evidence
 from kenspeckle.match.aggregate import Floats, cohort_level, reach, usual_score
 from kenspeckle.match.decide import decide
@@ -50,7 +51,7 @@ class Asked:
 def _answer(opened: Opened, asked: Asked, calibration: Calibration | None, why: str) -> Decision:
     store, settings = opened.store, opened.settings.identify
     again = rule_for(calibration, settings.second_look, settings.shortlist)
-    deep = max(settings.top, 3, again.shortlist if again else 0)
+    deep = max(settings.top, 3, again.shortlist if again else 0, depth(opened))
     found = reach(store.search, asked.rows, len(store), distinct=deep)
     near = _near(opened, asked.rows, found, calibration)
     seen = look(opened, asked.picture, found, again) if again else None
@@ -64,7 +65,8 @@ def _answer(opened: Opened, asked: Asked, calibration: Calibration | None, why: 
         stale=why,
         raised=seen.raised if seen else NOTHING,
     )
-    return with_evidence(store, decision, seen) if seen else decision
+    decision = with_evidence(store, decision, seen) if seen else decision
+    return read_too(opened, asked.picture, asked.regions, found, decision)
 
 
 def _near(

@@ -1,4 +1,4 @@
-"""Local features of references: from the index, else from the originals, and kept."""
+"""What a second look reads of references: from the index, else from the originals, and kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kenspeckle.catalog.entry import base_of, on_disk
 from kenspeckle.config import ImageSettings
@@ -15,13 +16,18 @@ from kenspeckle.image.decode import decode
 from kenspeckle.store.base import Store
 from kenspeckle.types import Reference
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+Found = TypeVar("Found")
+
 ROOM = 64 * 1024 * 1024
-"""Bytes of features that are kept in memory where the index may not be written."""
+"""Bytes that are kept in memory where the index may not be written."""
 
 
 @dataclass(slots=True)
 class Looks:
-    """Features that were worked out while a gallery is open, the least used ones forgotten.
+    """What was worked out while a gallery is open, the least used ones forgotten.
 
     May be asked from many threads at once.
     """
@@ -49,6 +55,43 @@ class Looks:
                 self._size -= len(self._kept.popitem(last=False)[1])
 
 
+class Reader(Protocol[Found]):
+    """Works something out of a picture, and turns it into bytes and back."""
+
+    @property
+    def kind(self) -> str:
+        """The kind under which an index keeps it."""
+
+    def extract(self, image: Image.Image) -> Found:
+        """What is found in an RGB picture."""
+
+    def pack(self, found: Found) -> bytes:
+        """As it is kept; never empty."""
+
+    def unpack(self, data: bytes) -> Found:
+        """Read back what `pack` wrote. Raises InputError on anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ByFeatures:
+    """Local features as one of the things that are read of references."""
+
+    extractor: Extractor
+
+    @property
+    def kind(self) -> str:
+        return self.extractor.kind
+
+    def extract(self, image: Image.Image) -> Features:
+        return self.extractor.extract(image)
+
+    def pack(self, found: Features) -> bytes:
+        return found.to_bytes()
+
+    def unpack(self, data: bytes) -> Features:
+        return Features.from_bytes(data)
+
+
 def features_of(
     store: Store,
     looks: Looks,
@@ -56,47 +99,56 @@ def features_of(
     references: Sequence[tuple[int, Reference]],
     limits: ImageSettings,
 ) -> dict[int, Features]:
-    """Features of references by id. Absent are those whose original is gone, was changed since it
-    was enrolled, cannot be read, or lies behind an address: there a second look abstains.
+    """Local features of references by id; see `read_of`."""
+    return read_of(store, looks, _ByFeatures(extractor), references, limits)
 
-    New ones are put into the index where this handle may write it, else into `looks`.
+
+def read_of(
+    store: Store,
+    looks: Looks,
+    reader: Reader[Found],
+    references: Sequence[tuple[int, Reference]],
+    limits: ImageSettings,
+) -> dict[int, Found]:
+    """What a reader finds in references, by id. Absent are those whose original is gone, was
+    changed since it was enrolled, cannot be read, or lies behind an address: there a second look
+    abstains.
+
+    What is new is put into the index where this handle may write it, else into `looks`.
     """
-    kind = extractor.kind
-    stored = store.features([number for number, _ in references], kind)
-    found: dict[int, Features] = {}
+    stored = store.features([number for number, _ in references], reader.kind)
+    found: dict[int, Found] = {}
     fresh: dict[int, bytes] = {}
     for number, reference in references:
         data = stored.get(number)
-        features = _read(data) if data is not None else None
-        if features is None:
-            key = (kind, reference.sha256 or reference.path)
+        one = _read(reader, data) if data is not None else None
+        if one is None:
+            key = (reader.kind, reference.sha256 or reference.path)
             data = looks.get(key)
             if data is None:
-                features = _worked_out(store, extractor, reference, limits)
-                data = features.to_bytes() if features else b""
+                image = _original(store, reference, limits)
+                data = reader.pack(reader.extract(image)) if image else b""
                 looks.put(key, data)
                 if data:
                     fresh[number] = data
-            features = _read(data) if data else None
-        if features is not None:
-            found[number] = features
+            one = _read(reader, data) if data else None
+        if one is not None:
+            found[number] = one
     if fresh:
-        _keep(store, kind, fresh)
+        _keep(store, reader.kind, fresh)
     return found
 
 
-def _read(data: bytes) -> Features | None:
-    """Features as cached, None for those of another release, which are worked out anew."""
+def _read(reader: Reader[Found], data: bytes) -> Found | None:
+    """What is cached, None for that of another release, which is worked out anew."""
     try:
-        return Features.from_bytes(data)
+        return reader.unpack(data)
     except InputError:
         return None
 
 
-def _worked_out(
-    store: Store, extractor: Extractor, reference: Reference, limits: ImageSettings
-) -> Features | None:
-    """Features of the original, None where it is not there as it was enrolled."""
+def _original(store: Store, reference: Reference, limits: ImageSettings) -> Image.Image | None:
+    """The original, None where it is not there as it was enrolled."""
     path = on_disk(base_of(store.manifest.refs), reference.path)
     if "://" in reference.path or not path.is_file():
         return None
@@ -106,7 +158,7 @@ def _worked_out(
         return None
     if reference.sha256 and picture.sha256 != reference.sha256:
         return None
-    return extractor.extract(picture.image)
+    return picture.image
 
 
 def _keep(store: Store, kind: str, fresh: dict[int, bytes]) -> None:

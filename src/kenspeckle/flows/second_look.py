@@ -55,7 +55,7 @@ def look(opened: Opened, picture: Picture, found: Hits, rule: SecondLookRule) ->
     extractor = open_features(rule.features)
     try:
         items = shortlist(found, rule.shortlist)
-        chosen = _chosen(opened, found, items)
+        chosen = best_references(opened, found, items)
         flat = [pair for pairs in chosen.values() for pair in pairs]
         limits = opened.settings.image
         known = features_of(opened.store, opened.looks, extractor, flat, limits)
@@ -104,7 +104,7 @@ def _agree(seen: Look, item: int) -> str:
     return f"{count} features agree{alike}"
 
 
-def _chosen(
+def best_references(
     opened: Opened, found: Hits, items: list[int]
 ) -> dict[int, list[tuple[int, Reference]]]:
     """For each item its best references, views counted as the picture they were made of."""

@@ -46,7 +46,8 @@ class Decision:
         Cosine of the best item, and its distance to the best other item (None when the gallery
         has one item only).
     confidence
-        Chance that the name is right, or None when the gallery is not calibrated.
+        Chance that the name is right, or None when the gallery is not calibrated, or when
+        a printed code or text changed the answer.
     reasons
         Short sentences, the rule that decided first.
     """
