@@ -23,7 +23,7 @@ VIEWS = 4
 def made(scenes: Path, embedder: Embedder) -> dict[str, Float32]:
     """The views of every reference of a folder of scenes, by the name of its file."""
     paths = sorted((scenes / "references").glob("*/*.png"))
-    sources = b"".join(Path(module.__file__).read_bytes() for module in (camera, views))
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (camera, views))
     version = hashlib.sha256(sources + repr([str(p) for p in paths]).encode()).hexdigest()[:8]
     file = scenes / f"views-{VIEWS}-{embedder.space_id}-{version}.npz"
     if not file.is_file():
