@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from kenspeckle import __version__
 from kenspeckle.cli.group import COMMANDS
+from kenspeckle.config import IdentifySettings
 
 NAMES = [row.name for row in COMMANDS]
 
@@ -163,7 +165,7 @@ def test_config_says_where_values_come_from(run, tmp_path):
     table = run("config", "identify").stdout.splitlines()
     assert table[0].split() == ["setting", "value", "from", "meaning"]
     assert [line.split()[0] for line in table[1:]] == [
-        f"identify.{x}" for x in ("regions", "fpir", "top")
+        f"identify.{one.name}" for one in fields(IdentifySettings)
     ]
 
 

@@ -395,11 +395,11 @@ def test_a_copy_keeps_names_and_feedback(gallery, folder, photo, tmp_path):
 def test_the_full_calibration_hears_what_was_said(gallery, photo, stranger, tmp_path):
     gallery.confirm(photo, "thing 3")
     gallery.reject(stranger, "thing 1")
-    rule = calibrate.full(gallery._opened(), views=3)
+    rule = calibrate.full(gallery._opened(), calibrate.Wanted(views=3))
     assert (rule.labelled, rule.feedback) == (1, 2)
     asked = replace(DUMMY, identify=IdentifySettings(regions="center"))
     photo.unlink()
     other = replace(gallery._opened(), settings=asked)
-    rule = calibrate.full(other, views=3)
+    rule = calibrate.full(other, calibrate.Wanted(views=3))
     assert rule.labelled == 0
     assert any("its photo is gone" in note and str(photo) in note for note in rule.notes)
