@@ -24,4 +24,5 @@ class Done:
 
 
 Command = Callable[..., Done]
-"""`command("evaluate", path, "--json", "-", code=0)`: the exit code is checked."""
+"""`command("evaluate", path, "--json", "-", code=0)`: the exit code is checked, unless
+it is None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,19 @@ import kenspeckle
 from kenspeckle.image.views import camera_views
 
 DEMO = Path(kenspeckle.__file__).parent / "cli" / "demo_pictures"
+
+
+@pytest.fixture
+def run(run, command):
+    """In this process, but for what needs an environment of its own."""
+
+    def call(*words, env=None):
+        if env is not None:
+            return run(*words, env=env)
+        done = command(*words, code=None)
+        return subprocess.CompletedProcess(words, done.code, done.out, done.err)
+
+    return call
 
 
 @pytest.fixture
