@@ -11,17 +11,15 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from kenspeckle import _threads
 from kenspeckle._extras import need
 from kenspeckle.errors import InputError
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 KIND = "codes"
 """The kind under which an index keeps them."""
@@ -33,9 +31,9 @@ Code = tuple[str, str]
 SIDES = (1280, 960, 640, 400)
 """Longest sides, in pixels, at which a picture is read; it is never enlarged beyond twice.
 Bars that fill the picture are found in small ones."""
-TURNS = (0, 1)
-"""Quarter turns at which bars are looked for: they are found when they lie within 45° of upright,
-upside-down or not."""
+TURNS = (0, 45)
+"""Degrees by which a picture is turned. Codes are found upside-down and aslant alike, but OpenCV
+misses some that lie quite straight."""
 SECONDS = 5.0
 """No further try is begun after that long; mere noise, the worst, takes half of it altogether."""
 LONGEST = 1024
@@ -45,6 +43,9 @@ MOST = 16
 AGREE = 2
 """Tries that have to read the same bars."""
 _FORMAT = 1
+
+GROUND = 127
+BILINEAR = Image.Resampling.BILINEAR
 
 Grey = NDArray[np.uint8]
 
@@ -59,9 +60,8 @@ def read(image: Image.Image) -> tuple[Code, ...]:
     end = time.monotonic() + SECONDS
     found: set[Code] = set()
     bars: Counter[Code] = Counter()
-    for grey, turn in _tries(image):
-        if not turn:  # QR codes are found however they are turned
-            found.update(_squares(cv2, grey))
+    for grey in _tries(image):
+        found.update(_squares(cv2, grey))
         bars.update(set(_bars(cv2, grey)))
         if time.monotonic() > end:
             break
@@ -69,14 +69,15 @@ def read(image: Image.Image) -> tuple[Code, ...]:
     return tuple(sorted(found)[:MOST])
 
 
-def _tries(image: Image.Image) -> Iterator[tuple[Grey, int]]:
-    """The picture in grey at a few sizes and turns, the most promising first."""
+def _tries(image: Image.Image) -> Iterator[Grey]:
+    """The picture in grey at a few sizes and turns."""
     for side in SIDES:
         factor = min(side / max(image.size), 2.0)
         size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-        grey = np.asarray(image.convert("L").resize(size, reducing_gap=2.0))
+        small = image.convert("L").resize(size, reducing_gap=2.0)
         for turn in TURNS:
-            yield np.ascontiguousarray(np.rot90(grey, turn)), turn
+            turned = small.rotate(turn, BILINEAR, expand=True, fillcolor=GROUND) if turn else small
+            yield np.asarray(turned)
 
 
 def _squares(cv2: Any, grey: Grey) -> Iterator[Code]:
