@@ -8,23 +8,26 @@ item, so that two ways are compared on the same logos drawn anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks._logo_looks import Looks, name_of
 from benchmarks._logo_scenes import OTHER
 from benchmarks.names_more import at
 from kenspeckle import stats
+from kenspeckle.evaluate import judges
 from kenspeckle.evaluate.asking import Gallery, Query, Said, ask, photo_of
 from kenspeckle.evaluate.counting import Detection, Truth, by_photo, legacy, one_to_one
 from kenspeckle.evaluate.judges import Judge, Ruled, Scored
 from kenspeckle.evaluate.result import Answer
 from kenspeckle.evaluate.run import Prepared
 from kenspeckle.match.aggregate import ScoreKind
-from kenspeckle.match.methods import Rule, averaged
+from kenspeckle.match.methods import Rule, Table, averaged, largest
+from kenspeckle.match.second_look import SHORTLIST
 from kenspeckle.match.trials import Trials
 from kenspeckle.types import Float32
 
@@ -57,6 +60,8 @@ class Part:
     regions: str
     draws: tuple[Asked, ...]
     views: Views
+    looks: Looks = field(default_factory=dict)
+    """What a second look at the queries found; empty where there was none."""
 
 
 def part(name: str, prepared: Prepared, views: Views) -> Part:
@@ -127,13 +132,16 @@ class Way:
     how: ScoreKind | Rule
     references: References = "plain"
     every: bool = False
+    weight: float = 0.0
+    """Of a second look."""
 
     def __str__(self) -> str:
         if isinstance(self.how, Rule):
             said = f"multi-ref max, n {self.how.least}"
             said += "" if self.every else ", best region"
             return said if self.references == "plain" else f"{said}, {self.references}"
-        return f"{self.how}, {self.references}"
+        look = f", second look {self.weight:g}" if self.weight else ""
+        return f"{self.how}, {self.references}{look}"
 
     def judge(self, threshold: float) -> Judge:
         """The way at a threshold."""
@@ -155,13 +163,44 @@ class Heard:
     """Photo as in counts → item."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lifted(Scored):
+    """A score after a second look: `lift` `(Q, I)` is added to the cosines of the shortlist of each
+    query, which has one region."""
+
+    lift: Floats = field(default_factory=lambda: np.empty((0, 0)))
+
+    def heard(self, cosines: Table, near: Floats | None) -> judges.Heard:
+        """See `Judge`. All queries at once."""
+        items = largest(cosines)
+        if items.shape != self.lift.shape:
+            raise ValueError(f"{items.shape} cosines, {self.lift.shape} looks")
+        last = np.sort(items, axis=1)[:, -min(SHORTLIST, items.shape[1])]
+        lift = np.where(items >= last[:, None], self.lift, 0.0)[:, cosines.owners]
+        raised = Table(cosines.items, cosines.starts, cosines.cosines + lift)
+        return Scored(self.kind, self.threshold).heard(raised, near)
+
+
+def _lifted(judge: Judge, weight: float, asked: Asked, looks: Looks) -> Judge:
+    if not weight or not isinstance(judge, Scored):
+        return judge
+    evidence = [
+        [looks[name_of(query)].get(label, 0.0) for label in asked.gallery.labels]
+        for query in asked.queries
+    ]
+    return Lifted(judge.kind, judge.threshold, lift=weight * np.array(evidence))
+
+
 @lru_cache(maxsize=100)
-def _said(
-    how: ScoreKind | Rule, references: References, part: Part, threshold: float
-) -> tuple[Said, ...]:
-    judge = Way(how).judge(threshold)
+def _said(way: Way, part: Part, threshold: float) -> tuple[Said, ...]:
+    judge = way.judge(threshold)
     return tuple(
-        ask(judge, enrolled(one.gallery, references, part.views), one.queries, one.number)
+        ask(
+            _lifted(judge, way.weight, one, part.looks),
+            enrolled(one.gallery, way.references, part.views),
+            one.queries,
+            one.number,
+        )
         for one in part.draws
     )
 
@@ -169,7 +208,7 @@ def _said(
 def heard(way: Way, part: Part, threshold: float) -> Heard:
     """Ask everything. A score is worked out once for all thresholds; a rule of survivors is not."""
     scored = not isinstance(way.how, Rule)
-    said = _said(way.how, way.references, part, -np.inf if scored else threshold)
+    said = _said(replace(way, every=False), part, -np.inf if scored else threshold)
     least = threshold if scored else -np.inf
     found = Heard([], [], [], [], {})
     for one, draw in zip(said, part.draws, strict=True):

@@ -106,3 +106,13 @@ def test_trials_are_what_is_asked_about(ways: ModuleType, part: Any) -> None:
 
 def test_the_first_of_equal_thresholds_is_taken(ways: ModuleType) -> None:
     assert ways.best_threshold([0.1, 0.2, 0.3], lambda t: min(t, 0.2)) == (0.2, 0.2)
+
+
+def test_a_second_look_lifts_what_it_saw_and_nothing_else(ways: ModuleType, part: Any) -> None:
+    asked = part.draws[0].queries
+    looks = {ways.name_of(query): {"b": 1.0 if query.photo == "2.jpg" else 0.0} for query in asked}
+    seen = ways.Part(part.name, part.regions, part.draws, part.views, looks)
+    plain, strangers = ways.trials(ways.Way("cosine"), part)
+    raised, same = ways.trials(ways.Way("cosine", weight=0.2), seen)
+    assert (raised.scores - plain.scores).round(6).tolist() == [0.0, 0.2]
+    assert same.scores.tolist() == strangers.scores.tolist()
