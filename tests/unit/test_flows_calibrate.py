@@ -318,8 +318,8 @@ def test_what_a_table_of_photos_does_not_offer_is_counted_and_told(tmp_path: Pat
     assert rule is not None
     told = "\n".join(rule.notes)
     assert "1 left out, no such file: others/gone.png" in told
-    assert "2 with 2 labels that are not enrolled are taken for strangers" in told
-    assert "almost like an item: 'thing3'" in told
+    assert "1 with labels that are not enrolled are taken for strangers" in told
+    assert "1 left out, written almost like an item: thing3" in told
     assert "columns not used: daytime" in told
     assert "photos that cannot be read: 1" in told
     assert "labelled photos: 1 of 1 items" in told

@@ -107,7 +107,7 @@ def test_many_photos_of_one_stranger_count_once() -> None:
 
 
 def test_confidence_is_calibrated_on_fresh_trials() -> None:
-    rule = fitted(mated(2000), {"general": strangers(2000)}, 0.05)
+    rule = fitted(mated(2000), {"like your items": strangers(2000)}, 0.05)
     names, others = mated(4000, seed=7), strangers(4000, seed=8)
     scores = np.concatenate([names.scores, others.scores])
     right = np.concatenate([names.right, others.right])
@@ -118,10 +118,24 @@ def test_confidence_is_calibrated_on_fresh_trials() -> None:
 
 def test_separated_trials_give_a_finite_confidence() -> None:
     sure = Trials(np.linspace(5, 6, 40), np.arange(40), np.ones(40, bool))
-    rule = fitted(sure, {"general": strangers(60)}, 0.05)
+    rule = fitted(sure, {"like your items": strangers(60)}, 0.05)
     stated = [confidence(value, rule) for value in (-50.0, 2.0, 5.5, 1e9)]
     assert all(value is not None and 0 <= value <= 1 for value in stated)
     assert stated == sorted(stated)  # type: ignore[type-var]
+
+
+def test_unrelated_pictures_alone_make_no_confidence() -> None:
+    """They say nothing about what looks like the items."""
+    rule = fitted(mated(200), {"general": strangers(200)}, 0.05)
+    assert confidence(5.0, rule) is None
+
+
+def test_a_handful_of_given_strangers_makes_no_rule_looser() -> None:
+    """One odd photo must not replace what sixty items like those of the gallery have shown."""
+    few = Trials(np.full(3, -9.0), np.arange(3), np.zeros(3, bool))
+    kinds = {"like your items": strangers(60)}
+    alone, beside = (fitted(mated(80), one, 0.05) for one in (kinds, {**kinds, "given": few}))
+    assert beside.threshold >= alone.threshold
 
 
 def test_without_right_names_there_is_no_confidence() -> None:

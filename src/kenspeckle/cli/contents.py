@@ -67,13 +67,14 @@ def add(
     with opened(options.settings(given), write=True) as gallery:
         number = gallery.add(picture, label=label, key=key, variant=variant, metadata=pairs)
         (reference,) = gallery.store.get([number])
-        stale, path = gallery.stale, gallery.store.path
+        stale, path, rule = gallery.stale, gallery.store.path, gallery.calibration
     if as_json:
         console.json_line({"index": path, "id": number} | _reference_data(reference))
         return
     console.line(f"{path}: added {reference.label} from {picture}.")
     if stale:
-        console.line(f"The calibration is out of date ({stale}); `kenspeckle index` renews it.")
+        again = "calibrate` with the same photos" if rule and rule.method == "full" else "index`"
+        console.line(f"The calibration is out of date ({stale}); `kenspeckle {again} renews it.")
 
 
 def _pair(text: str) -> tuple[str, str]:

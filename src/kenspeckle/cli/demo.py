@@ -111,7 +111,7 @@ def _tell(answers: Sequence[Answer]) -> None:
             said, sure, why = "–", "-", answer.error
         else:
             said = decision.label if decision.known else "unknown"
-            sure = wording.number(decision.confidence if decision.known else None, ".0%")
+            sure = wording.sure(decision.confidence if decision.known else None)
             why = wording.shortly(decision)
         rows.append((answer.shot.path.name, said, sure, SAID[answer.verdict], why))
     console.line()

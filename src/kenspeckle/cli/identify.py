@@ -206,7 +206,7 @@ def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
         if decision is None:
             rows.append((name, "(failed)", "-", "-", wording.because(one.error, name)))
             continue
-        sure = wording.number(decision.confidence if decision.known else None, ".0%")
+        sure = wording.sure(decision.confidence if decision.known else None)
         margin = wording.number(decision.margin, ".3f")
         rows.append((name, wording.answer(decision), sure, margin, wording.shortly(decision)))
     console.table(("photo", "answer", "confidence", "margin", "why"), rows)

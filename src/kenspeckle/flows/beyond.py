@@ -30,7 +30,7 @@ def beyond_trials(
 ) -> Iterator[str]:
     """Thresholds for smaller rates, and the rate in a gallery of twice the size."""
     present = {name: trials for name, trials in material.strangers().items() if len(trials)}
-    name, trials = next(iter(deciding(present).items()))
+    name, trials = next(iter(deciding(present, rule.fpir).items()))
     tail = tail_of(trials)
     least = supported_rate(trials.independent)
     if tail is not None:

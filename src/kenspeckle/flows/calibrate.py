@@ -130,6 +130,12 @@ def full(opened: Opened, wanted: Wanted, progress: Progress | None = None) -> Ca
     _refuse_early(known, listed, wanted)
     again = _again(opened, wanted.second_look)
     photos = embed(opened, listed, known, progress, again)
+    if wanted.strangers is not None and not photos.strangers:
+        raise PromiseRefused(
+            str(wanted.strangers),
+            "no photo of a stranger: all are references, or cannot be read",
+            do="Give photos of things that are not in the gallery",
+        )
     plan = [] if wanted.views == 0 else [*unchanged(known), *plan_views(known, SEED, wanted.views)]
     making = _counted(make_views(opened, plan, math.inf, again), len(plan), progress)
     kinds = offered(opened, len(known.references))

@@ -73,14 +73,16 @@ def photos_in(table: Path, store: Store) -> Photos:
     """The photos of a table with the columns `path`, `label` and, if it has one, `item`.
 
     Paths are relative to the table. A label is that of an item, its key or file name; an empty
-    one, or `unknown`, is a stranger's, and so is one that is not enrolled. Raises CatalogError for
-    a table that cannot be read, lacks a column or names no photo that is there.
+    one, or `unknown`, is a stranger's, and so is one that is not enrolled, unless it is written
+    almost like one that is: such rows are left out. Raises CatalogError for a table that cannot be
+    read, lacks a column or names no photo that is there.
     """
     name = shown(str(table))
     names = _names(store)
     found: list[Labelled] = []
     missing: list[str] = []
     foreign: Counter[str] = Counter()
+    misspelt: Counter[str] = Counter()
     columns: set[str] = set()
     for row in read_rows(table):
         columns |= row.cells.keys()
@@ -88,17 +90,20 @@ def photos_in(table: Path, store: Store) -> Photos:
         label = row.cells["label"].strip()
         file = Path(os.path.normpath(table.absolute().parent / row.cells["path"]))
         item = names.get(key_of(label), names.get(name_item(label, "plain").key, -1))
-        if item < 0 and key_of(label) not in NOBODY:
-            foreign[label] += 1
         if not row.cells["path"] or not file.is_file():
             missing.append(row.cells["path"] or f"line {row.line}, no path")
             continue
+        if item < 0 and key_of(label) not in NOBODY:
+            near = difflib.get_close_matches(key_of(label), names, 1, 0.85)
+            (misspelt if near else foreign)[label] += 1
+            if near:
+                continue
         other = "" if key_of(label) in NOBODY else label
         found.append(Labelled(file, item, row.cells.get("item") or other or str(file)))
     if not found:
         told = f"none of {len(missing)} photos is there" if missing else "no rows"
         raise CatalogError(name, told, expected="columns path and label, paths from the table on")
-    return Photos(tuple(found), tuple(_told(missing, foreign, columns, names)))
+    return Photos(tuple(found), tuple(_told(missing, foreign, misspelt, columns)))
 
 
 def _check(row: Row, name: str) -> None:
@@ -124,21 +129,24 @@ def _names(store: Store) -> dict[str, int]:
 
 
 def _told(
-    missing: list[str], foreign: Mapping[str, int], columns: Iterable[str], names: Iterable[str]
+    missing: list[str],
+    foreign: Mapping[str, int],
+    misspelt: Mapping[str, int],
+    columns: Iterable[str],
 ) -> list[str]:
     notes = []
     if missing:
         notes.append(f"photos: {len(missing)} left out, no such file: {_few(missing)}")
     if foreign:
-        count, near = sum(foreign.values()), []
-        for label in foreign:
-            near += [f"'{label}'"] * bool(difflib.get_close_matches(key_of(label), names, 1, 0.85))
         notes.append(
-            f"photos: {count} with {len(foreign)} labels that are not enrolled are taken for "
+            f"photos: {sum(foreign.values())} with labels that are not enrolled are taken for "
             f"strangers: {_few(foreign)}"
         )
-        if near:
-            notes.append(f"photos: written almost like an item: {_few(near)}")
+    if misspelt:
+        notes.append(
+            f"photos: {sum(misspelt.values())} left out, written almost like an item: "
+            f"{_few(misspelt)}"
+        )
     if unknown := sorted(set(columns) - set(COLUMNS)):
         notes.append(f"photos: columns not used: {_few(unknown)}")
     return notes

@@ -58,11 +58,12 @@ def fit(
         refuse(present, fpir)
     if not present:
         return None
-    decide = deciding(present)
+    decide = deciding(present, fpir)
     threshold = threshold_for(kind, decide.values(), fpir)
     from_photos = enough(labelled)
     groups = [(labelled, 1.0)] if from_photos else half_and_half(mated, list(present.values()))
-    slope, intercept = platt(groups)
+    # Unrelated pictures alone say nothing about what looks like the items.
+    slope, intercept = platt(groups) if from_photos or set(present) != {"general"} else (0.0, 0.0)
     return Calibration(
         score=kind,
         threshold=threshold,

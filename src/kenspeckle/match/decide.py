@@ -63,12 +63,10 @@ def decide(
     known = calibration is None or value > calibration.threshold
     variant, certain, variant_reason = _variant(found.scores[best], own, store, calibration)
     winner = candidates[0]
-    reasons = _verdict(value, calibration, known)
+    reasons = _verdict(value, calibration, known, stale)
     reasons += _about(ranked, best, candidates, regions, near)
     if known and variant_reason:
         reasons.append(variant_reason)
-    if calibration and stale:
-        reasons.append(f"the calibration is out of date: {stale}")
     others = candidates[1:]
     return Decision(
         known=known,
@@ -187,13 +185,19 @@ def _variant(
     return variant, False, f"{name} is not certain: it leads the next by {lead:.3f}, {asked}"
 
 
-def _verdict(value: float, calibration: Calibration | None, known: bool) -> list[str]:
-    """The rule that decided, and what it promises."""
+def _verdict(value: float, calibration: Calibration | None, known: bool, stale: str) -> list[str]:
+    """The rule that decided, and what it promises; why it promises nothing where it is stale."""
     if calibration is None:
         return ["not calibrated: the nearest item, no promise about strangers"]
     side = "above" if known else "not above"
     reasons = [f"{calibration.score} {value:.3f} {side} the threshold {calibration.threshold:.3f}"]
-    return reasons + _strangers(calibration)
+    if stale:
+        reasons.append(f"no promise: the calibration is out of date: {stale}")
+    else:
+        reasons += _strangers(calibration)
+    if known and calibration.slope and calibration.confidence_from == "views":
+        reasons.append("the confidence is from camera views of the references, not from photos")
+    return reasons
 
 
 @lru_cache(maxsize=16)

@@ -57,7 +57,9 @@ def shortfall(calibration: Calibration) -> str:
     least = min(short, key=lambda promise: promise.items)
     if least.items >= needed:
         return f"asked for were {percent(calibration.fpir)}"
-    return f"asked for were {percent(calibration.fpir)}, which takes {needed:,} {_noun(least)}"
+    return (
+        f"asked for were {percent(calibration.fpir)}, which takes {needed:,} {_noun(least, needed)}"
+    )
 
 
 def percent(share: float) -> str:
@@ -71,7 +73,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
-def _noun(promise: Promise) -> str:
-    if promise.strangers == "general":
-        return "unrelated picture" + ("" if promise.items == 1 else "s")
-    return "item" if promise.items == 1 else "items"
+def _noun(promise: Promise, count: int = 0) -> str:
+    """What `count` (0: the promise's own) trials of this kind are trials of."""
+    noun = "unrelated picture" if promise.strangers == "general" else "item"
+    return noun if (count or promise.items) == 1 else f"{noun}s"

@@ -156,7 +156,8 @@ class Looked:
 
 
 def fit_weight(trials: Sequence[Looked], kind: ScoreKind, fpir: float) -> float:
-    """The smallest weight that names as many as the best one, give or take one standard error.
+    """Of the weights that name as many as the best one, give or take one standard error, the one
+    nearest to `WEIGHT`: camera views are easy, and seldom tell one weight from another.
 
     Each weight of `WEIGHTS` has its own threshold for the rate `fpir` of the strangers among the
     trials; counted are enrolled queries named rightly above it. Without strangers (every item looks
@@ -168,8 +169,11 @@ def fit_weight(trials: Sequence[Looked], kind: ScoreKind, fpir: float) -> float:
         return 0.0
     shares = [_named(mated, strangers, kind, fpir, weight) for weight in WEIGHTS]
     best = max(shares)
+    if best <= shares[0]:  # it helps nobody here
+        return 0.0
     error = math.sqrt(max(best * (1 - best), 1 / len(mated)) / len(mated))
-    return next(w for w, share in zip(WEIGHTS, shares, strict=True) if share >= best - error)
+    level = [w for w, share in zip(WEIGHTS, shares, strict=True) if share >= best - error]
+    return min(level, key=lambda weight: abs(weight - WEIGHT))
 
 
 def _named(

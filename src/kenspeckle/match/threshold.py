@@ -23,9 +23,12 @@ ORDER: tuple[Strangers, ...] = get_args(Strangers)
 """The kinds, that which says most about the gallery's own strangers first."""
 
 
-def deciding(present: Mapping[Strangers, Trials]) -> Mapping[Strangers, Trials]:
-    """The kinds that the threshold is fitted to: those given, else all there are."""
-    return {"given": present["given"]} if "given" in present else present
+def deciding(present: Mapping[Strangers, Trials], fpir: float) -> Mapping[Strangers, Trials]:
+    """The kinds that the threshold is fitted to: those given where they support the rate, else all
+    there are, so that a handful can make the rule stricter and never looser."""
+    given = present.get("given")
+    alone = given is not None and given.independent >= trials_needed(fpir)
+    return {"given": given} if given is not None and alone else present
 
 
 def threshold_for(kind: ScoreKind, strangers: Iterable[Trials], fpir: float) -> float:
@@ -56,7 +59,7 @@ def refuse_few(kind: Strangers, count: int, fpir: float) -> None:
         f"FPIR {percent(fpir)}",
         f"{count:,} independent strangers ({kind})",
         expected=f"at least {needed:,}",
-        do=f"Ask for {_up(supported_rate(count))}, or give photos of {needed:,} other things"
+        do=f"Ask for --fpir {_up(supported_rate(count))}, or give photos of {needed:,} other things"
         if count
         else f"Give photos of {needed:,} things that are not in the gallery",
     )
@@ -85,8 +88,9 @@ def shortfalls(strangers: Mapping[Strangers, Trials], fpir: float) -> tuple[str,
     """For each kind with too few items for the asked rate, what would be needed."""
     needed = trials_needed(fpir)
     return tuple(
-        f"strangers {name}: {t.independent} items support {supported_rate(t.independent):.1%}; "
-        f"{fpir:.2%} needs {needed}"
+        f"strangers {name}: {t.independent} "
+        f"{'thing supports' if t.independent == 1 else 'things support'} "
+        f"{percent(supported_rate(t.independent))}; {percent(fpir)} needs {needed}"
         for name, t in strangers.items()
         if t.independent < needed
     )
