@@ -182,7 +182,10 @@ CHECKS: dict[str, tuple[Any, str]] = {
         lambda v: v in ("", "whole", "center", "windows", "quad", "auto"),
         "whole, center, windows, quad or auto",
     ),
-    "identify.fpir": (lambda v: v == 0 or 1e-6 <= v < 1, "between 0.000001 and 1"),
+    "identify.fpir": (
+        lambda v: v == 0 or 1e-6 <= v < 1,
+        "a rate above 0 and below 1, such as 0.05 for 5 %",
+    ),
     "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
     "identify.second_look": (lambda v: v in ("", "sift", "orb", "off"), "sift, orb or off"),
     "identify.evidence": (lambda v: set(v) <= {"codes", "text"}, "codes, text or both"),

@@ -8,6 +8,7 @@ import typer
 
 from kenspeckle.cli import console, options, wording
 from kenspeckle.cli.opening import device, opened
+from kenspeckle.flows.calibrate import MOST_VIEWS
 from kenspeckle.flows.index import Step
 from kenspeckle.gallery import Gallery
 from kenspeckle.match.second_look import USUAL
@@ -44,6 +45,7 @@ def calibrate(
             "--views",
             metavar="N",
             min=0,
+            max=MOST_VIEWS,
             help="Camera views made of each item. Default: 2 to 10, by their number.",
             show_default=False,
         ),

@@ -115,7 +115,9 @@ def settings(given: dict[str, Any]) -> Settings:
     from a file or the environment it stays a SettingError (exit code 1).
     """
     if given.get("identify.fpir") == 0:  # 0 in a file means that none is asked for
-        raise typer.BadParameter("0; expected between 0.000001 and 1", param_hint="--fpir")
+        raise typer.BadParameter(
+            "0; expected a rate above 0 and below 1, such as 0.05 for 5 %", param_hint="--fpir"
+        )
     try:
         return load(given)[0]
     except SettingError as error:

@@ -47,6 +47,8 @@ from kenspeckle.match.threshold import refuse_few
 from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, but
 from kenspeckle.types import Calibration, SecondLookRule
 
+MOST_VIEWS = 100
+"""Camera views of one item: more would take hours and tell nothing new."""
 COHORT_SHARE = 0.4
 """The most of the time that goes into the cohort, which comes first; views get what is left."""
 SEED = 0
@@ -110,8 +112,8 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.fpir != 0 and not 0 < self.fpir < 1:
             raise SettingError("fpir", f"{self.fpir}", expected="a rate above 0 and below 1")
-        if self.views is not None and self.views < 0:
-            raise SettingError("views", f"{self.views}", expected="0 or more")
+        if self.views is not None and not 0 <= self.views <= MOST_VIEWS:
+            raise SettingError("views", f"{self.views}", expected=f"0 to {MOST_VIEWS}")
         if self.second_look not in ("", "off", "sift", "orb"):
             raise SettingError("second look", repr(self.second_look), expected="sift, orb or off")
 
