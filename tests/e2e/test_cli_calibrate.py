@@ -57,9 +57,9 @@ def test_a_rate_is_promised_or_refused_and_every_command_says_so(run, things, ot
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("--fpir", "0"), 2, "between"),
-        (("--fpir", "1"), 2, "between"),
-        (("--fpir", "-0.1"), 2, "between"),
+        (("--fpir", "0"), 2, "above 0 and below 1"),
+        (("--fpir", "1"), 2, "above 0 and below 1"),
+        (("--fpir", "-0.1"), 2, "above 0 and below 1"),
         (("--views", "-1"), 2, "--views"),
         (("--strangers", "nowhere"), 1, "nowhere: not a folder"),
         (("--photos", "nowhere.csv"), 1, "nowhere.csv: no such file"),

@@ -91,7 +91,7 @@ def test_feedback_makes_the_calibration_stale_until_the_next(gallery, folder, ph
     gallery.reject(stranger, "thing 1")
     assert gallery.stale == gallery.info().stale == "feedback was given since"
     answer = gallery.identify(photo)
-    assert "the calibration is out of date: feedback was given since" in answer.reasons
+    assert "no promise: the calibration is out of date: feedback was given since" in answer.reasons
     gallery.index(folder)
     assert gallery.stale == ""
     assert any("feedback on 1 answers is not used" in note for note in gallery.calibration.notes)

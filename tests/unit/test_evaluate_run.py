@@ -212,7 +212,7 @@ def test_all_references_identical(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan"), 2.0])
 def test_a_rate_that_none_can_have_is_refused(labelled: Path, rate: float) -> None:
-    with pytest.raises(SettingError, match=r"between 0\.000001 and 1"):
+    with pytest.raises(SettingError, match=r"a rate above 0 and below 1"):
         judged(prepared(labelled, count=1), Scored(), fpir=rate)
 
 
