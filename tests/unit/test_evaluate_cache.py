@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filling import fill
 from PIL import Image
 
 from kenspeckle.config import ModelSettings
@@ -177,19 +178,6 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         VectorCache(tmp_path / "file" / "below")
 
 
-def _fill(folder: str, paths: list[str], ready: object) -> None:
-    """Embed the pictures again and again under ever new boxes, until killed."""
-    embedder = open_embedder(ModelSettings(name="dummy"))
-    side = 1
-    while True:
-        with VectorCache(Path(folder)) as cache:
-            wanted = [Wanted(Path(path), ((0, 0, 20 + side % 90, 60),)) for path in paths]
-            for done in cached_vectors(embedder, wanted, cache, callers=2):
-                assert done.error is None
-        side += 1
-        ready.set()  # type: ignore[attr-defined]
-
-
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_two_processes_and_a_kill_leave_it_whole(
     embedder: Embedder, pictures: list[Path], tmp_path: Path
@@ -200,7 +188,7 @@ def test_two_processes_and_a_kill_leave_it_whole(
     for _ in range(2):
         ready = context.Event()
         run = context.Process(
-            target=_fill, args=(str(folder), [str(p) for p in pictures], ready), daemon=True
+            target=fill, args=(str(folder), [str(p) for p in pictures], ready), daemon=True
         )
         run.start()
         runs.append((run, ready))
