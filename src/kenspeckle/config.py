@@ -20,6 +20,7 @@ from typing import Any
 from kenspeckle.errors import SettingError
 
 FILE = "kenspeckle.toml"
+RATE = "a rate above 0 and below 1, such as 0.05 for 5 %"
 USUAL_FPIR = 0.05
 """Aimed at where nobody asks; why, is in docs/decisions/usual-fpir.md."""
 MODES = (
@@ -182,10 +183,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
         lambda v: v in ("", "whole", "center", "windows", "quad", "auto"),
         "whole, center, windows, quad or auto",
     ),
-    "identify.fpir": (
-        lambda v: v == 0 or 1e-6 <= v < 1,
-        "a rate above 0 and below 1, such as 0.05 for 5 %",
-    ),
+    "identify.fpir": (lambda v: v == 0 or 1e-6 <= v < 1, RATE),
     "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
     "identify.second_look": (lambda v: v in ("", "sift", "orb", "off"), "sift, orb or off"),
     "identify.evidence": (lambda v: set(v) <= {"codes", "text"}, "codes, text or both"),
@@ -198,6 +196,12 @@ def check(name: str, value: Any, thing: str = "") -> None:
     allowed, expected = CHECKS.get(name, (lambda _: True, ""))
     if not allowed(value):
         raise SettingError(thing or name, repr(value), expected=expected)
+
+
+def check_rate(rate: float, thing: str = "fpir") -> None:
+    """Refuse what is no false-positive rate to ask for, 0 included. Raises SettingError."""
+    if not 1e-6 <= rate < 1:
+        raise SettingError(thing, repr(rate), expected=RATE)
 
 
 def _read_text(path: Path) -> str:

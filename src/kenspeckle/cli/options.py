@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kenspeckle.config import USUAL_FPIR, Settings, load
+from kenspeckle.config import RATE, USUAL_FPIR, Settings, load
 from kenspeckle.errors import SettingError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines for programs.")]
@@ -115,9 +115,7 @@ def settings(given: dict[str, Any]) -> Settings:
     from a file or the environment it stays a SettingError (exit code 1).
     """
     if given.get("identify.fpir") == 0:  # 0 in a file means that none is asked for
-        raise typer.BadParameter(
-            "0; expected a rate above 0 and below 1, such as 0.05 for 5 %", param_hint="--fpir"
-        )
+        raise typer.BadParameter(f"0; expected {RATE}", param_hint="--fpir")
     try:
         return load(given)[0]
     except SettingError as error:

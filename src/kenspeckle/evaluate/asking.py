@@ -90,7 +90,7 @@ def enrolled(labels: Sequence[str], rows: Float32, files: Sequence[str]) -> Gall
 def ask(judge: Judge, gallery: Gallery, queries: Sequence[Query], draw: int = 0) -> Said:
     """All answers of a draw, in the order of the queries. One without a region is unknown."""
     said = Said()
-    for some in _blocks(_seen(queries), len(gallery.rows)):
+    for some in blocks(_seen(queries), len(gallery.rows)):
         cosines, near = _cosines(judge, gallery, some)
         heard = judge.heard(cosines, near)
         owner = _owner(some)
@@ -149,7 +149,7 @@ def stranger_trials(judge: Judge, gallery: Gallery, queries: Sequence[Query]) ->
     """Queries of things that are not enrolled, as trials; an item of several photos counts once."""
     seen = _seen(queries)
     scores: list[Floats] = []
-    for some in _blocks(seen, len(gallery.rows)):
+    for some in blocks(seen, len(gallery.rows)):
         heard = judge.heard(*_cosines(judge, gallery, some))
         scores.append(heard.scores[_deciding(heard, _owner(some))])
     return _trials(scores, seen, [False] * len(seen), queries)
@@ -318,7 +318,7 @@ def _references(gallery: Gallery, queries: Sequence[Query], heard: Heard, best: 
     return [gallery.files[place] for place in np.where(own, cosines, -2).argmax(axis=1)]
 
 
-def _blocks(queries: Sequence[Query], references: int) -> Iterator[list[Query]]:
+def blocks(queries: Sequence[Query], references: int) -> Iterator[list[Query]]:
     """Queries in runs whose cosines fit into `CELLS`."""
     block: list[Query] = []
     cells = 0

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kenspeckle.config import ImageSettings, check
+from kenspeckle.config import ImageSettings, check_rate
 from kenspeckle.errors import InputError, SettingError
 from kenspeckle.evaluate.asking import Gallery, Query, Said, ask
 from kenspeckle.evaluate.bank import Bank, Progress, check_regions, quiet
@@ -159,7 +159,7 @@ def judged(
     """
     start = time.perf_counter()
     if fpir is not None:
-        check("identify.fpir", fpir if fpir > 0 else -1.0, "fpir")
+        check_rate(fpir)
     if count not in COUNTED:
         raise SettingError("count", repr(count), expected=" or ".join(COUNTED))
     own = plain_judge(judge)

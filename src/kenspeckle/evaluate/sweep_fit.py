@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kenspeckle.evaluate.asking import CELLS, Gallery, Query
+from kenspeckle.evaluate.asking import Gallery, Query, blocks
 from kenspeckle.evaluate.judges import Bools
 from kenspeckle.match.aggregate import Floats, best_regions
 from kenspeckle.match.methods import Rule, Table, ceilings, compared, item_scores, verdicts
@@ -25,21 +25,21 @@ def best_threshold(rule: Rule, gallery: Gallery, queries: Sequence[Query]) -> fl
     threshold does not sit on a single picture's score. Where no T names anything rightly, the
     highest one is taken.
     """
-    blocks = [_asked(rule, gallery, block) for block in _blocks(queries, len(gallery.rows))]
-    scores = np.concatenate([item_scores(rule, one.table, one.near).max(axis=1) for one in blocks])
+    parts = [_asked(rule, gallery, block) for block in blocks(queries, len(gallery.rows))]
+    scores = np.concatenate([item_scores(rule, one.table, one.near).max(axis=1) for one in parts])
     scores = scores[np.isfinite(scores)]
     if not len(scores):
         return rule.threshold
     tried = np.unique(np.quantile(scores, np.linspace(0, 1, TRIED)))
     said, right = np.zeros(len(tried)), np.zeros(len(tried))
-    for one in blocks:
+    for one in parts:
         for place, threshold in enumerate(tried):
             found = verdicts(replace(rule, threshold=float(threshold)), one.table, one.near)
             said[place] += found.names.sum()
             right[place] += (found.names & one.truth[:, found.places]).sum()
     if not right.any():
         return float(tried[-1])
-    f1 = 2 * right / (said + sum(one.truth.sum() for one in blocks))
+    f1 = 2 * right / (said + sum(one.truth.sum() for one in parts))
     top = np.flatnonzero(f1 >= f1.max() - 1e-12)
     low = tried[max(top[0] - 1, 0)]
     return float((low + tried[top[0]]) / 2) if len(top) == 1 else float(np.median(tried[top]))
@@ -76,18 +76,3 @@ def _deciding(rule: Rule, table: Table, near: Floats | None, block: Sequence[Que
     """
     owner = np.repeat(np.arange(len(block)), [len(one.rows) for one in block])
     return best_regions(ceilings(replace(rule, legacy=False), table, near), owner)
-
-
-def _blocks(queries: Sequence[Query], references: int) -> Iterator[list[Query]]:
-    """Questions in runs whose cosines fit into memory."""
-    block: list[Query] = []
-    cells = 0
-    for query in queries:
-        size = len(query.rows) * max(references, 1)
-        if block and cells + size > CELLS:
-            yield block
-            block, cells = [], 0
-        block.append(query)
-        cells += size
-    if block:
-        yield block

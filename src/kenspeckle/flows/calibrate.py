@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kenspeckle.config import check_rate
 from kenspeckle.engines.features import open_features
 from kenspeckle.errors import PromiseRefused, SettingError
 from kenspeckle.flows.beyond import beyond_trials
@@ -110,8 +111,8 @@ class Wanted:
     second_look: str = ""
 
     def __post_init__(self) -> None:
-        if self.fpir != 0 and not 0 < self.fpir < 1:
-            raise SettingError("fpir", f"{self.fpir}", expected="a rate above 0 and below 1")
+        if self.fpir != 0:
+            check_rate(self.fpir)
         if self.views is not None and not 0 <= self.views <= MOST_VIEWS:
             raise SettingError("views", f"{self.views}", expected=f"0 to {MOST_VIEWS}")
         if self.second_look not in ("", "off", "sift", "orb"):
