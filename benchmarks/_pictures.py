@@ -117,7 +117,7 @@ def synthetic_index(path: Path, count: int, seed: int = 0, drawn: Any = None) ->
             space_id=fingerprint.space_id,
             items=count // 2,
             references=count,
-            change=store.change(),
+            change=store.standing().change,
             date="2026-01-01",
             mated_trials=100,
             named_right=0.9,

@@ -166,18 +166,18 @@ def test_removal_is_complete(store: Store) -> None:
 
 
 def test_changes_are_counted(store: Store) -> None:
-    assert store.change() == 0
+    assert store.standing().change == 0
     ids = store.add(enrolled(3))
-    assert store.change() == 1
+    assert store.standing().change == 1
     store.touch([(ids[0], 5, 6)])
     store.set_calibration(CALIBRATION)
     store.set_manifest(replace(MANIFEST, refs="elsewhere"))
-    assert store.change() == 1
+    assert store.standing().change == 1
     assert store.get(ids[:1])[0].size == 5
     assert store.get(ids[:1])[0].mtime_ns == 6
     assert store.calibration() == CALIBRATION
     store.remove(ids[:1])
-    assert store.change() == 2
+    assert store.standing().change == 2
     store.set_calibration(None)
     assert store.calibration() is None
 
@@ -215,7 +215,7 @@ def test_it_opens_again(kind: str, path: Path, store: Store) -> None:
     store.remove(ids[:1])
     store.set_calibration(CALIBRATION)
     rows, references = store.rows(), list(store.references())
-    change = store.change()
+    change = store.standing().change
     store.close()
     summary = peek(path)
     assert (summary.references, summary.items, summary.vectors) == (24, 13, 24)
@@ -223,7 +223,7 @@ def test_it_opens_again(kind: str, path: Path, store: Store) -> None:
     assert (summary.kind, summary.format) == (kind, 2)
     with open_store(path) as again:
         assert (again.manifest, again.calibration()) == (MANIFEST, CALIBRATION)
-        assert again.change() == change
+        assert again.standing().change == change
         assert list(again.references()) == references
         assert again.rows().tolist() == rows.tolist()
         for call in (
@@ -241,7 +241,7 @@ def test_it_opens_again(kind: str, path: Path, store: Store) -> None:
 
 def test_a_copy_says_the_same(store: Store, tmp_path: Path) -> None:
     store.add(enrolled(30))
-    store.set_calibration(replace(CALIBRATION, change=store.change()))
+    store.set_calibration(replace(CALIBRATION, change=store.standing().change))
     for name in ("copy.ken", "copy.npz"):
         copy_store(store, tmp_path / name)
         with open_store(tmp_path / name) as copy:
@@ -250,7 +250,7 @@ def test_a_copy_says_the_same(store: Store, tmp_path: Path) -> None:
             assert copy.manifest == MANIFEST
             calibration = copy.calibration()
             assert calibration is not None
-            assert calibration.change == copy.change()
+            assert calibration.change == copy.standing().change
             hits, other = store.search(vectors(3, 3), 5), copy.search(vectors(3, 3), 5)
             np.testing.assert_allclose(hits.scores, other.scores, atol=1e-3)
 
@@ -272,9 +272,9 @@ def test_an_id_named_twice_is_removed_once(store: Store) -> None:
     assert store.remove([ids[0], ids[0], 10**9, ids[1], ids[0]]) == 2
     assert store.ids().tolist() == sorted(ids[2:])
     assert [number for number, _ in store.references()] == ids[2:]
-    before = store.change()
+    before = store.standing().change
     assert store.remove(ids[:2]) == 0
-    assert store.change() == before
+    assert store.standing().change == before
 
 
 def test_memory_counts_what_is_held(store: Store) -> None:
@@ -297,7 +297,8 @@ def test_a_snapshot_stays_as_it_was(store: Store) -> None:
     store.remove(ids[:20])
     store.add([Enrolled(given[30].reference, vectors(1, 9)[0]), *enrolled(5, 7, "new")])
     store.set_calibration(None)
-    assert (len(taken), taken.change(), taken.calibration()) == (50, 1, CALIBRATION)
+    standing = taken.standing()
+    assert (len(taken), standing.change, standing.calibration) == (50, 1, CALIBRATION)
     assert taken.manifest == MANIFEST
     assert dict(taken.references()) == dict(zip(ids, taken.get(ids), strict=True))
     assert taken.get(ids) == [one.reference for one in given]

@@ -28,7 +28,7 @@ def equal(one: Feedback, other: Feedback) -> bool:
 
 def test_features_are_kept_by_kind_and_change_nothing(store: Store) -> None:
     ids = store.add(enrolled(6))
-    change = store.change()
+    change = store.standing().change
     assert (store.features(ids, "dots"), store.feature_kinds()) == ({}, [])
     store.set_features("dots", {ids[0]: b"\x00one", ids[3]: b"", 10**6: b"nobody's"})
     store.set_features("lines", {ids[0]: b"other"})
@@ -38,8 +38,8 @@ def test_features_are_kept_by_kind_and_change_nothing(store: Store) -> None:
     assert store.features([ids[3], 10**6], "dots") == {ids[3]: b"new"}
     assert store.features(ids, "lines") == {ids[0]: b"other"}
     assert store.feature_kinds() == ["dots", "lines"]
-    assert store.change() == change
-    assert store.feedback_change() == 0
+    assert store.standing().change == change
+    assert store.standing().feedback == 0
 
 
 def test_features_go_with_their_reference(store: Store) -> None:
@@ -59,26 +59,26 @@ def test_features_that_no_file_could_hold_are_refused(store: Store) -> None:
 
 
 def test_feedback_comes_back_by_id(store: Store) -> None:
-    assert (store.feedback(), store.feedback_change()) == ([], 0)
-    change = store.change()
+    assert (store.feedback(), store.standing().feedback) == ([], 0)
+    change = store.standing().change
     ids = [store.add_feedback(said(n, n + 1)) for n in range(3)]
     assert len(set(ids)) == 3
-    assert store.feedback_change() == 3
+    assert store.standing().feedback == 3
     assert [one.id for one in store.feedback()] == ids == sorted(ids)
     assert all(equal(one, said(n, n + 1)) for n, one in enumerate(store.feedback()))
-    assert store.change() == change
+    assert store.standing().change == change
 
 
 def test_feedback_can_be_taken_back_and_exchanged(store: Store) -> None:
     first, second = (store.add_feedback(said(n)) for n in range(2))
     assert store.remove_feedback(first)
     assert not store.remove_feedback(first)
-    assert store.feedback_change() == 3
+    assert store.standing().feedback == 3
     assert store.add_feedback(replace(said(4), id=second)) == second
     third = store.add_feedback(replace(said(5), id=first))  # its place is gone
     assert third not in (first, second)
     assert [one.key for one in store.feedback()] == ["item4", "item5"]
-    assert store.feedback_change() == 5
+    assert store.standing().feedback == 5
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_feedback_can_be_taken_back_and_exchanged(store: Store) -> None:
 def test_what_is_no_feedback_is_refused(store: Store, change: dict, error: type) -> None:
     with pytest.raises(error):
         store.add_feedback(replace(said(), **change))
-    assert (store.feedback(), store.feedback_change()) == ([], 0)
+    assert (store.feedback(), store.standing().feedback) == ([], 0)
 
 
 def test_rows_of_another_model_are_set_aside(store: Store) -> None:
@@ -126,7 +126,7 @@ def test_all_of_it_is_there_when_opened_again(kind: str, path: Path, store: Stor
         assert again.features(ids, "dots") == kept
         assert equal(again.feedback()[0], said(0))
         assert again.feedback()[1].rows.shape == (0, WIDTH)
-        assert (again.feedback()[1].id, again.feedback_change()) == (number, 4)
+        assert (again.feedback()[1].id, again.standing().feedback) == (number, 4)
         for change in (
             lambda: again.add_feedback(said()),
             lambda: again.remove_feedback(1),
@@ -142,9 +142,9 @@ def test_a_reader_sees_feedback_as_it_is_given(kind: str, path: Path, store: Sto
     if kind != "disk":
         pytest.skip("read and written as a whole")
     with open_store(path) as reader:
-        assert reader.feedback_change() == 0
+        assert reader.standing().feedback == 0
         store.add_feedback(said())
-        assert reader.feedback_change() == 1
+        assert reader.standing().feedback == 1
         assert equal(reader.feedback()[0], said())
 
 
@@ -155,7 +155,7 @@ def test_a_copy_takes_both_along(store: Store, suffix: str, tmp_path: Path) -> N
     store.set_features("dots", {ids[2]: b"two", ids[4]: b"four"})
     store.remove_feedback(store.add_feedback(said(0)))
     store.add_feedback(said(1))
-    store.set_calibration(replace(CALIBRATION, change=store.change(), feedback=3))
+    store.set_calibration(replace(CALIBRATION, change=store.standing().change, feedback=3))
     out = tmp_path / f"copy.{suffix}"
     copy_store(store, out)
     with open_store(out) as copy:
@@ -169,19 +169,19 @@ def test_a_copy_takes_both_along(store: Store, suffix: str, tmp_path: Path) -> N
             assert found == {}
         rule = copy.calibration()
         assert rule is not None
-        assert (rule.change, rule.feedback) == (copy.change(), copy.feedback_change())
+        assert (rule.change, rule.feedback) == (copy.standing().change, copy.standing().feedback)
 
 
 def test_a_copy_of_a_stale_rule_is_stale(store: Store, tmp_path: Path) -> None:
     store.add(enrolled(2))
-    store.set_calibration(replace(CALIBRATION, change=store.change(), feedback=0))
+    store.set_calibration(replace(CALIBRATION, change=store.standing().change, feedback=0))
     store.add_feedback(said(1))
     copy_store(store, tmp_path / "copy.ken")
     with open_store(tmp_path / "copy.ken") as copy:
         rule = copy.calibration()
         assert rule is not None
-        assert rule.change == copy.change()
-        assert rule.feedback != copy.feedback_change()
+        assert rule.change == copy.standing().change
+        assert rule.feedback != copy.standing().feedback
 
 
 def test_a_snapshot_holds_the_feedback_of_its_moment(store: Store) -> None:
@@ -190,4 +190,4 @@ def test_a_snapshot_holds_the_feedback_of_its_moment(store: Store) -> None:
     store.add_feedback(said(1))
     store.remove_feedback(1)
     assert [one.key for one in taken.feedback()] == ["item0"]
-    assert taken.feedback_change() == 1
+    assert taken.standing().feedback == 1

@@ -386,7 +386,7 @@ def test_two_processes_write_and_one_reads(tmp_path: Path) -> None:
         assert [writer.wait() for writer in writers] == [0, 0]
         reader.refresh()
         assert len(reader) == 60
-        assert reader.change() == 30
+        assert reader.standing().change == 30
     for writer in writers:
         assert writer.stdout is not None
         writer.stdout.close()

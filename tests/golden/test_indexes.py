@@ -52,7 +52,7 @@ def write() -> None:
                 Calibration(
                     *("margin", 0.25, 12.0, -3.0, (promise,), 0.01, "whole"),
                     fingerprint.space_id,
-                    *(6, 11, store.change(), "2026-01-31", 20, 0.9),
+                    *(6, 11, store.standing().change, "2026-01-31", 20, 0.9),
                     notes=("a note",),
                     feedback=2,
                 )
@@ -105,7 +105,7 @@ def answers(path: Path) -> dict[str, Any]:
             "manifest": store.manifest.to_dict(),
             "calibration": calibration and calibration.to_dict(),
             "summary": [summary.kind, summary.format, summary.items, summary.references],
-            "change": store.change(),
+            "change": store.standing().change,
             "items": [[i.key, i.label, list(i.variants), i.references] for i in store.items()],
             "references": [
                 [
@@ -122,7 +122,7 @@ def answers(path: Path) -> dict[str, Any]:
                 ]
                 for one in store.feedback()
             ],
-            "feedback_change": store.feedback_change(),
+            "feedback_change": store.standing().feedback,
             "features": {
                 kind: {
                     str(n): data.hex()

@@ -88,10 +88,10 @@ def test_without_a_second_look_nothing_of_it_runs(gallery, monkeypatch):
 
 def test_features_are_kept_in_an_index_that_may_be_written(gallery):
     with Gallery.open(gallery, settings=asking("orb"), write=True) as opened:
-        change = opened.store.change()
+        change = opened.store.standing().change
         opened.identify(PRINTS["0-41"])
         kept = opened.store.features(opened.store.ids().tolist(), "orb")
-        assert opened.store.change() == change
+        assert opened.store.standing().change == change
     assert kept
     assert {Features.from_bytes(data).kind for data in kept.values()} == {"orb"}
 

@@ -81,7 +81,7 @@ def test_a_counter_that_is_no_number_is_refused(tmp_path):
     path = made(tmp_path / "g.ken")
     sql(path, "UPDATE state SET value = 'many' WHERE name = 'feedback'")
     with open_store(path) as store, pytest.raises(IndexCorrupt, match="'feedback'"):
-        store.feedback_change()
+        store.standing()
 
 
 def changed(path: Path, change: Callable[[dict, dict], None]) -> None:
@@ -135,7 +135,7 @@ def test_a_file_of_the_first_format_is_read_as_it_is_and_brought_up_when_written
     before = path.read_bytes()
     with open_store(path) as reader:
         ids = reader.ids().tolist()
-        assert (reader.feedback(), reader.feedback_change()) == ([], 0)
+        assert (reader.feedback(), reader.standing().feedback) == ([], 0)
         assert (reader.features(ids, "dots"), reader.feature_kinds()) == ({}, [])
         assert reader.snapshot().feedback() == []
         assert (peek(path).format, path.read_bytes()) == (1, before)
@@ -146,7 +146,7 @@ def test_a_file_of_the_first_format_is_read_as_it_is_and_brought_up_when_written
             writer.set_features("dots", {ids[0]: b"kept"})
         assert peek(path).format == 2
         assert [one.key for one in reader.feedback()] == ["a"]
-        assert reader.feedback_change() == 1
+        assert reader.standing().feedback == 1
         assert reader.features(ids, "dots") == {ids[0]: b"kept"}
 
 

@@ -388,7 +388,7 @@ def test_a_model_set_by_another_process_is_noticed(tmp_path: Path) -> None:
             with pytest.raises(SpaceMismatch, match="another process"):
                 reader.refresh()
             assert len(reader) == 0
-        assert reader.change() == 1
+        assert reader.standing().change == 1
 
 
 def test_what_a_deleted_index_left_is_not_taken_for_a_new_ones(path: Path, tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_the_bound_is_of_use() -> None:
     rows = matrix("random", 2000, 384, 1)
     frame = Frame.of(rows)
     made = Prefilter(rows.astype(np.float16), frame)
-    _, ((factor, constant),) = made.scores([Query.of(rows[0].astype(np.float64), frame)])
-    length = np.linalg.norm(rows[0] / 2.0 ** int(np.frexp(np.abs(rows[0]).max())[1]))
-    assert (factor * made.largest + constant) / length < 0.02
+    query = Query.of(rows[0].astype(np.float64), frame)
+    _, ((factor, constant),) = made.scores([query])
+    assert (factor * made.largest + constant) / np.linalg.norm(query.row) < 0.02
 
 
 @settings(max_examples=60, deadline=None)

@@ -64,7 +64,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     """
     start = time.monotonic()
     store, cohort = opened.store, opened.embedder.cohort
-    change, said, known = store.change(), store.feedback_change(), known_of(opened)
+    standing, known = store.standing(), known_of(opened)
     kind = usual_score(cohort is not None, len(known.references))
     plan = plan_views(known, seed)
     general = NO_TRIALS
@@ -78,7 +78,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         "general": general,
     }
     return fit(
-        subject_of(opened, known, change, said),
+        subject_of(opened, known, standing),
         kind,
         made.mated(kind),
         strangers,
@@ -127,7 +127,7 @@ def full(opened: Opened, wanted: Wanted, progress: Progress | None = None) -> Ca
     is stored.
     """
     store = opened.store
-    change, said, known = store.change(), store.feedback_change(), known_of(opened)
+    standing, known = store.standing(), known_of(opened)
     listed = strangers_in(wanted.strangers) if wanted.strangers is not None else Photos()
     listed += photos_in(wanted.photos, store) if wanted.photos is not None else Photos()
     _refuse_early(known, listed, wanted)
@@ -148,7 +148,7 @@ def full(opened: Opened, wanted: Wanted, progress: Progress | None = None) -> Ca
     notes = (*_made_of(photos), *photos.notes, *exclusions(opened, made, len(twins), len(plan)))
     answers = Answers.of(opened, known, made, photos, twins)
     rule, material = _fitted(
-        opened, answers, subject_of(opened, known, change, said), (wanted.fpir, again), notes
+        opened, answers, subject_of(opened, known, standing), (wanted.fpir, again), notes
     )
     beyond = beyond_trials(opened, known, photos.strangers, material, rule)
     return replace(rule, notes=(*rule.notes, *beyond))

@@ -16,19 +16,20 @@ from kenspeckle.match.prints import Views
 from kenspeckle.match.similar import nearer_than
 from kenspeckle.match.trials import Trials, joined
 from kenspeckle.regions.base import effective, most
+from kenspeckle.store.base import Standing
 
 
-def subject_of(opened: Opened, known: Known, change: int, feedback: int) -> Subject:
-    """What a calibration made now is for. `change` and `feedback` are the store's counters from
-    before the first trial: what came since, it does not know."""
+def subject_of(opened: Opened, known: Known, standing: Standing) -> Subject:
+    """What a calibration made now is for. `standing` is from before the first trial: what came
+    since, it does not know."""
     return Subject(
         regions=effective(opened.regions),
         space_id=opened.embedder.space_id,
         items=len(known.references),
         references=sum(len(rows) for rows in known.references.values()),
-        change=change,
+        change=standing.change,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        feedback=feedback,
+        feedback=standing.feedback,
     )
 
 

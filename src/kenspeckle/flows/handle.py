@@ -136,7 +136,7 @@ class Handle:
     @property
     def stale(self) -> str:
         """Why the calibration no longer fits the gallery; empty when it does or there is none."""
-        return stale(self._store, self.calibration, self._settings.identify)
+        return stale(self._store.standing(), self._store.manifest, self._settings.identify)
 
     @property
     def store(self) -> Store:

@@ -16,7 +16,7 @@ from kenspeckle.match.aggregate import Floats, cohort_level, reach, usual_score
 from kenspeckle.match.decide import decide
 from kenspeckle.match.second_look import NOTHING
 from kenspeckle.regions.base import cut, split
-from kenspeckle.store.base import Hits
+from kenspeckle.store.base import Hits, Standing
 from kenspeckle.types import Calibration, Decision, Float32, Picture, Region
 
 
@@ -27,16 +27,15 @@ def identify(opened: Opened, picture: Picture) -> Decision:
     extra `geometry`.
     """
     store, settings = opened.store, opened.settings.identify
-    calibration = store.calibration()
-    why = stale(store, calibration, settings)
-    regions = split(picture, rule(calibration, settings.regions))
+    standing = store.standing()
+    regions = split(picture, rule(standing.calibration, settings.regions))
     rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
     asked = Asked(picture, regions, rows)
     try:
-        return _answer(opened, asked, calibration, why)
+        return _answer(opened, asked, standing)
     except KeyError:  # another process has removed a reference since this one looked
         store.refresh()
-        return _answer(opened, asked, calibration, stale(store, calibration, settings))
+        return _answer(opened, asked, standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +47,10 @@ class Asked:
     rows: Float32
 
 
-def _answer(opened: Opened, asked: Asked, calibration: Calibration | None, why: str) -> Decision:
-    store, settings = opened.store, opened.settings.identify
+def _answer(opened: Opened, asked: Asked, standing: Standing) -> Decision:
+    store, settings, calibration = opened.store, opened.settings.identify, standing.calibration
     again = rule_for(calibration, settings.second_look, settings.shortlist)
-    deep = max(settings.top, 3, again.shortlist if again else 0, depth(opened))
+    deep = max(settings.top, 3, again.shortlist if again else 0, depth(settings, calibration))
     found = reach(store.search, asked.rows, len(store), distinct=deep)
     near = _near(opened, asked.rows, found, calibration)
     seen = look(opened, asked.picture, found, again) if again else None
@@ -62,7 +61,7 @@ def _answer(opened: Opened, asked: Asked, calibration: Calibration | None, why: 
         store,
         calibration,
         top=settings.top,
-        stale=why,
+        stale=stale(standing, store.manifest, settings),
         raised=seen.raised if seen else NOTHING,
     )
     decision = with_evidence(store, decision, seen) if seen else decision

@@ -12,7 +12,7 @@ from kenspeckle.errors import GalleryError, IndexMissing, SpaceMismatch
 from kenspeckle.flows.former import former_embedder
 from kenspeckle.flows.looks import Looks
 from kenspeckle.regions.base import effective
-from kenspeckle.store.base import Manifest, Store
+from kenspeckle.store.base import Manifest, Standing, Store
 from kenspeckle.types import Calibration, Fingerprint
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
@@ -47,20 +47,21 @@ def rule(calibration: Calibration | None, asked: str) -> str:
     return asked or (calibration.regions if calibration else "whole")
 
 
-def stale(store: Store, calibration: Calibration | None, asked: IdentifySettings) -> str:
-    """Why a calibration does not fit the gallery, or the region rule or rate asked for.
+def stale(standing: Standing, manifest: Manifest, asked: IdentifySettings) -> str:
+    """Why the calibration does not fit the gallery, or the region rule or rate asked for.
 
     Empty when it fits, and when there is none.
     """
+    calibration = standing.calibration
     if calibration is None:
         return ""
-    if calibration.space_id != store.manifest.fingerprint.space_id:
+    if calibration.space_id != manifest.fingerprint.space_id:
         return "it was fitted for another model"
-    if calibration.feedback != store.feedback_change():
+    if calibration.feedback != standing.feedback:
         return "feedback was given since"
-    if calibration.change != store.change():
+    if calibration.change != standing.change:
         return "references were added or removed since"
-    regions = effective(rule(calibration, asked.regions))
+    regions = effective(asked.regions) if asked.regions else calibration.regions
     if calibration.regions != regions:
         return f"it was fitted for regions {calibration.regions}, asked are {regions}"
     look = calibration.second_look.features if calibration.second_look else "off"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from kenspeckle.config import IdentifySettings
 from kenspeckle.engines import codes, ocr
 from kenspeckle.flows.looks import Found, Reader, read_of
 from kenspeckle.flows.opened import Opened
@@ -15,7 +16,7 @@ from kenspeckle.flows.second_look import best_references
 from kenspeckle.match.reading import by_codes, by_text, front, shown
 from kenspeckle.match.second_look import SHORTLIST, shortlist
 from kenspeckle.store.base import Hits
-from kenspeckle.types import Candidate, Decision, Evidence, Picture, Reference, Region
+from kenspeckle.types import Calibration, Candidate, Decision, Evidence, Picture, Reference, Region
 
 Pairs = list[tuple[int, Reference]]
 
@@ -84,7 +85,8 @@ def read_too(
     if not settings.evidence or not decision.candidates:
         return decision
     winner = int(opened.store.owners([decision.candidates[0].reference_id])[0])
-    items = list(dict.fromkeys([winner, *shortlist(found, depth(opened))]))
+    deep = depth(settings, opened.store.calibration())
+    items = list(dict.fromkeys([winner, *shortlist(found, deep)]))
     seen = Seen(opened, picture, regions, found, winner, best_references(opened, found, items))
     if "codes" in settings.evidence:
         decision = _after_codes(seen, decision)
@@ -93,12 +95,11 @@ def read_too(
     return decision
 
 
-def depth(opened: Opened) -> int:
+def depth(asked: IdentifySettings, calibration: Calibration | None) -> int:
     """How many items are read; 0 where the setting asks for nothing."""
-    settings, calibration = opened.settings.identify, opened.store.calibration()
     fitted = calibration.second_look if calibration else None
     usual = fitted.shortlist if fitted else SHORTLIST
-    return (settings.shortlist or usual) if settings.evidence else 0
+    return (asked.shortlist or usual) if asked.evidence else 0
 
 
 def _after_codes(seen: Seen, decision: Decision) -> Decision:

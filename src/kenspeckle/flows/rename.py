@@ -43,16 +43,15 @@ def rename(store: Store, name: str, label: str = "", key: str = "", *, merge: bo
             store.add_feedback(replace(one, key=key))
     calibration = store.calibration()
     if calibration is not None and fresh and other is None:
-        change, said = store.change(), store.feedback_change()
-        store.set_calibration(replace(calibration, change=change, feedback=said))
+        now = store.standing()
+        store.set_calibration(replace(calibration, change=now.change, feedback=now.feedback))
     return find_item(store, key)
 
 
 def _fresh(store: Store) -> bool:
-    rule = store.calibration()
-    if rule is None:
-        return False
-    return (rule.change, rule.feedback) == (store.change(), store.feedback_change())
+    now = store.standing()
+    rule = now.calibration
+    return rule is not None and (rule.change, rule.feedback) == (now.change, now.feedback)
 
 
 def _keep(store: Store, former: str, key: str, label: str) -> None:

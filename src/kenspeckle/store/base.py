@@ -107,6 +107,17 @@ class Summary:
     calibration: Calibration | None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an answer stands on, as of one commit: the rule of the space in use, if there is one,
+    and how many commits have added or removed references, and how many have changed feedback,
+    over all processes."""
+
+    calibration: Calibration | None
+    change: int
+    feedback: int
+
+
 class Store(Protocol):
     """A gallery's references and vectors: kept, found again, searched.
 
@@ -229,17 +240,14 @@ class Store(Protocol):
     def remove_feedback(self, identifier: int) -> bool:
         """Erase feedback; whether it was there."""
 
-    def feedback_change(self) -> int:
-        """How many commits have changed feedback, over all processes; a number that only grows."""
-
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Store or erase that rule. It does not count as a change."""
 
-    def change(self) -> int:
-        """How many commits have added or removed references, over all processes."""
+    def standing(self) -> Standing:
+        """The rule and the counters that say whether it still fits, of one commit."""
 
     def refresh(self) -> bool:
         """Take in what other processes have committed; whether there was anything.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kenspeckle.store.base import Enrolled, Manifest
+from kenspeckle.store.base import Enrolled, Manifest, Standing
 from kenspeckle.store.memory import VectorIndex
 from kenspeckle.types import Calibration, Feedback, Float32, Item, Reference
 
@@ -85,6 +85,11 @@ class Held:
         held = cls(manifest, vectors, rule, change, contents.next_id, said)
         held._exchange((), contents.ids, contents.references, contents.rows)
         return held
+
+    @property
+    def standing(self) -> Standing:
+        """What an answer stands on; see `Standing`."""
+        return Standing(self.calibration, self.change, self.said.change)
 
     def add(self, enrolled: Sequence[Enrolled], rows: Float32) -> list[int]:
         """Store these instead of all that is there of their paths; their ids."""

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from kenspeckle.errors import SpaceMismatch
-from kenspeckle.store import beside, records
+from kenspeckle.store import beside, reading, records
 from kenspeckle.store.base import (
     Enrolled,
     Hits,
     Manifest,
+    Standing,
     check_enrolled,
     check_features,
     check_feedback,
@@ -123,9 +124,8 @@ class DiskStore(DiskFile):
         with self._current():
             found = records.references(self._connection, self._path)
             said = self.feedback()
-            rule = records.read_calibration(self._connection, self._path, self._space)
-            spoken = records.number(self._connection, self._path, beside.COUNTER)
-            vectors, known = self._index.frozen(), Known(rule, tuple(said), self._seen, spoken)
+            standing = reading.standing(self._connection, self._path, self._space)
+            vectors, known = self._index.frozen(), Known(standing, tuple(said))
         return Snapshot(self._manifest, list(records.all_sorted(found)), vectors, known)
 
     def select(self, where: Mapping[str, str]) -> Int64:
@@ -189,25 +189,20 @@ class DiskStore(DiskFile):
         self._fold()
         return gone
 
-    def feedback_change(self) -> int:
-        """How many commits have changed feedback, over all processes."""
-        with self._reading:
-            return self._last().feedback
-
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
         with self._reading:
-            return self._last().calibration
+            return self._standing().calibration
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Store or erase that rule. It does not count as a change."""
         with self._commit():
             records.write_calibration(self._connection, self._space, calibration)
 
-    def change(self) -> int:
-        """How many commits have added or removed references, over all processes."""
+    def standing(self) -> Standing:
+        """The rule and the counters; see `Store.standing`."""
         with self._reading:
-            return self._last().change
+            return self._standing()
 
     def memory(self) -> int:
         """Bytes that its vectors hold; see `Store.memory`."""

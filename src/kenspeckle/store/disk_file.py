@@ -12,7 +12,7 @@ from typing import Self
 from kenspeckle.errors import IndexBusy, IndexMissing, IndexReadOnly, SpaceMismatch
 from kenspeckle.store import connection as file
 from kenspeckle.store import reading, records
-from kenspeckle.store.base import Manifest
+from kenspeckle.store.base import Manifest, Standing
 from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
 from kenspeckle.store.place import kind_of
@@ -37,7 +37,7 @@ class DiskFile:
         self._connection, self._place = opened.connection, opened.place
         self._space, self._manifest = opened.space, opened.manifest
         self._index, self._seen = opened.index, opened.seen
-        self._glance: reading.Glance | None = None
+        self._last: tuple[int, Standing] | None = None
 
     def _follow(self) -> bool:
         """Open the file anew if another has been put in its place; whether one had.
@@ -153,11 +153,13 @@ class DiskFile:
         with self._reading:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _last(self) -> reading.Glance:
-        """Rule and number of the last commit, read again only when there was another one."""
-        if self._glance is None or self._glance.data != reading.data_version(self._connection):
-            self._glance = reading.glance(self._connection, self._path, self._space)
-        return self._glance
+    def _standing(self) -> Standing:
+        """What answers stand on, read again only when there was another commit."""
+        if self._last is None or self._last[0] != reading.data_version(self._connection):
+            with reading.one_read(self._connection):
+                data = reading.data_version(self._connection)
+                self._last = data, reading.standing(self._connection, self._path, self._space)
+        return self._last[1]
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
@@ -167,7 +169,7 @@ class DiskFile:
             )
         with self._lock:
             self._follow()
-            self._glance = None  # SQLite counts the commits of other connections only
+            self._last = None  # SQLite counts the commits of other connections only
             with file.transaction(self._connection, self._path):
                 self._check_place()
                 if records.number(self._connection, self._path, "space") != self._space:

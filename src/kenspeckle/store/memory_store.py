@@ -16,6 +16,7 @@ from kenspeckle.store.base import (
     Enrolled,
     Hits,
     Manifest,
+    Standing,
     check_enrolled,
     check_features,
     check_feedback,
@@ -159,7 +160,7 @@ class MemoryStore:
         with self._lock:
             held, vectors = self._held, self._held.vectors.frozen()
             said = tuple(self.feedback())
-            known = Known(held.calibration, said, held.change, held.said.change)
+            known = Known(held.standing, said)
             return Snapshot(held.manifest, list(self.references()), vectors, known)
 
     def select(self, where: Mapping[str, str]) -> Int64:
@@ -217,10 +218,6 @@ class MemoryStore:
         with self._changing() as held:
             return held.said.remove(int(identifier))
 
-    def feedback_change(self) -> int:
-        """How many commits have changed feedback."""
-        return self._held.said.change
-
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
         return self._held.calibration
@@ -230,9 +227,10 @@ class MemoryStore:
         with self._changing() as held:
             held.calibration = calibration
 
-    def change(self) -> int:
-        """How many commits have added or removed references."""
-        return self._held.change
+    def standing(self) -> Standing:
+        """The rule and the counters; see `Store.standing`."""
+        with self._lock:
+            return self._held.standing
 
     def refresh(self) -> bool:
         """Read the home anew if another process has replaced it; whether it had.

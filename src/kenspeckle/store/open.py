@@ -136,12 +136,11 @@ def _copy(source: Store, target: Store) -> None:
             target.set_features(kind, {new[old]: data for old, data in kept.items()})
     for one in taken.feedback():
         target.add_feedback(dataclasses.replace(one, id=0))
-    calibration = taken.calibration()
+    was, now = taken.standing(), target.standing()
+    calibration = was.calibration
     if calibration is not None:
-        fresh = calibration.change == taken.change()
-        heard = calibration.feedback == taken.feedback_change()
-        change = target.change() if fresh else -1
-        feedback = target.feedback_change() if heard else -1
+        change = now.change if calibration.change == was.change else -1
+        feedback = now.feedback if calibration.feedback == was.feedback else -1
         target.set_calibration(dataclasses.replace(calibration, change=change, feedback=feedback))
 
 

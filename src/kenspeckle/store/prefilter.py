@@ -6,22 +6,23 @@ Beside it stand `e ≥ ‖x − x̂‖`, and for a block `R ≥ max ‖s q‖`. 
 `e` small where vectors share a direction or a few large columns, as those of real models do; the
 bound holds for any frame.)
 
-**What is computed.** For a query `y`, scaled by a power of two so that its largest number lies in
-½ … 1, let `w = c ∘ y`, stored as two bytes a column: `ŵ = t (127 h + l)` with `h`, `l` in
-−63 … 63. The approximation is `a = <y, m> + s t (127 <h, q> + <l, q>)`.
+**What is computed.** For a query `y`, scaled by a power of two so that its length lies in ½ … 2,
+let `w = c ∘ y`, stored as two bytes a column: `ŵ = t (127 h + l)` with `h`, `l` in −63 … 63 and
+`|w − ŵ| ≤ t / 2` in every column. The approximation is `a = <y, m> + s t (127 <h, q> + <l, q>)`.
 
 **Bound.** In exact arithmetic `a = <y, m> + <ŵ, s q>`, and
 
     <y, x> − a = <y, x − x̂> + <y, m + c ∘ (s q)> − <y, m> − <ŵ, s q>
                = <y, x − x̂> + <w − ŵ, s q>
 
-so by Cauchy–Schwarz `|<y, x> − a| ≤ ‖y‖ e + ‖w − ŵ‖ R`.
+so by Cauchy–Schwarz `|<y, x> − a| ≤ ‖y‖ e + ‖w − ŵ‖ R`, and `‖w − ŵ‖ ≤ ½ t √D`.
 
 **Rounding.** The products `<h, q>`, `<l, q>` are exact in 32 bits: D · 63 · 127 < 2³¹ for D up to
 268,000. The float32 steps from there (two conversions, the factor 127, the sum, the rounded
 factor s t, its product, the sum with the rounded <y, m>) are at most nine roundings of 2⁻²⁴, each
-relative to a quantity no larger than `(‖127 t h‖ + ‖t l‖) R + |<y, m>|`; 2e-6 of that covers them
-more than twice over. `e` is a float32 norm of float32 differences: each difference is off by at
+relative to a quantity no larger than `(‖127 t h‖ + ‖t l‖) R + |<y, m>|`, where both norms together
+are at most `√D (max |w| + 127 t)`, since `127 h = ŵ / t − l`; 2e-6 of that covers them more than
+twice over. `e` is a float32 norm of float32 differences: each difference is off by at
 most four roundings of quantities whose norms sum to `2 ‖x‖ + 2 ‖m‖ + 2 e`, and the norm of D
 numbers by a relative (D + 2) 2⁻²⁴; `_MARGIN` and 1e-6 of those norms cover both. Norms of the
 query are taken in float64 and multiplied by `_MARGIN`; `slack` covers float64 rounding of
@@ -110,8 +111,10 @@ class Query:
     @classmethod
     def of(cls, row: NDArray[np.float64], frame: Frame) -> Query:
         """Quantise one query `(D,)`, scaled by a power of two, which changes no order."""
-        unit = 2.0 ** math.frexp(max(row.max(), -row.min()))[1]
-        row = row / unit
+        length, unit = _norm(row), 1.0
+        if not 0.5 <= length < 2:
+            unit = 2.0 ** math.frexp(length)[1]
+            row, length = row / unit, length / unit
         weighted = row * frame.wide_spread
         top = float(max(weighted.max(), -weighted.min()))
         scale = top / _RANGE if top > 0 else 1.0
@@ -120,7 +123,8 @@ class Query:
         high, low = halves
         np.rint(whole / _BASE, out=high)
         np.subtract(whole, _BASE * high, out=low)
-        length = _norm(row) * _MARGIN
+        length *= _MARGIN
+        across = math.sqrt(len(row)) * _MARGIN
         return cls(
             row,
             unit,
@@ -128,8 +132,8 @@ class Query:
             scale,
             length,
             float(row @ frame.wide_centre),
-            _norm(weighted - scale * whole) * _MARGIN + 1e-12 * top,
-            scale * (_BASE * _norm(high) + _norm(low)) * _MARGIN,
+            0.5 * scale * across + 1e-12 * top,
+            (top + _BASE * scale) * across,
             1e-12 * length * (1 + frame.distance) + 1e-30,
         )
 
@@ -160,8 +164,9 @@ class Prefilter:
 
         The bound of row n is `first * errors[n] + second`.
         """
-        halves = np.concatenate([query.halves for query in queries])
-        product = self._product(halves).astype(np.float32)
+        halves = [query.halves for query in queries]
+        several = halves[0] if len(halves) == 1 else np.concatenate(halves)
+        product = self._product(several).astype(np.float32)
         approximate, bounds = product[::2], []
         for query, line, low in zip(queries, approximate, product[1::2], strict=True):
             line *= np.float32(_BASE)

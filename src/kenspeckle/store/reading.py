@@ -12,9 +12,8 @@ import numpy as np
 
 from kenspeckle.store import beside, records
 from kenspeckle.store import connection as file
-from kenspeckle.store.base import Manifest, Summary
+from kenspeckle.store.base import Manifest, Standing, Summary
 from kenspeckle.store.memory import VectorIndex
-from kenspeckle.types import Calibration
 
 WAIT = 10.0
 """Seconds that a locked file is waited for."""
@@ -32,28 +31,11 @@ class Opened:
     seen: int
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What every answer asks of a file: the rule of a space, the numbers of the last change and of
-    the last change of feedback.
-
-    `data` is the `data_version` at which it was read.
-    """
-
-    data: int
-    calibration: Calibration | None
-    change: int
-    feedback: int
-
-
-def glance(connection: sqlite3.Connection, path: Path, space: int) -> Glance:
-    """Read them of one commit."""
-    with one_read(connection):
-        data = data_version(connection)
-        calibration = records.read_calibration(connection, path, space)
-        change = records.number(connection, path, "change")
-        said = records.number(connection, path, beside.COUNTER)
-        return Glance(data, calibration, change, said)
+def standing(connection: sqlite3.Connection, path: Path, space: int) -> Standing:
+    """What answers in a space stand on, read within one transaction."""
+    calibration = records.read_calibration(connection, path, space)
+    change = records.number(connection, path, "change")
+    return Standing(calibration, change, records.number(connection, path, beside.COUNTER))
 
 
 def data_version(connection: sqlite3.Connection) -> int:

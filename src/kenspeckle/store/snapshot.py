@@ -7,19 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kenspeckle.store.base import Hits, Manifest
+from kenspeckle.store.base import Hits, Manifest, Standing
 from kenspeckle.store.memory import VectorIndex
-from kenspeckle.types import Calibration, Feedback, Float32, Int64, Reference
+from kenspeckle.types import Feedback, Float32, Int64, Reference
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the answers at one commit: the rule, what people said, and the counters."""
+    """What is known of the answers at one commit: what they stand on, and what people said."""
 
-    calibration: Calibration | None
+    standing: Standing
     feedback: tuple[Feedback, ...]
-    change: int
-    feedback_change: int
 
 
 class Snapshot:
@@ -66,18 +64,10 @@ class Snapshot:
         """The `k` best references of each row; see `Store.search`."""
         return self._vectors.search(rows, k, ids=ids, threads=threads)
 
-    def calibration(self) -> Calibration | None:
-        """The rule that was stored."""
-        return self._known.calibration
-
-    def change(self) -> int:
-        """The number of the commit."""
-        return self._known.change
+    def standing(self) -> Standing:
+        """The rule and the counters; see `Store.standing`."""
+        return self._known.standing
 
     def feedback(self) -> list[Feedback]:
         """What people said about answers; see `Store.feedback`."""
         return list(self._known.feedback)
-
-    def feedback_change(self) -> int:
-        """The number of the last change of feedback."""
-        return self._known.feedback_change
