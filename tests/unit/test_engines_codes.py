@@ -14,6 +14,8 @@ from kenspeckle import _extras
 from kenspeckle.engines.codes import LONGEST, SECONDS, checks, from_bytes, read, to_bytes
 from kenspeckle.errors import InputError, MissingExtra
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("cv2")
 
 EAN = ("ean13", "4006381333931")

@@ -35,6 +35,8 @@ from kenspeckle.evaluate.result import (
 )
 from kenspeckle.evaluate.samples import Dataset, Sample, Truth
 
+pytestmark = pytest.mark.slow
+
 EMPTY = {"br", "img", "meta"}
 NO_SCORE = "No answer has a finite score"
 HOSTILE = "\"><script>alert('x')</script><img src=x onerror=alert(1)>&$a_b$"

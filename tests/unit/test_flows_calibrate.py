@@ -15,6 +15,8 @@ from kenspeckle.errors import CatalogError, PromiseRefused, SettingError
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Calibration, Picture
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(
     models=ModelSettings(name="dummy"),
     index=IndexSettings(calibrate=False),

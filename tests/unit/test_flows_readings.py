@@ -13,6 +13,8 @@ from kenspeckle.engines import codes
 from kenspeckle.flows import readings
 from kenspeckle.gallery import Gallery
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("cv2")
 
 TEA, OATS, SOAP = "4006381333931", "5901234123457", "8711253001202"

@@ -18,6 +18,8 @@ from kenspeckle.match.trials import NO_TRIALS, Trials, joined, judge
 from kenspeckle.store.base import Hits
 from kenspeckle.types import Calibration
 
+pytestmark = pytest.mark.slow
+
 SUBJECT = Subject("whole", "space", 10, 20, 3, "2026-01-01T00:00:00+00:00")
 
 

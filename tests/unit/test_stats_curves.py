@@ -173,6 +173,7 @@ def test_a_paired_interval_covers_the_true_gain_as_often_as_it_says() -> None:
     assert (equal.mean, equal.low, equal.high, equal.beyond) == (0, 0, 0, False)
 
 
+@pytest.mark.slow
 def test_figures_agree_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(1)
