@@ -15,6 +15,8 @@ from PIL import Image, ImageDraw
 from kenspeckle.evaluate.datasets import read
 from kenspeckle.evaluate.protocols import Plan, draws
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("cv2")
 ROOT = Path(__file__).parents[2]
 STYLES = ("ref", "devicon", "vscode-icons", "simple-icons")

@@ -14,6 +14,8 @@ from kenspeckle import _extras
 from kenspeckle.engines import ocr
 from kenspeckle.errors import InputError, MissingExtra, ModelMissing
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("rapidocr")
 
 LABEL = packet(text="VANILLA YOGURT\nNo. 4417")

@@ -12,6 +12,8 @@ from kenspeckle import stats
 from kenspeckle.evaluate.figures import rate, rates
 from kenspeckle.evaluate.result import Answer, Counts, Evaluation, plain
 
+pytestmark = pytest.mark.slow
+
 
 def answer(**given: object) -> Answer:
     usual: dict[str, object] = {

@@ -34,6 +34,8 @@ from kenspeckle.evaluate.sweep_fit import best_threshold
 from kenspeckle.match.methods import Rule
 from kenspeckle.types import Region
 
+pytestmark = pytest.mark.slow
+
 DUMMY = ModelSettings("dummy")
 PAGE = 120
 
