@@ -31,6 +31,8 @@ PURPOSE = {
     "The second look, and printed codes.",
     "ocr": "Printed text as evidence. Its three networks are in the wheel of `rapidocr`.",
     "report": "The plots of the HTML report of `kenspeckle evaluate`.",
+    "serve": "The HTTP service, `kenspeckle serve`.",
+    "mcp": "The service for assistants, `kenspeckle mcp`.",
     "torch": "Any Hugging Face checkpoint's image tower.",
     "dev": "Everything above and what the checks need.",
 }

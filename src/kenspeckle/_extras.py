@@ -11,12 +11,16 @@ from kenspeckle.errors import MissingExtra
 
 EXTRA_OF = {
     "cv2": "geometry",
+    "fastapi": "serve",
     "huggingface_hub": "hub",
     "matplotlib": "report",
+    "mcp": "mcp",
     "pillow_heif": "heic",
+    "prometheus_client": "serve",
     "rapidocr": "ocr",
     "torch": "torch",
     "transformers": "torch",
+    "uvicorn": "serve",
 }
 """Importable module → the extra that brings it."""
 

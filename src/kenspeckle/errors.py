@@ -8,6 +8,7 @@
     │   └── SettingError      a setting or argument has a value it cannot have
     ├── GalleryError          an index cannot be used as asked
     │   ├── IndexMissing      there is no such file
+    │   ├── NotEnrolled       it has no item or reference of that name
     │   ├── IndexCorrupt      the file is damaged or is not an index
     │   ├── IndexVersion      the file was written by a newer release
     │   ├── IndexBusy         another process is writing to it
@@ -17,6 +18,8 @@
     │   ├── ModelMissing      it is not on this machine and may not be fetched
     │   └── UnsafeFile        it holds something that would have to be executed
     ├── PromiseRefused        a false-positive rate that the trials cannot support
+    ├── AccessRefused         a key is missing, wrong, or may not do this
+    ├── ServiceBusy           the service has more to do than it may, or is stopping
     └── MissingExtra          an optional part is not installed
 
 Catch `KenspeckleError` to handle all of them; catch `InputError` to go on with the next picture.
@@ -81,6 +84,10 @@ class IndexMissing(GalleryError):
     """There is no such index."""
 
 
+class NotEnrolled(GalleryError):
+    """The gallery has no item or reference of that name."""
+
+
 class IndexCorrupt(GalleryError):
     """The file is damaged, or is not an index."""
 
@@ -115,6 +122,19 @@ class UnsafeFile(ModelError):
 
 class PromiseRefused(KenspeckleError):
     """A false-positive rate was asked for that the trials cannot support."""
+
+
+class AccessRefused(KenspeckleError):
+    """A key is missing or wrong, or may not do what was asked."""
+
+
+class ServiceBusy(KenspeckleError):
+    """The service has more to do than it may have waiting, or is stopping.
+
+    `retry_after` says after how many seconds to try again.
+    """
+
+    retry_after = 1.0
 
 
 class MissingExtra(KenspeckleError):

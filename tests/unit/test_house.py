@@ -29,7 +29,8 @@ LEVELS = (
     ("catalog", "match"),
     ("flows",),
     ("gallery",),
-    ("evaluate",),
+    ("evaluate", "adapters"),
+    ("serve",),
     ("cli",),
     ("__main__",),
 )
@@ -39,12 +40,13 @@ LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
 LONGEST = 400
 HEAVY = {
-    "PIL", "cv2", "fastapi", "faiss", "huggingface_hub", "matplotlib", "onnxruntime", "pillow_heif",
-    "pydantic", "rapidocr", "rich", "safetensors", "sqlite3", "tokenizers", "torch", "transformers",
+    "PIL", "cv2", "fastapi", "faiss", "huggingface_hub", "matplotlib", "mcp", "onnxruntime",
+    "pillow_heif", "prometheus_client", "pydantic", "rapidocr", "rich", "safetensors", "sqlite3",
+    "tokenizers", "torch", "transformers", "uvicorn",
 }  # fmt: skip
 OPTIONAL = {
-    "cv2", "faiss", "huggingface_hub", "matplotlib", "onnx", "onnxruntime", "pillow_heif",
-    "rapidocr", "safetensors", "tokenizers", "torch", "transformers",
+    "cv2", "faiss", "huggingface_hub", "matplotlib", "mcp", "onnx", "onnxruntime", "pillow_heif",
+    "rapidocr", "safetensors", "tokenizers", "torch", "transformers", "uvicorn",
 }  # fmt: skip
 UNSAFE = {"pickle", "marshal", "shelve", "subprocess"}
 

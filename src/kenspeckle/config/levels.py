@@ -1,9 +1,4 @@
-"""Settings: one frozen object with a section per room, and where each value came from.
-
-Order, later wins: defaults < `kenspeckle.toml` (working folder, else the user's configuration
-folder) < `.env` (working folder) < environment < arguments. Within one level a `KENSPECKLE_*` name
-wins over the older names that users of other systems have set.
-"""
+"""Where settings come from, level by level, and what is then in force."""
 
 from __future__ import annotations
 
@@ -13,111 +8,18 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kenspeckle.config.checks import check
+from kenspeckle.config.sections import Settings
 from kenspeckle.errors import SettingError
 
 FILE = "kenspeckle.toml"
-RATE = "a rate above 0 and below 1, such as 0.05 for 5 %"
-USUAL_FPIR = 0.05
-"""Aimed at where nobody asks; why, is in docs/decisions/usual-fpir.md."""
-MODES = (
-    *("default", "letterbox", "stretch"),
-    *("legacy-default", "legacy-letterbox", "legacy-stretch"),
-)
-"""Ways to make a picture square for a model; `kenspeckle.engines.recipes.in_mode` says what each
-does."""
 PREFIX = "KENSPECKLE_"
 FOR_TESTS = "KENSPECKLE_TEST_"
 """Names that the tests of this package read; they are no settings."""
-
-
-def _setting(default: Any, doc: str, *old: str, secret: bool = False) -> Any:
-    """One row of the table: default, meaning, older environment names."""
-    return field(default=default, metadata={"doc": doc, "old": old, "secret": secret})
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSettings:
-    """Limits on pictures that come from outside."""
-
-    max_bytes: int = _setting(32 * 1024 * 1024, "largest picture file, bytes")
-    max_pixels: int = _setting(50_000_000, "largest picture, pixels, read before decoding")
-    max_frames: int = _setting(1000, "most frames of an animated picture; the first one is used")
-    fetch_timeout: float = _setting(20.0, "seconds one address may take altogether")
-    fetch_private: bool = _setting(False, "fetch from private and loopback addresses too")
-    fetch_allow: tuple[str, ...] = _setting((), "host names to fetch from; empty allows all")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSettings:
-    """Which model makes the vectors, and where models are kept."""
-
-    name: str = _setting(
-        "", "model: a name of `kenspeckle models list`, or a path; empty: the gallery's own"
-    )
-    head: str = _setting("", "projection head: safetensors, or a checkpoint", "CLIP_PROJ")
-    mode: str = _setting(
-        "", "how pictures are made square, a recipe of its own; empty: the gallery's, else default"
-    )
-    folder: str = _setting(
-        "",
-        "checkpoint to take for the pulled model asked for; an error where it holds another",
-        "LOGO_EMBEDDING_MODEL_DIR",
-        "LOGO_CLIP_MODEL_DIR",
-    )
-    home: str = _setting("", "folder of pulled models; empty: the user's cache folder")
-    offline: bool = _setting(False, "never fetch a model", "HF_HUB_OFFLINE")
-    device: str = _setting("cpu", "cpu, or an ONNX Runtime provider", "IMAGE_EMBED_DEVICE")
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSettings:
-    """How references become an index."""
-
-    path: str = _setting("", "index file; empty: gallery.ken, else card_index.npz", "CARD_INDEX")
-    refs: str = _setting("", "folder of reference pictures", "REFS_DIR")
-    naming: str = _setting("auto", "cards, plain, or auto")
-    label_from: str = _setting("query", "label of gathered pictures: query or title")
-    views: int = _setting(
-        -1, "camera views enrolled beside each reference; -1: as the gallery has them, else none"
-    )
-    calibrate: bool = _setting(True, "fit the rule for unknowns after indexing")
-    callers: int = _setting(0, "pictures worked on at once; 0: one a core")
-    thumbnail: int = _setting(96, "longest side of the stored thumbnail, pixels; 0: none")
-
-
-@dataclass(frozen=True, slots=True)
-class IdentifySettings:
-    """How a photo is asked about."""
-
-    regions: str = _setting(
-        "", "whole, center, windows, quad, or auto; empty: the calibration's, else whole"
-    )
-    fpir: float = _setting(
-        0.0,
-        f"false-positive rate to aim at; 0: that of the gallery's calibration, else {USUAL_FPIR:g}",
-    )
-    top: int = _setting(5, "candidates listed with each answer")
-    second_look: str = _setting(
-        "", "compare local features of the nearest items: sift, orb, off; empty: as calibrated"
-    )
-    shortlist: int = _setting(0, "items that get a second look; 0: as calibrated, else 10")
-    evidence: tuple[str, ...] = _setting(
-        (), "what else is read of the nearest items: codes (EAN, QR), text; empty: nothing"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings, a section per room."""
-
-    image: ImageSettings = field(default_factory=ImageSettings)
-    models: ModelSettings = field(default_factory=ModelSettings)
-    index: IndexSettings = field(default_factory=IndexSettings)
-    identify: IdentifySettings = field(default_factory=IdentifySettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,42 +68,6 @@ def _convert(name: str, value: Any, like: Any) -> Any:
         expected = {bool: "yes or no", int: "a whole number", float: "a number", tuple: "a list"}
         raise SettingError(name, repr(value), expected=expected.get(kind, "text")) from error
     return converted
-
-
-CHECKS: dict[str, tuple[Any, str]] = {
-    "image.max_bytes": (lambda v: v > 0, "above 0"),
-    "image.max_pixels": (lambda v: v > 0, "above 0"),
-    "image.max_frames": (lambda v: v > 0, "above 0"),
-    "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
-    "models.mode": (lambda v: v in ("", *MODES), ", ".join(MODES)),
-    "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
-    "index.label_from": (lambda v: v in ("query", "title"), "query or title"),
-    "index.views": (lambda v: -1 <= v <= 32, "-1 to 32"),
-    "index.callers": (lambda v: 0 <= v <= 256, "0 to 256"),
-    "index.thumbnail": (lambda v: 0 <= v <= 512, "0 to 512"),
-    "identify.regions": (
-        lambda v: v in ("", "whole", "center", "windows", "quad", "auto"),
-        "whole, center, windows, quad or auto",
-    ),
-    "identify.fpir": (lambda v: v == 0 or 1e-6 <= v < 1, RATE),
-    "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
-    "identify.second_look": (lambda v: v in ("", "sift", "orb", "off"), "sift, orb or off"),
-    "identify.evidence": (lambda v: set(v) <= {"codes", "text"}, "codes, text or both"),
-    "identify.shortlist": (lambda v: 0 <= v <= 100, "0 to 100"),
-}
-
-
-def check(name: str, value: Any, thing: str = "") -> None:
-    """Refuse a value that the setting `name` cannot have, called `thing` in the SettingError."""
-    allowed, expected = CHECKS.get(name, (lambda _: True, ""))
-    if not allowed(value):
-        raise SettingError(thing or name, repr(value), expected=expected)
-
-
-def check_rate(rate: float, thing: str = "fpir") -> None:
-    """Refuse what is no false-positive rate to ask for, 0 included. Raises SettingError."""
-    if not 1e-6 <= rate < 1:
-        raise SettingError(thing, repr(rate), expected=RATE)
 
 
 def _read_text(path: Path) -> str:
