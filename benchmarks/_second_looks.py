@@ -32,9 +32,9 @@ from kenspeckle.types import Float32
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DEEP = 24
-"""Labels of each query that are compared: a shortlist of ten among half of the labels lies within
-them."""
+DEEP = 48
+"""Labels of each query that are compared: a shortlist of twenty among half of the labels lies
+within them."""
 
 
 @dataclass

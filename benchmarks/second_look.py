@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from kenspeckle.regions import base
 from kenspeckle.stats import threshold_at
 from kenspeckle.types import Float32, Picture
 from kenspeckle.vectors.embed import open_embedder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SETTINGS = {
     "whole": (("whole",), 0),
@@ -147,10 +150,12 @@ class Case:
             lambda mask: self.system.answer(mask, self.lifted(mask, weight, count)),
         )
 
-    def strangers(self, weight: float, count: int = 10) -> dict[str, float]:
-        """At the threshold that names 1 % of the photos of half of the strangers: the share of the
-        other half's photos that get a name, and of known things' photos that get a wrong one."""
-        fpir, misnamed = [], []
+    def strangers(self, weight: float, count: int = 10) -> dict[str, NDArray[np.int64]]:
+        """At the threshold that names 1 % of the photos of half of the strangers, summed over draws
+        and by label: photos of the other half's that get a name, and of known things' that get a
+        wrong one; `(labels, 2)`, how many there are beside them."""
+        labels, owner = np.unique(self.data.query, return_inverse=True)
+        named_strangers, misnamed = np.zeros((2, len(labels), 2), np.int64)
         for number, known in enumerate(_scoring.draws(self.data.gallery)):
             mask = np.isin(self.data.gallery, known)
             answers = self.system.answer(mask, self.lifted(mask, weight, count))
@@ -159,10 +164,11 @@ class Case:
             half = np.random.default_rng(number).permutation(others)[: len(others) // 2]
             fitting = np.isin(self.data.query, half)
             threshold = threshold_at(np.sort(answers.scores[fitting]), RATE)
-            fpir.append(float((answers.scores[~mated & ~fitting] > threshold).mean()))
-            named = answers.scores[mated] > threshold
-            misnamed.append(float((named & (answers.names != self.data.query)[mated]).mean()))
-        return {"fpir": float(np.mean(fpir)), "misnamed": float(np.mean(misnamed))}
+            named, unseen = answers.scores > threshold, ~mated & ~fitting
+            wrong = named & (answers.names != self.data.query)
+            np.add.at(named_strangers, owner[unseen], np.stack([named, unseen], 1)[unseen])
+            np.add.at(misnamed, owner[mated], np.stack([wrong, mated], 1)[mated])
+        return {"FPIR": named_strangers, "wrong names": misnamed}
 
 
 def judge(cases: dict[str, Case]) -> dict[str, Any]:
@@ -183,7 +189,7 @@ def judge(cases: dict[str, Case]) -> dict[str, Any]:
             "errors left": _errors_left(before, after),
             "tpir@1%": [before.mean("tpir@1%"), after.mean("tpir@1%")],
             "tpir@1% gain": gain["tpir@1%"],
-            "strangers": [case.strangers(0.0), case.strangers(weight)],
+            "at a fixed rate": _changes(case.strangers(0.0), case.strangers(weight)),
             "by weight": {
                 str(w): [r.mean("rank-1"), r.mean("tpir@1%")] for w, r in under[name].items()
             },
@@ -194,6 +200,20 @@ def judge(cases: dict[str, Case]) -> dict[str, Any]:
             },
         }
         print(f"{name}: done", file=sys.stderr, flush=True)
+    return found
+
+
+def _changes(
+    before: dict[str, NDArray[np.int64]], after: dict[str, NDArray[np.int64]]
+) -> dict[str, list[float]]:
+    """Share before, share after, and the 95 % interval of the change, bootstrapped over labels."""
+    found = {}
+    for name, one in before.items():
+        count = len(one)
+        weight = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), SAMPLES)
+        change = (weight @ (after[name] - one)[:, 0]) / np.maximum(weight @ one[:, 1], 1)
+        shares = [float(part[:, 0].sum() / part[:, 1].sum()) for part in (one, after[name])]
+        found[name] = [*shares, *map(float, np.percentile(change, [2.5, 97.5]))]
     return found
 
 
@@ -282,8 +302,10 @@ def report(found: dict[str, Any], *, quick: bool) -> None:
                     f"{one:.2f} ({low:.2f} … {high:.2f})",
                     "{:.3f} → {:.3f}".format(*row["tpir@1%"])
                     + f" ({gain[1]:+.3f} … {gain[2]:+.3f})",
-                    " → ".join(f"{part['fpir']:.1%}" for part in row["strangers"]),
-                    " → ".join(f"{part['misnamed']:.2%}" for part in row["strangers"]),
+                    *(
+                        f"{was:.2%} → {now:.2%} ({100 * low:+.2f} … {100 * high:+.2f})"
+                        for was, now, low, high in row["at a fixed rate"].values()
+                    ),
                 ]
             )
         mean = np.mean([row["tpir@1%"] for row in found[title].values()], axis=0)
@@ -292,7 +314,8 @@ def report(found: dict[str, Any], *, quick: bool) -> None:
     notes = [
         "errors left: rank-1 errors with a second look over those without, 95 % interval by item",
         "FPIR: asked 1 %, threshold set on half of the strangers, measured on the other half, mean "
-        "of 20 draws; wrong names: photos of known things that get one at this threshold",
+        "of 20 draws; wrong names: photos of known things that get one at this threshold; in "
+        "brackets the change in points, 95 % interval by item",
         *(
             f"shortlist of {count}, {title}: "
             + ", ".join(
