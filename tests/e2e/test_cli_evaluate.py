@@ -143,6 +143,8 @@ def test_true_boxes_and_both_counts(run, scenes):
     legacy = told(run("evaluate", scenes, "--regions", "windows", "--count", "legacy"))
     assert legacy.index("Counted legacy") < legacy.index("Counted ours (one name to one true box")
     assert "regions: truth" in told(run("evaluate", scenes, "--bench"))
+    plain = run("evaluate", scenes, "--draws", 1)
+    assert "--regions truth asks about each" in plain.err
 
 
 def test_json_to_stdout_is_one_object(run, labelled):

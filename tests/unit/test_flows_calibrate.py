@@ -306,19 +306,21 @@ def test_what_a_table_of_photos_does_not_offer_is_counted_and_told(tmp_path: Pat
     (tmp_path / "others" / "broken.png").write_bytes(b"no picture")
     photos = table(
         tmp_path / "photos.csv",
-        "others/0-0.png,THING-3,,noon",
-        "others/1-0.png,thing3,,noon",
-        "others/2-0.png,something else,,noon",
-        "others/3-0.png,,mug,noon",
-        "others/4-0.png,,mug,noon",
-        "others/gone.png,thing-4,,noon",
-        "others/broken.png,,,noon",
-        header="path,label,item,daytime",
+        "others/0-0.png,THING-3,,noon,query",
+        "others/1-0.png,thing3,,noon,",
+        "others/2-0.png,something else,,noon,",
+        "others/3-0.png,,mug,noon,",
+        "others/4-0.png,,mug,noon,",
+        "others/gone.png,thing-4,,noon,",
+        "others/broken.png,,,noon,",
+        "others/5-0.png,thing-5,,noon,Reference",
+        header="path,label,item,daytime,role",
     )
     with gallery(tmp_path, 20) as made:
         rule = made.calibrate(photos=photos, views=1)
     assert rule is not None
     told = "\n".join(rule.notes)
+    assert "1 left out, references by their role" in told
     assert "1 left out, no such file: others/gone.png" in told
     assert "1 with labels that are not enrolled are taken for strangers" in told
     assert "1 left out, written almost like an item: thing3" in told

@@ -126,6 +126,8 @@ def _evaluated(job: Job, dataset: Dataset) -> Evaluation:
                 progress=tell,
             )
     boxes = any(one.boxes for one in (*dataset.queries, *dataset.strangers))
+    if boxes and not job.regions and not job.bench:
+        console.note("These pictures have boxes: --regions truth asks about each of them.")
     regions = _regions(job.regions or (TRUTH if boxes and job.bench else "whole"), boxes)
     embedder = open_embedder(job.settings.models)
     if job.cache is not None and job.clear:

@@ -157,19 +157,20 @@ def settle(found: Found) -> Dataset:
                 found.leave_out(sample.name, f"a stranger '{sample.label}', which has references")
             else:
                 strangers.append(sample)
+    name = shown("/".join(filter(None, (found.folder.resolve().name, found.name))))
     for what, part in (("reference", references), ("picture to ask about", queries + strangers)):
         if not part:
             why = (
                 "; ".join(f"{a}: {b}" for a, b in list(found.excluded)[:3]) or "nothing was listed"
             )
             raise CatalogError(
-                shown(str(found.folder)),
+                name,
                 f"no {what} in the layout {found.layout} ({why})",
                 expected="references and queries",
                 do="See docs/reference/data-sets.md",
             )
     return Dataset(
-        shown("/".join(filter(None, (found.folder.resolve().name, found.name)))),
+        name,
         found.folder,
         found.layout,
         _sorted(references),

@@ -24,7 +24,9 @@ from kenspeckle.store.base import Store
 
 NOBODY = frozenset({"", "unknown"})
 """Labels of a photo that shows nothing enrolled."""
-COLUMNS = ("path", "label", "item")
+COLUMNS = ("path", "label", "item", "role")
+ENROLLED = frozenset({"reference", "gallery"})
+"""Roles of a table's rows that are not asked about."""
 TOLD = 3
 """Names given in a note; the rest are counted."""
 
@@ -74,7 +76,8 @@ def photos_in(table: Path, store: Store) -> Photos:
 
     Paths are relative to the table. A label is that of an item, its key or file name; an empty
     one, or `unknown`, is a stranger's, and so is one that is not enrolled, unless it is written
-    almost like one that is: such rows are left out. Raises CatalogError for a table that cannot be
+    almost like one that is: such rows are left out, as are those whose `role` says that they are
+    references. Raises CatalogError for a table that cannot be
     read, lacks a column or names no photo that is there.
     """
     name = shown(str(table))
@@ -84,9 +87,13 @@ def photos_in(table: Path, store: Store) -> Photos:
     foreign: Counter[str] = Counter()
     misspelt: Counter[str] = Counter()
     columns: set[str] = set()
+    enrolled = 0
     for row in read_rows(table):
         columns |= row.cells.keys()
         _check(row, name)
+        if row.cells.get("role", "").strip().lower() in ENROLLED:
+            enrolled += 1
+            continue
         label = row.cells["label"].strip()
         file = Path(os.path.normpath(table.absolute().parent / row.cells["path"]))
         item = names.get(key_of(label), names.get(name_item(label, "plain").key, -1))
@@ -103,7 +110,10 @@ def photos_in(table: Path, store: Store) -> Photos:
     if not found:
         told = f"none of {len(missing)} photos is there" if missing else "no rows"
         raise CatalogError(name, told, expected="columns path and label, paths from the table on")
-    return Photos(tuple(found), tuple(_told(missing, foreign, misspelt, columns)))
+    notes = _told(missing, foreign, misspelt, columns)
+    if enrolled:
+        notes.insert(0, f"photos: {enrolled} left out, references by their role")
+    return Photos(tuple(found), tuple(notes))
 
 
 def _check(row: Row, name: str) -> None:
