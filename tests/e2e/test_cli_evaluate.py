@@ -144,7 +144,7 @@ def test_true_boxes_and_both_counts(run, scenes):
     assert legacy.index("Counted legacy") < legacy.index("Counted ours (one name to one true box")
     assert "regions: truth" in told(run("evaluate", scenes, "--bench"))
     plain = run("evaluate", scenes, "--draws", 1)
-    assert "--regions truth asks about each" in plain.err
+    assert "--regions truth asks about each" in plain.stderr
 
 
 def test_json_to_stdout_is_one_object(run, labelled):
