@@ -19,11 +19,12 @@ from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.naming import Scheme, name_item
 from kenspeckle.catalog.renames import Renames, follow
 from kenspeckle.catalog.sync import Plan, plan
+from kenspeckle.config import IdentifySettings
 from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.flows import calibrate, feedback, index
 from kenspeckle.flows.carry import Carried, carry
 from kenspeckle.flows.handle import Handle, Source
-from kenspeckle.flows.identify import identify
+from kenspeckle.flows.identify import Answer, answer, identify
 from kenspeckle.flows.index import IndexReport, Progress
 from kenspeckle.flows.opened import absolute
 from kenspeckle.flows.rename import rename
@@ -31,6 +32,7 @@ from kenspeckle.match.similar import look_alikes
 from kenspeckle.store.base import Manifest, Summary
 from kenspeckle.store.open import copy_store, open_store, peek
 from kenspeckle.types import Calibration, Candidate, Decision, Feedback, Item, Reference
+from kenspeckle.vectors.pipeline import StageTimes, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,25 @@ class Gallery(Handle):
         """
         opened = self._opened()
         return identify(opened, self.picture(source))
+
+    def answer(
+        self,
+        source: Source,
+        asked: IdentifySettings | None = None,
+        *,
+        times: StageTimes | None = None,
+    ) -> Answer:
+        """As `identify`, with what each region of the photo is by itself.
+
+        `asked` takes the place of the settings for this photo; `times` take in the stages
+        `decode`, `detection`, `embedding` and `search`. Raises SettingError too.
+        """
+        opened = self._opened()
+        if asked is not None:
+            opened = replace(opened, settings=replace(self._settings, identify=asked))
+        with timed(times, "decode"):
+            picture = self.picture(source)
+        return answer(opened, picture, times=times)
 
     def search(self, source: Source, top: int = 10) -> list[Candidate]:
         """The items most like a whole picture, best first; nothing is decided."""

@@ -139,6 +139,11 @@ class Handle:
         return stale(self._store.standing(), self._store.manifest, self._settings.identify)
 
     @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._settings
+
+    @property
     def store(self) -> Store:
         """The store behind it, for exports and measurements."""
         return self._store

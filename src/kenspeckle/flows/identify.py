@@ -18,24 +18,7 @@ from kenspeckle.match.second_look import NOTHING
 from kenspeckle.regions.base import cut, split
 from kenspeckle.store.base import Hits, Standing
 from kenspeckle.types import Calibration, Decision, Float32, Picture, Region
-
-
-def identify(opened: Opened, picture: Picture) -> Decision:
-    """The answer for one picture: an item, or unknown, with its reasons.
-
-    Raises SettingError, ModelError, and MissingExtra where a second look is asked for without the
-    extra `geometry`.
-    """
-    store, settings = opened.store, opened.settings.identify
-    standing = store.standing()
-    regions = split(picture, rule(standing.calibration, settings.regions))
-    rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
-    asked = Asked(picture, regions, rows)
-    try:
-        return _answer(opened, asked, standing)
-    except KeyError:  # another process has removed a reference since this one looked
-        store.refresh()
-        return _answer(opened, asked, standing)
+from kenspeckle.vectors.pipeline import StageTimes, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +30,77 @@ class Asked:
     rows: Float32
 
 
-def _answer(opened: Opened, asked: Asked, standing: Standing) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer for a photo of `size` `(width, height)`, and for each of its regions by itself.
+
+    `regions` are in the order of the rule, one for each row of `rows` `(k, D)`, their vectors.
+    Printed codes and text are read for the photo alone.
+    """
+
+    decision: Decision
+    regions: tuple[Decision, ...]
+    rows: Float32
+    size: tuple[int, int]
+
+
+def identify(opened: Opened, picture: Picture) -> Decision:
+    """The answer for one picture: an item, or unknown, with its reasons. Raises as `answer`."""
+    return answer(opened, picture, each=False).decision
+
+
+def answer(
+    opened: Opened, picture: Picture, *, each: bool = True, times: StageTimes | None = None
+) -> Answer:
+    """The answer for one picture and, with `each`, for every region of it.
+
+    `times` take in the stages `detection`, `embedding` and `search`. Raises SettingError,
+    ModelError, and MissingExtra where a second look is asked for without the extra `geometry`.
+    """
+    store, settings = opened.store, opened.settings.identify
+    standing = store.standing()
+    with timed(times, "detection"):
+        regions = split(picture, rule(standing.calibration, settings.regions))
+    with timed(times, "embedding"):
+        rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
+    asked = Asked(picture, regions, rows)
+    with timed(times, "search"):
+        try:
+            return _answer(opened, asked, standing, each)
+        except KeyError:  # another process has removed a reference since this one looked
+            store.refresh()
+            return _answer(opened, asked, standing, each)
+
+
+def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Answer:
     store, settings, calibration = opened.store, opened.settings.identify, standing.calibration
     again = rule_for(calibration, settings.second_look, settings.shortlist)
     deep = max(settings.top, 3, again.shortlist if again else 0, depth(settings, calibration))
     found = reach(store.search, asked.rows, len(store), distinct=deep)
     near = _near(opened, asked.rows, found, calibration)
     seen = look(opened, asked.picture, found, again) if again else None
-    decision = decide(
-        asked.regions,
-        found,
-        near,
-        store,
-        calibration,
-        top=settings.top,
-        stale=stale(standing, store.manifest, settings),
-        raised=seen.raised if seen else NOTHING,
-    )
-    decision = with_evidence(store, decision, seen) if seen else decision
-    return read_too(opened, asked.picture, asked.regions, found, decision)
+    raised = seen.raised if seen else NOTHING
+    out_of_date = stale(standing, store.manifest, settings)
+
+    def decided(rows: slice) -> Decision:
+        return decide(
+            asked.regions[rows],
+            Hits(found.ids[rows], found.items[rows], found.scores[rows]),
+            None if near is None else near[rows],
+            store,
+            calibration,
+            top=settings.top,
+            stale=out_of_date,
+            raised=raised,
+        )
+
+    best = decided(slice(None))
+    count = len(asked.regions)
+    single = each and count > 1
+    regions = tuple(decided(slice(n, n + 1)) for n in range(count)) if single else (best,)
+    decision = with_evidence(store, best, seen) if seen else best
+    decision = read_too(opened, asked.picture, asked.regions, found, decision)
+    return Answer(decision, regions, asked.rows, asked.picture.size)
 
 
 def _near(
