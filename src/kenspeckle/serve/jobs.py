@@ -1,0 +1,227 @@
+"""Work that takes longer than a request: started, watched, cancelled, and remembered for a while.
+
+A job is a value; every step of it makes a new one and is told on the jobs' own bus. Jobs live in
+this process: what they have committed stays when it ends, their records do not.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Lock, Thread
+from types import MappingProxyType
+from typing import Any, Literal
+
+from kenspeckle.errors import KenspeckleError, NotEnrolled, ServiceBusy
+from kenspeckle.serve.events import Bus, Event
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+BETWEEN = 0.2
+"""Seconds between two events about the progress of one job."""
+
+log = logging.getLogger("kenspeckle.jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of long work, as it stands.
+
+    `done` of `total` steps are finished, `at` is the latest one's name. `result` is what it came
+    to, `error` the sentence that says why it failed. `cancelling` says that it was asked to stop
+    and has not yet.
+    """
+
+    id: str
+    kind: str
+    gallery: str
+    owner: str
+    created: str
+    state: State = "waiting"
+    started: str = ""
+    finished: str = ""
+    done: int = 0
+    total: int = 0
+    at: str = ""
+    cancelling: bool = False
+    error: str = ""
+    result: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+
+Tell = Callable[[int, int, str], None]
+"""`tell(done, total, name)`: progress. The work has to let what this raises pass: so it ends."""
+Work = Callable[[Tell], Mapping[str, Any]]
+
+
+class _Cancelled(Exception):
+    """The job was asked to stop."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the table holds of a job: its work until it runs, and the name of its lane."""
+
+    job: Job
+    work: Work | None
+    lane: str
+    told: float = 0.0
+
+
+class Jobs:
+    """Runs jobs on threads of their own, `threads` at once, those of one lane one after another.
+
+    At most `waiting` wait, and the last `kept` that have ended are remembered.
+    """
+
+    def __init__(self, *, threads: int = 2, waiting: int = 32, kept: int = 100) -> None:
+        self._most, self._room, self._kept = threads, waiting, kept
+        self._lock, self._closed = Lock(), False
+        self._table: dict[str, _Entry] = {}
+        self._threads: dict[str, Thread] = {}
+        self.bus = Bus(kept=1024, queue=1024)
+
+    def start(
+        self, kind: str, work: Work, *, gallery: str = "", owner: str = "", lane: str = ""
+    ) -> Job:
+        """Accept a job; it runs as soon as a thread is free and nothing else of its lane runs.
+
+        ServiceBusy when too many wait, or the service is stopping.
+        """
+        with self._lock:
+            waiting = sum(entry.job.state == "waiting" for entry in self._table.values())
+            if self._closed or waiting >= self._room:
+                found = "stopping" if self._closed else f"{waiting} wait already"
+                raise ServiceBusy("jobs", found, do="Try again later")
+            job = Job(secrets.token_hex(8), kind, gallery, owner, _now())
+            self._table[job.id] = _Entry(job, work, lane)
+            self._tell(self._table[job.id])
+            self._pump()
+            return self._table[job.id].job
+
+    def get(self, identifier: str) -> Job:
+        """The job of that id. NotEnrolled if there is none, or it was long ago."""
+        with self._lock:
+            return self._entry(identifier).job
+
+    def list(self) -> list[Job]:
+        """All jobs that are remembered, the newest first."""
+        with self._lock:
+            return [entry.job for entry in reversed(self._table.values())]
+
+    def cancel(self, identifier: str) -> Job:
+        """Ask a job to stop: one that waits stops at once, one that runs at its next step.
+
+        One that has ended stays as it is. NotEnrolled.
+        """
+        with self._lock:
+            entry = self._entry(identifier)
+            self._stop(entry)
+            return entry.job
+
+    def close(self, grace: float = 10.0) -> None:
+        """Ask all to stop, wait for them `grace` seconds, and take no more."""
+        with self._lock:
+            self._closed = True
+            threads = list(self._threads.values())
+            for entry in list(self._table.values()):
+                self._stop(entry)
+        deadline = time.monotonic() + grace
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+        self.bus.close()
+
+    def _entry(self, identifier: str) -> _Entry:
+        """Called with the lock held."""
+        try:
+            return self._table[identifier]
+        except KeyError:
+            raise NotEnrolled(
+                f"job {identifier!r}", "not known here", do="See the list of jobs"
+            ) from None
+
+    def _stop(self, entry: _Entry) -> None:
+        """Called with the lock held."""
+        if entry.job.state == "waiting":
+            self._end(entry, state="cancelled")
+        elif entry.job.state == "running" and not entry.job.cancelling:
+            entry.job = replace(entry.job, cancelling=True)
+            self._tell(entry)
+
+    def _pump(self) -> None:
+        """Start what may run; called with the lock held."""
+        running = [entry for entry in self._table.values() if entry.job.state == "running"]
+        lanes = {entry.lane for entry in running if entry.lane}
+        free = self._most - len(running)
+        for entry in self._table.values():
+            if free <= 0:
+                return
+            if entry.job.state != "waiting" or entry.lane in lanes:
+                continue
+            entry.job = replace(entry.job, state="running", started=_now())
+            free, lanes = free - 1, lanes | ({entry.lane} if entry.lane else set())
+            name = f"job-{entry.job.id}"
+            self._threads[entry.job.id] = Thread(
+                target=self._run, args=(entry,), name=name, daemon=True
+            )
+            self._tell(entry)
+            self._threads[entry.job.id].start()
+
+    def _run(self, entry: _Entry) -> None:
+        identifier, work = entry.job.id, entry.work
+        assert work is not None  # noqa: S101  it is let go of when the job has ended
+
+        def tell(done: int, total: int, name: str) -> None:
+            self._progress(entry, done, total, name)
+
+        end: dict[str, Any]
+        try:
+            end = {"state": "done", "result": MappingProxyType(dict(work(tell)))}
+        except _Cancelled:
+            end = {"state": "cancelled"}
+        except KenspeckleError as error:
+            end = {"state": "failed", "error": str(error)}
+        except Exception:
+            log.exception("job %s ended by a fault", identifier)
+            end = {
+                "state": "failed",
+                "error": f"a fault of the service; its log names {identifier}",
+            }
+        with self._lock:
+            self._threads.pop(identifier, None)
+            self._end(entry, **end)
+            self._pump()
+
+    def _progress(self, entry: _Entry, done: int, total: int, name: str) -> None:
+        with self._lock:
+            if entry.job.cancelling:
+                raise _Cancelled
+            entry.job = replace(entry.job, done=done, total=total, at=name)
+            if time.monotonic() - entry.told >= BETWEEN:
+                self._tell(entry)
+
+    def _end(self, entry: _Entry, **changes: Any) -> None:
+        """Write how a job ended, and forget the oldest; called with the lock held."""
+        entry.job = replace(entry.job, finished=_now(), cancelling=False, **changes)
+        entry.work = None
+        self._tell(entry)
+        ended = [one for one, other in self._table.items() if other.job.ended]
+        for identifier in ended[: max(len(ended) - self._kept, 0)]:
+            del self._table[identifier]
+
+    def _tell(self, entry: _Entry) -> None:
+        entry.told = time.monotonic()
+        job = entry.job
+        self.bus.publish(Event(job.state, {"job": job}, job.gallery, job.id, lasting=not job.ended))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,253 @@
+"""What stands before which camera: frames go in, `appeared` and `gone` come out.
+
+A client that sends the frames of one camera names the stream in each request. The answers of a
+stream are joined to tracks (`match/track.py`), so that one frame says nothing yet and a flicker
+ends nothing; an item appears once, when a track takes its name, and is gone when no track has had
+that name for `patience` seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Condition, Lock, Thread
+
+from kenspeckle.errors import InputError, ServiceBusy
+from kenspeckle.match.sighting import Rect, Rules, Sighting, sighted
+from kenspeckle.match.track import Scene, Track, advance
+from kenspeckle.serve.events import Bus, Event
+from kenspeckle.types import Decision, Float32
+
+LONGEST_NAME = 100
+IDLE = 60.0
+"""Seconds without a frame after which a stream is forgotten, with its tracks."""
+TICK = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One thing in one frame, and the answer for it; `vector` is the unit row `(D,)` it had."""
+
+    box: Rect
+    decision: Decision
+    sharpness: float = 1.0
+    vector: Float32 | None = None
+
+    @property
+    def sighting(self) -> Sighting:
+        """What it says to the tracks."""
+        return sighted(self.box, self.decision, sharpness=self.sharpness, vector=self.vector)
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """An item before a camera, from when to when, in the time of its frames and on the clock."""
+
+    key: str
+    label: str
+    number: int
+    first: float
+    last: float
+    since: str
+    frames: int = 1
+    confidence: float | None = None
+    box: Rect = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One stream: its tracks, what is before it now, and when its last frame came."""
+
+    gallery: str
+    name: str
+    came: float
+    scene: Scene = field(default_factory=Scene)
+    present: dict[str, Appearance] = field(default_factory=dict)
+    count: int = 0
+
+
+class Streams:
+    """The streams of all clients, at most `most`; those that fall silent are ended by themselves.
+
+    `patience` is how many seconds an item may be unseen before it is gone.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        patience: float = 3.0,
+        most: int = 256,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bus, self._most, self._clock = bus, most, clock
+        self._patience, self._rules = patience, replace(Rules(), patience=patience)
+        self._watches: dict[tuple[str, str], _Watch] = {}
+        self._lock, self._closed = Lock(), False
+        self._change = Condition(self._lock)
+        self._thread: Thread | None = None
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def see(
+        self, gallery: str, stream: str, frame: Sequence[Glance], at: float | None = None
+    ) -> list[Event]:
+        """Take in a frame of a stream; the events that it led to, published already.
+
+        `at` is its time in seconds in the stream's own count, now unless given. A frame that is
+        not later than the last one changes nothing. Raises as `admit`.
+        """
+        check(stream, at)
+        sightings = [one.sighting for one in frame]
+        with self._lock:
+            watch = self._watch(gallery, stream)
+            watch.came = self._clock()
+            own = max(watch.came, watch.scene.at + TICK) if at is None else at
+            if not own > watch.scene.at:
+                return []
+            watch.scene = advance(watch.scene, own, sightings, self._rules)
+            return self._appear(watch, frame, own) + self._leave(watch, own)
+
+    def admit(self, gallery: str, stream: str, at: float | None = None) -> None:
+        """Refuse, before its picture is looked at, a frame that could not be taken in.
+
+        Raises InputError for a name or a time that no stream has, ServiceBusy when there are too
+        many streams.
+        """
+        check(stream, at)
+        with self._lock:
+            self._watch(gallery, stream)
+
+    def age(self) -> list[Event]:
+        """End what was before streams that have fallen silent; the events, published already."""
+        events: list[Event] = []
+        with self._lock:
+            now = self._clock()
+            for key, watch in list(self._watches.items()):
+                silent = now - watch.came
+                if silent > self._patience:
+                    events += self._leave(watch, math.inf)
+                if silent > max(IDLE, self._patience):
+                    del self._watches[key]
+        return events
+
+    def close(self) -> None:
+        """Forget all streams, without a word about what is before them, and end the clock."""
+        with self._lock:
+            self._closed = True
+            self._watches.clear()
+            self._change.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _watch(self, gallery: str, stream: str) -> _Watch:
+        """The stream of that name, a new one if there is none; called with the lock held."""
+        found = self._watches.get((gallery, stream))
+        if found is not None:
+            return found
+        if self._closed or len(self._watches) >= self._most:
+            why = "stopping" if self._closed else f"{self._most} are open"
+            raise ServiceBusy(
+                "streams", why, do=f"One is forgotten {IDLE:g} s after its last frame"
+            )
+        found = self._watches[gallery, stream] = _Watch(gallery, stream, self._clock())
+        if self._thread is None:
+            self._thread = Thread(target=self._tick, name="streams", daemon=True)
+            self._thread.start()
+        return found
+
+    def _tick(self) -> None:
+        """The clock of silent streams; ends when there are none."""
+        while True:
+            with self._lock:
+                if not self._watches or self._closed:
+                    self._thread = None
+                    return
+                self._change.wait(min(self._patience / 4, 1.0))
+            self.age()
+
+    def _appear(self, watch: _Watch, frame: Sequence[Glance], at: float) -> list[Event]:
+        """Note what is named in this frame, and tell of what was not there before."""
+        tracks = {track.id: track for track in watch.scene.tracks}
+        events = []
+        for glance, number in zip(frame, watch.scene.seen, strict=True):
+            track = tracks[number]
+            if not track.key:
+                continue
+            known = watch.present.get(track.key)
+            own = glance.decision.key == track.key
+            sure = glance.decision.confidence if own else None
+            if known is None:
+                watch.count += 1
+                known = _first(track, watch.count, at, sure)
+                watch.present[track.key] = known
+                events.append(self._publish(watch, "appeared", known, at))
+            else:
+                watch.present[track.key] = replace(
+                    known,
+                    last=at,
+                    box=track.box,
+                    frames=known.frames + 1,
+                    confidence=known.confidence if sure is None else sure,
+                )
+        return events
+
+    def _leave(self, watch: _Watch, at: float) -> list[Event]:
+        """Tell of what has not been seen for longer than the patience."""
+        gone = [one for one in watch.present.values() if at - one.last > self._patience]
+        for one in gone:
+            del watch.present[one.key]
+        return [self._publish(watch, "gone", one, one.last) for one in gone]
+
+    def _publish(self, watch: _Watch, kind: str, one: Appearance, at: float) -> Event:
+        data = {
+            "stream": watch.name,
+            "item": one.key,
+            "label": one.label,
+            "confidence": one.confidence,
+            "box": list(one.box),
+            "time": _now(),
+            "at": at,
+        }
+        if kind == "gone":
+            data |= {"since": one.since, "seconds": one.last - one.first, "frames": one.frames}
+        subject = f"{watch.gallery}\n{watch.name}\n{one.key}"
+        return self._bus.publish(
+            Event(kind, data, watch.gallery, subject, lasting=kind == "appeared")
+        )
+
+
+def check(stream: str, at: float | None = None) -> None:
+    """Refuse a name or a time that no stream has. InputError."""
+    if not 0 < len(stream) <= LONGEST_NAME or not stream.isprintable():
+        raise InputError(
+            "stream",
+            f"a name of {len(stream)} characters",
+            expected=f"1 to {LONGEST_NAME} that can be printed",
+        )
+    if at is not None and not math.isfinite(at):
+        raise InputError("at", f"{at}", expected="a finite number of seconds")
+
+
+def _first(track: Track, number: int, at: float, confidence: float | None) -> Appearance:
+    """An appearance that begins: its first frame is the track's, not the one that gave the name."""
+    return Appearance(
+        key=track.key,
+        label=track.label or track.key,
+        number=number,
+        first=track.first,
+        last=at,
+        since=_now(),
+        frames=track.seen,
+        confidence=confidence,
+        box=track.box,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

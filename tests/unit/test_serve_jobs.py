@@ -1,0 +1,154 @@
+"""Long work: its states, its lanes, cancelling, failing, forgetting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from threading import Event
+from typing import Any
+
+import pytest
+
+from kenspeckle.errors import InputError, NotEnrolled, ServiceBusy
+from kenspeckle.serve.jobs import Job, Jobs, Tell
+
+
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    made = Jobs()
+    yield made
+    made.close()
+
+
+def ended(jobs: Jobs, job: Job) -> Job:
+    return until(jobs, job, lambda one: one.ended)
+
+
+def until(jobs: Jobs, job: Job, wanted: Any) -> Job:
+    deadline = time.monotonic() + 10
+    while not wanted(jobs.get(job.id)):
+        assert time.monotonic() < deadline, jobs.get(job.id)
+        time.sleep(0.002)
+    return jobs.get(job.id)
+
+
+def stepping(tell: Tell) -> Mapping[str, Any]:
+    """Work that goes on until it is cancelled."""
+    for step in range(100_000):
+        tell(step, 100_000, f"step {step}")
+        time.sleep(0.001)
+    return {}
+
+
+def test_a_job_runs_and_keeps_what_it_came_to(jobs: Jobs) -> None:
+    def work(tell: Tell) -> Mapping[str, Any]:
+        tell(1, 2, "a.jpg")
+        return {"added": 2}
+
+    job = ended(jobs, jobs.start("index", work, gallery="g", owner="me"))
+    assert (job.state, dict(job.result), job.done, job.at) == ("done", {"added": 2}, 1, "a.jpg")
+    assert job.created <= job.started <= job.finished
+    assert jobs.list() == [job]
+
+
+def test_an_expected_failure_is_one_sentence_and_a_fault_tells_nothing(jobs: Jobs, caplog) -> None:
+    def refused(_: Tell) -> Mapping[str, Any]:
+        raise InputError("photos", "no such folder")
+
+    def broken(_: Tell) -> Mapping[str, Any]:
+        raise RuntimeError("a secret of the inside")
+
+    job = ended(jobs, jobs.start("index", refused))
+    assert (job.state, job.error) == ("failed", "photos: no such folder")
+    job = ended(jobs, jobs.start("index", broken))
+    assert job.state == "failed"
+    assert "secret" not in job.error
+    assert "a secret of the inside" in caplog.text
+    assert ended(jobs, jobs.start("index", lambda _: {})).state == "done"
+
+
+def test_what_runs_stops_at_its_next_step(jobs: Jobs) -> None:
+    job = jobs.start("index", stepping)
+    until(jobs, job, lambda one: one.done > 3)
+    assert jobs.cancel(job.id).cancelling
+    job = ended(jobs, job)
+    assert (job.state, job.cancelling) == ("cancelled", False)
+    assert jobs.cancel(job.id) == job, "what has ended stays as it is"
+
+
+def test_what_waits_never_begins(jobs: Jobs) -> None:
+    first = jobs.start("index", stepping, lane="g")
+    second = jobs.start("index", lambda _: pytest.fail("it ran"), lane="g")
+    assert second.state == "waiting"
+    assert jobs.cancel(second.id).state == "cancelled"
+    jobs.cancel(first.id)
+    ended(jobs, first)
+    assert jobs.get(second.id).started == ""
+
+
+def test_one_lane_is_one_after_another_and_others_pass(jobs: Jobs) -> None:
+    gate = Event()
+
+    def held(_: Tell) -> Mapping[str, Any]:
+        assert gate.wait(10)
+        return {}
+
+    first = jobs.start("index", held, lane="g")
+    second = jobs.start("index", lambda _: {}, lane="g")
+    other = jobs.start("index", lambda _: {}, lane="h")
+    assert ended(jobs, other).state == "done"
+    assert (jobs.get(first.id).state, jobs.get(second.id).state) == ("running", "waiting")
+    gate.set()
+    assert ended(jobs, second).started >= ended(jobs, first).finished
+
+
+def test_so_many_wait_and_so_many_are_remembered() -> None:
+    jobs = Jobs(threads=1, waiting=2, kept=3)
+    running = jobs.start("index", stepping)
+    for _ in range(2):
+        jobs.start("index", lambda _: {})
+    with pytest.raises(ServiceBusy, match="2 wait already"):
+        jobs.start("index", lambda _: {})
+    jobs.cancel(running.id)
+    for job in jobs.list():
+        ended(jobs, job)
+    last = [ended(jobs, jobs.start("index", lambda _: {})) for _ in range(4)][-3:]
+    assert jobs.list() == last[::-1]
+    with pytest.raises(NotEnrolled, match="not known here"):
+        jobs.get(running.id)
+    jobs.close()
+
+
+def test_closing_stops_everything_and_takes_no_more() -> None:
+    jobs = Jobs(threads=1)
+    running, waiting = jobs.start("index", stepping), jobs.start("index", stepping)
+    jobs.close()
+    assert {jobs.get(running.id).state, jobs.get(waiting.id).state} == {"cancelled"}
+    with pytest.raises(ServiceBusy, match="stopping"):
+        jobs.start("index", stepping)
+
+
+def test_steps_are_told_on_the_bus(jobs: Jobs) -> None:
+    async def scene() -> list[tuple[str, int]]:
+        listener = jobs.bus.subscribe()
+
+        def work(tell: Tell) -> Mapping[str, Any]:
+            for step in range(1, 4):
+                tell(step, 3, "")
+                time.sleep(0.25)
+            return {}
+
+        jobs.start("index", work)
+        told = []
+        async for event in listener:
+            told.append((event.kind, event.data["job"].done))
+            if event.data["job"].ended:
+                listener.close()
+                return told
+        return told
+
+    told = asyncio.run(scene())
+    assert told[:2] == [("waiting", 0), ("running", 0)]
+    assert told[-1] == ("done", 3)
+    assert ("running", 3) in told

@@ -1,0 +1,173 @@
+"""Streams of frames: an item appears once and is gone once, whatever single frames say."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from kenspeckle.errors import InputError, ServiceBusy
+from kenspeckle.match.sighting import Rect
+from kenspeckle.serve.events import Bus
+from kenspeckle.serve.streams import IDLE, Glance, Streams
+from kenspeckle.types import Candidate, Decision, Reference, Region
+
+BOX: Rect = (10, 10, 210, 210)
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def answer(key: str, *, known: bool = True, confidence: float | None = 0.99) -> Decision:
+    reference = Reference(key, key.title(), f"{key}.jpg")
+    return Decision(
+        known=known,
+        key=key if known else "",
+        label=key.title() if known else "",
+        variant="",
+        variant_certain=True,
+        score=0.5,
+        threshold=0.3,
+        similarity=0.9,
+        margin=0.4,
+        confidence=confidence,
+        region=Region((10, 10, 210, 210)),
+        candidates=(Candidate(key, key.title(), 0.9, reference, 1),),
+        reasons=("so",),
+    )
+
+
+def moving(step: int, key: str, **more: object) -> Glance:
+    """A thing that is seen in ever another place, so that every frame says something new."""
+    shift = 25.0 * step
+    box = (BOX[0] + shift, BOX[1], BOX[2] + shift, BOX[3])
+    return Glance(box, answer(key, **more))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def streams(clock: Clock) -> Streams:
+    return Streams(Bus(), patience=2.0, most=3, clock=clock)
+
+
+def play(streams: Streams, clock: Clock, frames: list[list[Glance]], name: str = "cam") -> list:
+    events = []
+    for frame in frames:
+        clock.now += 0.2
+        events += streams.see("g", name, frame)
+    return events
+
+
+def test_an_item_appears_once_and_is_gone_once(streams, clock):
+    frames = [[moving(step, "mug")] for step in range(12)]
+    (appeared,) = play(streams, clock, frames)
+    assert (appeared.kind, appeared.gallery) == ("appeared", "g")
+    data = appeared.data
+    assert (data["item"], data["label"], data["stream"]) == ("mug", "Mug", "cam")
+    assert data["confidence"] == pytest.approx(0.99)
+    assert play(streams, clock, [[] for _ in range(9)]) == []
+    (gone,) = play(streams, clock, [[] for _ in range(5)])
+    assert (gone.kind, gone.data["item"]) == ("gone", "mug")
+    assert gone.data["frames"] == 12
+    assert gone.data["seconds"] == pytest.approx(2.2, abs=0.01)
+
+
+def test_it_may_appear_again_after_it_was_gone(streams, clock):
+    frames = [[moving(step, "mug")] for step in range(8)]
+    pause = [[] for _ in range(12)]
+    kinds = [one.kind for one in play(streams, clock, [*frames, *pause, *frames, *pause])]
+    assert kinds == ["appeared", "gone", "appeared", "gone"]
+
+
+def test_a_flicker_neither_ends_nor_begins_anything(streams, clock):
+    frames = [
+        [] if step % 5 == 4 else [moving(step, "mug" if step % 6 != 5 else "jar")]
+        for step in range(30)
+    ]
+    assert [one.data["item"] for one in play(streams, clock, frames)] == ["mug"]
+
+
+def test_a_stranger_never_appears(streams, clock):
+    frames = [[moving(step, "mug", known=False, confidence=0.1)] for step in range(40)]
+    assert play(streams, clock, frames) == []
+
+
+def test_what_jumps_to_another_place_has_not_appeared_again(streams, clock):
+    here = [[moving(step, "mug")] for step in range(8)]
+    there = [[replace(one[0], box=(900.0, 700.0, 1100.0, 900.0 + n))] for n, one in enumerate(here)]
+    assert [one.kind for one in play(streams, clock, here + there * 3)] == ["appeared"]
+
+
+def test_streams_are_apart(streams, clock):
+    frames = [[moving(step, "mug")] for step in range(8)]
+    assert len(play(streams, clock, frames, "left") + play(streams, clock, frames, "right")) == 2
+
+
+def test_a_stream_that_falls_silent_ends_and_is_forgotten(streams, clock):
+    play(streams, clock, [[moving(step, "mug")] for step in range(8)])
+    clock.now += 1.0
+    assert streams.age() == []
+    clock.now += 1.5
+    assert [one.kind for one in streams.age()] == ["gone"]
+    assert streams.age() == []
+    assert len(streams) == 1
+    clock.now += IDLE
+    assert streams.age() == []
+    assert len(streams) == 0
+
+
+def test_so_many_streams(streams, clock):
+    for name in "abc":
+        streams.see("g", name, [])
+    with pytest.raises(ServiceBusy, match="3 are open"):
+        streams.admit("g", "d")
+    streams.admit("g", "a")
+    clock.now += IDLE + 1
+    streams.age()
+    streams.admit("g", "d")
+
+
+def test_frames_may_have_times_of_their_own(streams, clock):
+    events = []
+    for step in range(40):
+        events += streams.see("g", "clip", [moving(step, "mug")], at=step / 30)
+    for step in range(40, 160):
+        events += streams.see("g", "clip", [], at=step / 30)
+    assert [one.kind for one in events] == ["appeared", "gone"]
+    assert streams.see("g", "clip", [moving(0, "mug")], at=0.5) == [], "it came too late"
+    assert clock.now == 100.0
+
+
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [("", None), ("x" * 101, None), ("a\nb", None), ("\x1b[2J", None), ("a", float("nan"))],
+)
+def test_a_bad_name_or_time_is_refused(streams, name, at):
+    with pytest.raises(InputError):
+        streams.see("g", name, [], at)
+    assert len(streams) == 0
+
+
+def test_silence_is_noticed_without_another_frame():
+    bus = Bus()
+    streams = Streams(bus, patience=0.2)
+    for step in range(8):
+        streams.see("g", "cam", [moving(step, "mug")])
+    deadline = time.monotonic() + 5
+    while not any(one.kind == "gone" for one in bus._log):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    streams.close()
+    with pytest.raises(ServiceBusy, match="stopping"):
+        streams.see("g", "cam", [])
