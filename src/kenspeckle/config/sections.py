@@ -133,6 +133,10 @@ class ServeSettings:
     usd_per_jpy: float = _setting(
         0.0, "rate of exchange; 0: fetched, else the last one known", "CARD_PRICES_FX_USD_PER_JPY"
     )
+    fx_feed: str = _setting(
+        "https://open.er-api.com/v6/latest/USD",
+        "feed of rates of exchange, asked once where prices need it; empty: never",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Price sites: one file a site, one row of the table."""
