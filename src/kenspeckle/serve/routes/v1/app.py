@@ -1,0 +1,54 @@
+"""The native API: one application with the routes of every subject below `/v1`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from kenspeckle import __version__
+from kenspeckle.serve.routes.v1 import documented
+from kenspeckle.serve.routes.v1.working import DOWNLOADS
+
+if TYPE_CHECKING:
+    from kenspeckle.serve.service import Service
+
+SUBJECTS: tuple[str, ...] = ("identify",)
+"""Modules of `kenspeckle.serve.routes.v1`, in the order of the document; each has a `router` whose
+paths begin with `/v1`. Its routes get the service by `working.service_of(request)`."""
+
+
+def create(service: Service) -> FastAPI:
+    """The application of the native API; it describes itself at `/v1/openapi.json`."""
+    app = FastAPI(
+        title="Kenspeckle",
+        version=__version__,
+        summary="Which of your things a picture shows, or none of them, and why.",
+        docs_url="/v1/docs",
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    app.state.service = service
+    app.state.downloads = anyio.CapacityLimiter(DOWNLOADS)
+    for subject in SUBJECTS:
+        app.include_router(import_module(f"kenspeckle.serve.routes.v1.{subject}").router)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The description of the API, with the shapes that routes name without declaring them."""
+    if app.openapi_schema is None:
+        found = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        shapes = found.setdefault("components", {}).setdefault("schemas", {})
+        for shape in documented.COMPONENTS:
+            own = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+            shapes.update(own.pop("$defs", {}))
+            shapes[shape.__name__] = own
+        app.openapi_schema = found
+    return app.openapi_schema

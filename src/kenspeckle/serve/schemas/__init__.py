@@ -1,0 +1,1 @@
+"""Shapes of the native API, with examples: what comes in (`Asked`) and goes out (`Told`)."""

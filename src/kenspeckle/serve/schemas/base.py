@@ -1,0 +1,60 @@
+"""What all shapes of the native API share: strictness, pages, problems."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+"""A finite number."""
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""A number from 0 to 1."""
+Text = Annotated[str, Field(max_length=1000)]
+"""Text that a client sends as a name or a value."""
+
+
+class Asked(BaseModel):
+    """A shape that comes in: it is taken as it is written, and nothing unknown is passed over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Told(BaseModel):
+    """A shape that goes out. Fields may be added in a later release; none is taken away."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Told, Generic[T]):
+    """Part of a list. `next` brings the part that follows, null says that this was the last."""
+
+    items: list[T]
+    next: Annotated[
+        str | None, Field(description="Give it as `cursor` for what follows; null: no more.")
+    ]
+
+
+class Fault(Told):
+    """One part of a request that cannot be taken as it is."""
+
+    loc: list[str | int] = Field(examples=[["query", "top"]], description="Where it stands.")
+    msg: str = Field(examples=["Input should be less than or equal to 100"])
+    type: str = Field(examples=["less_than_equal"])
+
+
+class Problem(Told):
+    """Why a request was not answered, as RFC 9457 says it (`application/problem+json`)."""
+
+    type: str = Field(examples=["about:blank"], description="The kind of problem, as a URI.")
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404], ge=400, le=599)
+    detail: str = Field(
+        examples=["mugs: no such gallery; expected one of things, stamps"],
+        description="The thing, what was found, what was expected and what to do.",
+    )
+    instance: str = Field(examples=["/v1/galleries/mugs/identify"])
+    request_id: str = Field(examples=["0190f5c2b7a84d1e"])
+    errors: list[Fault] | None = Field(None, description="The parts of the request that are wrong.")
