@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from kenspeckle.config import ModelSettings
 from kenspeckle.errors import ModelError
 from kenspeckle.types import Fingerprint, Float32
 
@@ -42,6 +43,11 @@ class Embedder(Protocol):
         """Why the device is not the one asked for; empty when it is. Loads the model."""
 
     @property
+    def joined(self) -> int:
+        """Pictures of different callers that make one call of the model, at most; 1 where each
+        goes alone, and until the model is loaded."""
+
+    @property
     def cohort(self) -> Float32 | None:
         """Unit rows `(C, D)` of unrelated pictures, or None when the model has none."""
 
@@ -58,7 +64,14 @@ class Embedder(Protocol):
         """Unit rows `(N, D)`, in the order of the pictures."""
 
     def close(self) -> None:
-        """Give the memory of the model back."""
+        """Give the memory of the model back, once the calls that run are done.
+
+        The next call loads it again.
+        """
+
+
+Opener = Callable[[ModelSettings], Embedder]
+"""Opens the embedder that settings name."""
 
 
 def unit_rows(rows: Float32, thing: str) -> Float32:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -33,24 +35,40 @@ if TYPE_CHECKING:
 
 DEFAULTS = ModelSettings()
 
+Loader = Callable[[table.ModelRow, files.ModelFiles, str], tuple[Engine, str]]
+"""Loads a model onto a device: the engine, and why it is another device than the one asked for."""
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """A network in memory: calls that run on it, and whether it goes when the last one is done."""
+
+    engine: Engine
+    note: str
+    batch: int
+    gather: Gather | None
+    users: int = 0
+    leaving: bool = False
+
 
 class ModelEmbedder:
     """A model with its recipe and, where one is named, its head. See `Embedder`.
 
     The network is loaded when the first vector is asked for; the fingerprint of every model whose
-    width is known comes without.
+    width is known comes without. `load` brings the network; it is another one in tests only.
     """
 
-    def __init__(self, row: table.ModelRow, settings: ModelSettings) -> None:
-        self._row, self._settings = row, settings
+    def __init__(
+        self, row: table.ModelRow, settings: ModelSettings, load: Loader = admitted
+    ) -> None:
+        self._row, self._settings, self._loader = row, settings, load
         self._files = files.locate(row, settings)
         self._head = _head(settings.head, row) if settings.head else None
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._gather: Gather | None = None
-        self._batch, self._note = 1, ""
-        if self._files.width:
-            self._check_head(self._files.width)
+        self._held: _Loaded | None = None
+        self._width = self._files.width
+        if self._width:
+            self._check_head(self._width)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -68,7 +86,7 @@ class ModelEmbedder:
         """See `Embedder`."""
         if self._head is not None:
             return self._head.out_width
-        return self._files.width or self._loaded().width
+        return self._width or self._loaded().width
 
     @property
     def device(self) -> str:
@@ -78,8 +96,14 @@ class ModelEmbedder:
     @property
     def note(self) -> str:
         """See `Embedder`."""
-        self._loaded()
-        return self._note
+        with self._using() as held:
+            return held.note
+
+    @property
+    def joined(self) -> int:
+        """See `Embedder`."""
+        held = self._held
+        return held.batch if held is not None and held.gather is not None else 1
 
     @cached_property
     def cohort(self) -> Float32 | None:
@@ -95,63 +119,74 @@ class ModelEmbedder:
         self, image: Image, times: StageTimes | None = None, full: Size | None = None
     ) -> Float32:
         """See `Embedder`."""
-        engine = self._loaded()
         planes = tensor(image, self._files.recipe, times, full)
-        with timed(times, "model"):
-            raw = self._gather.row(planes)[None] if self._gather else engine.run(planes[None])
-            row: Float32 = self._unit(raw)[0]
+        with self._using() as held, timed(times, "model"):
+            rows: Float32 = self._run(held, planes[None])
+        row: Float32 = rows[0]
         return row
 
     def vectors(self, images: Sequence[Image], times: StageTimes | None = None) -> Float32:
         """See `Embedder`."""
-        engine = self._loaded()
         if len(images) == 1:
             return self.vector(images[0], times)[None]
-        if self._batch == 1:
-            singles = [self.vector(image, times) for image in images]
-            return np.stack(singles) if singles else np.empty((0, self.width), np.float32)
-        rows = []
-        for start in range(0, len(images), self._batch):
-            some = images[start : start + self._batch]
-            batch = np.stack([tensor(image, self._files.recipe, times) for image in some])
-            with timed(times, "model"):
-                rows.append(self._unit(engine.run(batch)))
+        rows: list[Float32] = []
+        with self._using() as held:
+            for start in range(0, len(images), held.batch):
+                some = images[start : start + held.batch]
+                planes = np.stack([tensor(image, self._files.recipe, times) for image in some])
+                with timed(times, "model"):
+                    rows.append(self._run(held, planes))
         return np.concatenate(rows) if rows else np.empty((0, self.width), np.float32)
 
     def close(self) -> None:
         """See `Embedder`."""
         with self._lock:
-            if self._engine is not None:
-                self._engine.close()
-            self._engine = self._gather = None
+            held, self._held = self._held, None
+            if held is not None:
+                held.leaving = True
+                if not held.users:
+                    held.engine.close()
 
-    def _unit(self, raw: Float32) -> Float32:
+    def _run(self, held: _Loaded, planes: Float32) -> Float32:
+        raw = held.gather.rows(planes) if held.gather else held.engine.run(planes)
         rows = unit_rows(raw, self._row.name)
         return self._head.apply(rows) if self._head else rows
 
-    def _loaded(self) -> Engine:
-        engine = self._engine
-        if engine is not None:
-            return engine
+    @contextmanager
+    def _using(self) -> Iterator[_Loaded]:
+        """The network, loaded if it is not; it stays open until the block is left."""
         with self._lock:
-            if self._engine is None:
-                self._engine = self._load()
-            return self._engine
+            if self._held is None:
+                self._held = self._load()
+            held = self._held
+            held.users += 1
+        try:
+            yield held
+        finally:
+            with self._lock:
+                held.users -= 1
+                if held.leaving and not held.users:
+                    held.engine.close()
 
-    def _load(self) -> Engine:
-        engine, self._note = admitted(self._row, self._files, self._settings.device)
+    def _loaded(self) -> Engine:
+        with self._using() as held:
+            return held.engine
+
+    def _load(self) -> _Loaded:
+        engine, note = self._loader(self._row, self._files, self._settings.device)
         if self._files.width not in (0, engine.width):
             raise ModelError(
                 self._row.name, f"{engine.width} columns", expected=f"{self._files.width}"
             )
         self._check_head(engine.width)
-        home = files.home(self._settings)
+        self._width = engine.width
+        home, batch = files.home(self._settings), 1
         # The embedded models gain nothing from batches on a CPU: no need to measure it again.
         if self._row.origin not in ("embedded", "made") or engine.device != "cpu":
-            self._batch = batch_size(engine, self._files.sha256, self._files.recipe, home)
-        if self._batch > 1 and engine.device != "cpu":
-            self._gather = Gather(engine.run, self._batch)
-        return engine
+            batch = batch_size(engine, self._files.sha256, self._files.recipe, home)
+        # On a CPU a batch of several callers would leave all cores but one idle.
+        gathers = batch > 1 and engine.device != "cpu"
+        return _Loaded(engine, note, batch, Gather(engine.run, batch) if gathers else None)
 
     def _check_head(self, width: int) -> None:
         if self._head is not None and self._head.in_width != width:

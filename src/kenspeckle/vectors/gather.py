@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kenspeckle.errors import ModelError
 from kenspeckle.types import Float32
 
 
@@ -22,9 +23,17 @@ class _Waiting:
     row: Float32 | None = None
     error: BaseException | None = None
 
+    @property
+    def answered(self) -> bool:
+        return self.row is not None or self.error is not None
+
 
 class Gather:
-    """Calls `run` on batches of at most `limit` of the pictures that callers hand in."""
+    """Calls `run` on batches of at most `limit` of the pictures that callers hand in.
+
+    One batch runs at a time. A batch that fails is run again picture by picture, so that only the
+    callers whose pictures fail alone hear of it.
+    """
 
     def __init__(self, run: Callable[[Float32], Float32], limit: int) -> None:
         self._run, self._limit = run, limit
@@ -33,26 +42,46 @@ class Gather:
 
     def row(self, planes: Float32) -> Float32:
         """Features `(F,)` of one prepared picture `(3, side, side)`; waits for them."""
-        mine = _Waiting(planes)
+        row: Float32 = self.rows(planes[None])[0]
+        return row
+
+    def rows(self, planes: Float32) -> Float32:
+        """Features `(B, F)` of prepared pictures `(B, 3, side, side)`; waits for them.
+
+        Raises what `run` raises of the first that fails.
+        """
+        mine = [_Waiting(one) for one in planes]
         with self._lock:
-            self._waiting.append(mine)
-        while mine.row is None and mine.error is None:
+            self._waiting.extend(mine)
+        while not all(one.answered for one in mine):
             with self._turn:
-                if mine.row is None and mine.error is None:
+                if not all(one.answered for one in mine):
                     self._batch()
-        if mine.row is None:
-            raise mine.error or RuntimeError("no row")
-        return mine.row
+        rows = []
+        for one in mine:
+            if one.row is None:
+                raise one.error or RuntimeError("no row")
+            rows.append(one.row)
+        return np.stack(rows)
 
     def _batch(self) -> None:
         with self._lock:
             count = min(self._limit, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
+        error = self._answer(batch)
+        if error is None:
+            return
+        for one in batch:  # each must hear of it, or it would wait for ever
+            one.error = error if len(batch) == 1 else self._answer([one])
+
+    def _answer(self, batch: list[_Waiting]) -> BaseException | None:
+        """Run them together and give each its row; what was raised instead."""
         try:
             rows = self._run(np.stack([one.planes for one in batch]))
-        except BaseException as error:  # each caller must hear of it, or it would wait for ever
-            for one in batch:
-                one.error = error
-            return
+            if len(rows) != len(batch):
+                raise ModelError("model", f"{len(rows)} rows for {len(batch)} pictures")
+        except BaseException as error:
+            return error
         for one, row in zip(batch, rows, strict=True):
             one.row = row
+        return None

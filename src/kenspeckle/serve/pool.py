@@ -1,0 +1,346 @@
+"""Models in memory: loaded when they are needed, shared, and given back when they have been idle.
+
+A model is kept once for all galleries and surfaces that use it, with one scheduler. Pinned models
+stay; any other leaves after `idle_grace` seconds without use, and the next use loads it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from kenspeckle import _threads
+from kenspeckle.config import ModelSettings
+from kenspeckle.engines import table
+from kenspeckle.errors import KenspeckleError, ModelError, SettingError
+from kenspeckle.serve.scheduler import Scheduler
+from kenspeckle.types import Fingerprint, Float32
+from kenspeckle.vectors.base import Embedder, Opener
+from kenspeckle.vectors.embed import open_embedder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from kenspeckle.vectors.pipeline import StageTimes
+    from kenspeckle.vectors.preprocess import Size
+
+T = TypeVar("T")
+
+Clock = Callable[[], float]
+
+LEAST_LOOK, MOST_LOOK = 0.05, 15.0
+"""Seconds between two looks for idle models, which are a quarter of the grace within these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one model is doing. `device` and `note` are those of the latest load, empty before it;
+    `idle` counts the seconds since its last use; `failure` says why the latest load failed."""
+
+    name: str
+    loaded: bool
+    pinned: bool
+    users: int
+    idle: float
+    device: str
+    note: str
+    failure: str
+
+
+class Resident(Generic[T]):
+    """Something that is loaded when it is used, and can leave memory when nobody uses it."""
+
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], T],
+        close: Callable[[T], None],
+        *,
+        pinned: bool = False,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.name, self.pinned = name, pinned
+        self._load, self._close, self._clock = load, close, clock
+        self._lock = threading.Lock()
+        self._value: T | None = None
+        self._users, self._last = 0, clock()
+        self._device = self._note = self._failure = ""
+
+    @contextmanager
+    def use(self) -> Iterator[T]:
+        """The thing itself, loaded if it is not; it stays until the block is left.
+
+        Raises what loading raises; the next use tries again.
+        """
+        with self._lock:
+            value = self._value = self._value if self._value is not None else self._loaded()
+            self._users += 1
+        try:
+            yield value
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._last = self._clock()
+
+    def unload(self, idle_for: float = 0.0) -> bool:
+        """Give its memory back if nobody uses it, nor did for that many seconds; whether it did."""
+        if self._lock.locked():
+            return False  # it is being loaded, which may take long: that is no idling
+        with self._lock:
+            idle = self._clock() - self._last
+            if self._value is None or self._users or idle < idle_for:
+                return False
+            value, self._value = self._value, None
+            self._close(value)
+        return True
+
+    def standing(self) -> Standing:
+        """What it is doing now. Never waits, never loads."""
+        return Standing(
+            name=self.name,
+            loaded=self._value is not None,
+            pinned=self.pinned,
+            users=self._users,
+            idle=max(0.0, self._clock() - self._last),
+            device=self._device,
+            note=self._note,
+            failure=self._failure,
+        )
+
+    def _loaded(self) -> T:
+        try:
+            value = self._load()
+        except Exception as error:
+            known = isinstance(error, KenspeckleError)
+            self._failure = str(error) if known else type(error).__name__
+            raise
+        self._device = str(getattr(value, "device", ""))
+        self._note, self._failure = str(getattr(value, "note", "")), ""
+        return value
+
+
+class Shared:
+    """An embedder that several galleries hold. See `Embedder`; its memory is the pool's to give."""
+
+    def __init__(self, inner: Embedder, resident: Resident[Embedder]) -> None:
+        self._inner, self._resident = inner, resident
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """See `Embedder`."""
+        return self._inner.fingerprint
+
+    @property
+    def space_id(self) -> str:
+        """See `Embedder`."""
+        return self._inner.space_id
+
+    @property
+    def width(self) -> int:
+        """See `Embedder`."""
+        return self._inner.width
+
+    @property
+    def device(self) -> str:
+        """See `Embedder`."""
+        with self._resident.use() as inner:
+            return inner.device
+
+    @property
+    def note(self) -> str:
+        """See `Embedder`."""
+        with self._resident.use() as inner:
+            return inner.note
+
+    @property
+    def joined(self) -> int:
+        """See `Embedder`."""
+        return self._inner.joined
+
+    @property
+    def cohort(self) -> Float32 | None:
+        """See `Embedder`."""
+        return self._inner.cohort
+
+    def vector(
+        self, image: Image, times: StageTimes | None = None, full: Size | None = None
+    ) -> Float32:
+        """See `Embedder`."""
+        with self._resident.use() as inner:
+            return inner.vector(image, times, full)
+
+    def vectors(self, images: Sequence[Image], times: StageTimes | None = None) -> Float32:
+        """See `Embedder`."""
+        with self._resident.use() as inner:
+            return inner.vectors(images, times)
+
+    def close(self) -> None:
+        """Nothing: others may hold it. The pool gives the memory back."""
+
+
+class Models:
+    """The models of one service, each with the scheduler of its work.
+
+    `opener` opens embedders; `queue` bounds what waits for each model. A thread looks for idle
+    models once one is loaded; `close` ends it.
+    """
+
+    def __init__(
+        self,
+        *,
+        idle_grace: float = 300.0,
+        pinned: Iterable[str] = (),
+        queue: int = 64,
+        opener: Opener = open_embedder,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._grace, self._queue, self._opener, self._clock = idle_grace, queue, opener, clock
+        self._pinned = frozenset(_full_name(name) for name in pinned)
+        self._lock = threading.Lock()
+        self._opened: dict[ModelSettings, Shared] = {}
+        self._spaces: dict[tuple[str, str], Shared] = {}
+        self._residents: list[Resident[Any]] = []
+        self._schedulers: dict[str, Scheduler] = {}
+        self._stop = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    def embedder(self, settings: ModelSettings) -> Embedder:
+        """The embedder that the settings name, one for all who ask for it. Loads no network where
+        the width of the model is known. Raises as `open_embedder`."""
+        with self._lock:
+            found = self._opened.get(settings)
+            if found is None:
+                inner = self._opener(settings)
+                space = (inner.space_id, settings.device)
+                found = self._spaces.get(space)
+                if found is None:
+                    found = self._spaces[space] = self._shared(inner)
+                else:
+                    inner.close()
+                self._opened[settings] = found
+            return found
+
+    def keep(self, name: str, load: Callable[[], T], close: Callable[[T], None]) -> Resident[T]:
+        """Keep anything else that takes memory under the same rules: a detector, a captioner."""
+        resident = Resident(
+            name, self._watched(load), close, pinned=name in self._pinned, clock=self._clock
+        )
+        with self._lock:
+            self._residents.append(resident)
+        return resident
+
+    def scheduler(self, space_id: str, name: str) -> Scheduler:
+        """The one scheduler of a model, called `name`: of its space, for all who use it."""
+        with self._lock:
+            return self._scheduler(space_id, name)
+
+    def schedulers(self) -> tuple[Scheduler, ...]:
+        """All of them."""
+        with self._lock:
+            return tuple(self._schedulers.values())
+
+    def standings(self) -> tuple[Standing, ...]:
+        """What each model is doing, by name. Never loads one."""
+        with self._lock:
+            every = tuple(self._residents)
+        return tuple(sorted((one.standing() for one in every), key=lambda one: one.name))
+
+    def check_pins(self) -> None:
+        """Refuse pinned names that no model of this service has. Raises SettingError."""
+        names = {one.name for one in self.standings()}
+        for name in sorted(self._pinned - names):
+            raise SettingError(
+                "serve.pinned",
+                f"{name} is no model of this service",
+                expected=", ".join(sorted(names)) or "none: nothing is served",
+            )
+
+    def unload_idle(self, idle_for: float | None = None) -> tuple[str, ...]:
+        """Unload what was not used for that many seconds (the grace) and is not pinned; names."""
+        grace = self._grace if idle_for is None else idle_for
+        with self._lock:
+            every = tuple(self._residents)
+        gone = tuple(one.name for one in every if not one.pinned and one.unload(grace))
+        if gone:
+            give_back()
+        return gone
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Finish the work in hand within `grace` seconds, then let go of every model."""
+        await asyncio.gather(*(one.close(grace) for one in self.schedulers()))
+        self._stop.set()
+        with self._lock:
+            every = tuple(self._residents)
+        for one in every:
+            one.unload()
+
+    def _shared(self, inner: Embedder) -> Shared:
+        name = inner.fingerprint.model
+        scheduler = self._scheduler(inner.space_id, name)
+
+        def load() -> Embedder:
+            inner.device  # noqa: B018  loads the network
+            scheduler.resize(2 * inner.joined if inner.joined > 1 else _threads.cores())
+            return inner
+
+        resident = Resident(
+            name,
+            self._watched(load),
+            lambda one: one.close(),
+            pinned=name in self._pinned,
+            clock=self._clock,
+        )
+        self._residents.append(resident)
+        return Shared(inner, resident)
+
+    def _scheduler(self, space_id: str, name: str) -> Scheduler:
+        found = self._schedulers.get(space_id)
+        if found is None:
+            found = Scheduler(name, callers=_threads.cores(), queue=self._queue)
+            self._schedulers[space_id] = found
+        return found
+
+    def _watched(self, load: Callable[[], T]) -> Callable[[], T]:
+        """`load`, and somebody who looks whether what it loads is idle."""
+
+        def loading() -> T:
+            value = load()
+            with self._lock:
+                if self._grace and self._watcher is None and not self._stop.is_set():
+                    self._watcher = threading.Thread(
+                        target=self._watch, name="kenspeckle-idle", daemon=True
+                    )
+                    self._watcher.start()
+            return value
+
+        return loading
+
+    def _watch(self) -> None:
+        while not self._stop.wait(min(max(self._grace / 4, LEAST_LOOK), MOST_LOOK)):
+            self.unload_idle()
+
+
+def give_back() -> None:
+    """Collect what is unreachable, and hand free memory back to the system where the C library is
+    glibc, which otherwise keeps it for later."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def _full_name(name: str) -> str:
+    """The name of a model in the table, for one of its aliases; any other name as it is."""
+    try:
+        return table.find(name).name
+    except ModelError:
+        return name
