@@ -1,0 +1,241 @@
+"""Tasks about one picture: which operation, on which part of it, and what came of each.
+
+Every task fails alone. What a task cannot have (an unknown operation, nobody there, no classifier)
+is `skipped`, with the reason; what goes wrong is `error`; all else is `success`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kenspeckle.errors import InputError, KenspeckleError, MissingExtra, ModelMissing
+from kenspeckle.flows.classifiers import Classifiers
+from kenspeckle.flows.operations import BY_NAME, FACE, PERSON, TARGETS, VECTORS, WHOLE
+from kenspeckle.flows.scene import Engines, Scene
+from kenspeckle.match.classify import Linear, sigmoid
+from kenspeckle.types import Box, Float32
+from kenspeckle.vectors.pipeline import StageTimes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_log = logging.getLogger(__name__)
+
+USUAL_CAPTION = 50
+"""Tokens of a caption where nobody says how many."""
+CONTEXTS = (PERSON, WHOLE)
+"""Where a face is looked for: inside the surest person, or in the whole picture."""
+
+
+class Skip(Exception):
+    """A task cannot be done, and that is no fault of ours. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that is asked. `model` names another model than the one set, empty: that one."""
+
+    operation_id: str
+    type: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a task.
+
+    data
+        Numbers of a box or a vector, a caption, a classification; None where nothing was found.
+    box
+        The part of the picture that was used, in pixels; None for the whole.
+    crop
+        That part as a PNG in base64.
+    message
+        Why it was skipped or failed.
+    """
+
+    status: Literal["success", "error", "skipped"]
+    data: Any = None
+    box: Box | None = None
+    crop: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What tasks need: the models, the classifiers, and the longest caption, in tokens."""
+
+    engines: Engines
+    classifiers: Classifiers
+    max_caption: int = 1024
+
+
+def analyze(
+    image: Image,
+    tasks: Iterable[Task],
+    analysis: Analysis,
+    times: StageTimes,
+    *,
+    crops: bool = True,
+) -> dict[str, Result]:
+    """What came of each task about an RGB picture, by operation id, in the order asked.
+
+    Of several tasks with one id the last counts, in the place of the first; the others are not
+    done. `crops=False` leaves out the pictures of the parts. Never raises for what a task asks.
+    """
+    asked = list(tasks)
+    wanted = {task.operation_id: task for task in asked}
+    if len(wanted) < len(asked):
+        _log.warning(
+            "%d tasks share an id with a later one and are not done", len(asked) - len(wanted)
+        )
+    scene = Scene(image, analysis.engines, times)
+    return {name: _result(task, scene, analysis, crops) for name, task in wanted.items()}
+
+
+def failed(tasks: Iterable[Task], message: str) -> dict[str, Result]:
+    """The results where the picture itself cannot be had."""
+    return {task.operation_id: Result("error", message=message) for task in tasks}
+
+
+def _result(task: Task, scene: Scene, analysis: Analysis, crops: bool) -> Result:
+    try:
+        done = _done(task, scene, analysis)
+        if crops and done.box is not None:
+            return replace(done, crop=scene.png(done.box))
+    except (Skip, InputError, ModelMissing, MissingExtra) as error:
+        return Result("skipped", message=str(error))
+    except KenspeckleError as error:
+        _log.warning("a task of type %s failed: %s", task.type[:80], error)
+        return Result("error", message=f"Internal error processing task: {error}")
+    except Exception as error:  # whatever a model makes of a picture; the others go on
+        _log.exception("a task of type %s failed", task.type[:80])
+        return Result("error", message=f"Internal error processing task: {type(error).__name__}")
+    return done
+
+
+def _done(task: Task, scene: Scene, analysis: Analysis) -> Result:
+    """The checks that all operations share, in their order, then the operation itself."""
+    operation = BY_NAME.get(task.type)
+    if operation is None:
+        raise Skip(f"Unsupported operation type {_shown(task.type)}; expected {', '.join(BY_NAME)}")
+    target = task.params.get("target")
+    target = operation.default if target is None else target
+    if not isinstance(target, str) or target not in operation.allowed:
+        raise Skip(
+            f"Unsupported target {_shown(target)} for {operation.name}; "
+            f"allowed are {', '.join(operation.allowed)}"
+        )
+    context = _context(task.params) if target == FACE else WHOLE
+    if operation.name == "detect_bounding_box":
+        return _detected(task, scene, target, context)
+    if operation.name == "classify":
+        return _classified(task, scene, analysis.classifiers, (target, context))
+    if operation.name == "describe_image":
+        most = _max_length(task.params, analysis.max_caption)
+        box = _part(task, scene, target, context)
+        return Result("success", scene.caption(box or scene.whole, most, task.model), box)
+    box = _part(task, scene, target, context)
+    row = scene.vector(VECTORS[operation.name], box or scene.whole, task.model)
+    return Result("success", row.tolist(), box)
+
+
+def _detected(task: Task, scene: Scene, target: str, context: str) -> Result:
+    if target == PERSON:
+        found = scene.person(task.model)
+    else:
+        found = scene.face(inside_person=context == PERSON, model=task.model)
+    return Result("success", None if found is None else list(found))
+
+
+def _part(task: Task, scene: Scene, target: str, context: str) -> Box | None:
+    """The box that a task is about, None for the whole picture, which it is where nobody was found
+    too. Raises Skip where there is no face."""
+    if target == WHOLE:
+        return None
+    if target == PERSON:
+        return scene.person()
+    face = scene.face(inside_person=context == PERSON)
+    if face is None:
+        raise Skip(f"No prominent face found for operation_id {task.operation_id!r}")
+    return face
+
+
+def _classified(
+    task: Task, scene: Scene, classifiers: Classifiers, asked: tuple[str, str]
+) -> Result:
+    """By what the classifier was trained on where that is written down, else CLIP as asked."""
+    collection = _collection(task.params)
+    found = classifiers.find(collection)
+    if found is None:
+        raise Skip(f"Classifier not found for collection_id {collection}")
+    target, context = (found.region, PERSON) if found.region else asked
+    if target not in TARGETS:
+        raise Skip(f"the classifier of collection_id {collection} names no part of a picture")
+    box = _part(task, scene, target, context)
+    row = _joined(found, scene, box or scene.whole, collection)
+    score = found.score(row, f"classifier of collection_id {collection}")
+    data = {"is_in_collection": score > 0, "probability": sigmoid(score)}
+    return Result("success", data, box)
+
+
+def _joined(classifier: Linear, scene: Scene, box: Box, collection: int) -> Float32:
+    """The vectors that a classifier reads, one behind the other."""
+    names = classifier.vectors.split("+") if classifier.vectors else ["embed_clip_vit_b_32"]
+    uses = [VECTORS.get(name.strip()) for name in names]
+    rows = [scene.vector(use, box) for use in uses if use is not None]
+    if len(rows) < len(names):
+        raise Skip(
+            f"the classifier of collection_id {collection} was trained on "
+            f"{_shown(classifier.vectors)}; vectors here are {', '.join(VECTORS)}"
+        )
+    return np.concatenate(rows)
+
+
+def _context(params: Mapping[str, Any]) -> str:
+    context = params.get("face_context")
+    if context is None:
+        return PERSON
+    if not isinstance(context, str) or context not in CONTEXTS:
+        raise Skip(f"Unsupported face_context {_shown(context)}; allowed are {', '.join(CONTEXTS)}")
+    return context
+
+
+def _collection(params: Mapping[str, Any]) -> int:
+    """The collection asked about, by the rules of `int()`."""
+    value = params.get("collection_id")
+    if value is None:
+        raise Skip("collection_id is missing; classify needs one")
+    if not isinstance(value, str | int | float):
+        raise KenspeckleError("collection_id", _shown(value), expected="a whole number")
+    try:
+        number = int(value)
+    except (ValueError, OverflowError) as error:
+        raise Skip(f"collection_id {_shown(value)} is no whole number") from error
+    if abs(number) >= 10**18:
+        raise Skip(f"Classifier not found for collection_id {_shown(str(value))}")
+    return number
+
+
+def _max_length(params: Mapping[str, Any], most: int) -> int:
+    value = params.get("max_length")
+    if value is None:
+        return USUAL_CAPTION
+    if type(value) is not int or not 0 < value <= most:
+        raise Skip(f"max_length {_shown(value)} is no whole number from 1 to {most}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value as a message may show it: what it is, for those that may be long or deep."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 80 else value[:80] + "…")
+    if isinstance(value, int | float):
+        return repr(value)[:40]
+    return "a list" if isinstance(value, list) else "an object"
