@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -43,6 +44,16 @@ def need(module: str, purpose: str) -> ModuleType:
             f"the extra '{extra}' is not installed",
             do=f'Install it with: pip install "kenspeckle[{extra}]"',
         ) from error
+
+
+def need_all(modules: Iterable[str], purpose: str) -> None:
+    """Say which extra to install where one of these modules is missing, without importing them.
+
+    Raises MissingExtra.
+    """
+    for module in modules:
+        if not has(module):
+            need(module, purpose)
 
 
 def has(module: str) -> bool:

@@ -153,7 +153,7 @@ def pull(
             folder = hub.pull(row, chosen, endpoint=endpoint, renew=renew, say=console.note)
             _tell({"name": row.name, "result": "installed", "where": str(folder)}, as_json)
         else:
-            files.locate(row, chosen)
+            files.weights(row, chosen)
             _tell({"name": row.name, "result": "here already"}, as_json)
 
 

@@ -99,13 +99,13 @@ def _gathered(
         found_kind = "has no files" if row.origin == "made" else "is a file of yours: copy it"
         raise ModelError(row.name, found_kind, expected="a model of `kenspeckle models list`")
     if row.origin == "hub":
-        files.locate(row, settings)  # compares every file with the lock
+        files.weights(row, settings)  # compares every file with the lock
         locked = read_lock(files.home(settings))[row.source]
         folder = files.home(settings) / files.folder_of(row)
         paths = {name: folder / name for name in locked.files}
         entry = Entry(row.name, row.source, locked.files, locked.commit, locked.licence)
         return entry, paths
-    path = found.get(row.sha256) or files.locate(row, settings).weights
+    path = found.get(row.sha256) or files.weights(row, settings)[0]
     paths = {row.source: path, row.card: files.WEIGHTS / row.card}
     described = {name: _described(place) for name, place in paths.items()}
     if described[row.source].sha256 != row.sha256:

@@ -21,6 +21,11 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 _SHARD = re.compile(r"(model|pytorch_model)-\d{5}-of-\d{5}\.(safetensors|bin)")
 _DESCRIPTIONS = ("config.json", "preprocessor_config.json", "processor_config.json")
+_WORDS = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "generation_config.json"),
+)
+"""What a checkpoint that reads or writes text needs beside its network."""
 _PAPERS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
 
 
@@ -73,7 +78,36 @@ def locate(row: ModelRow, settings: ModelSettings) -> ModelFiles:
     return found if recipe == found.recipe else replace(found, recipe=recipe, cohort=None)
 
 
+def weights(row: ModelRow, settings: ModelSettings) -> tuple[Path, str]:
+    """Where the weights of a model for any task are, and their sha256 where the table knows it.
+
+    An ONNX file, or the folder of a checkpoint; a pulled one is compared with the lock. Raises
+    ModelMissing with the command that brings the model, ModelError for files that are not what
+    they should be.
+    """
+    if row.origin == "hub":
+        return _locked(row, settings)[0], ""
+    if row.origin == "local":
+        path = Path(row.source)
+        if not path.exists():
+            raise ModelMissing(str(path), "no such file", expected="an ONNX file")
+        return path, ""
+    folder = WEIGHTS if row.origin == "embedded" else home(settings) / folder_of(row)
+    if not (folder / row.source).is_file():
+        raise _missing(row, settings)
+    return folder / row.source, row.sha256
+
+
+def check_present(row: ModelRow, settings: ModelSettings) -> None:
+    """Raise ModelMissing, as `weights` does, where a model is not here; reads no weights."""
+    if not (Path(row.source).exists() if row.origin == "local" else installed(row, settings)):
+        weights(row, settings)
+        raise _missing(row, settings)
+
+
 def _found(row: ModelRow, settings: ModelSettings) -> ModelFiles:
+    if row.task not in ("", "features"):
+        raise ModelError(row.name, f"a model of {row.task}", expected="one that makes features")
     if row.recipe is not None and row.origin == "made":
         return ModelFiles(Path(), "dummy-1", row.recipe, row.width)
     if row.recipe is not None:
@@ -125,6 +159,13 @@ def _local(path: Path) -> ModelFiles:
 
 
 def _pulled(row: ModelRow, settings: ModelSettings) -> ModelFiles:
+    folder, locked = _locked(row, settings)
+    hashes = {name: locked.files[name].sha256 for name in weights_of(locked.files)}
+    return _checkpoint(folder, hashes, row)
+
+
+def _locked(row: ModelRow, settings: ModelSettings) -> tuple[Path, Locked]:
+    """The folder of a pulled model and its entry in the lock, compared with each other."""
     folder = home(settings) / folder_of(row)
     locked = read_lock(home(settings)).get(row.source)
     if locked is None or not (folder / "config.json").is_file():
@@ -137,8 +178,7 @@ def _pulled(row: ModelRow, settings: ModelSettings) -> ModelFiles:
             expected="the files that were pulled first",
             do=f"Run: kenspeckle models pull {row.name}",
         )
-    hashes = {name: locked.files[name].sha256 for name in weights_of(locked.files)}
-    return _checkpoint(folder, hashes, row)
+    return folder, locked
 
 
 def _checkpoint(folder: Path, hashes: Mapping[str, str], row: ModelRow) -> ModelFiles:
@@ -159,7 +199,7 @@ def checkpoint_files(names: Iterable[str]) -> list[str]:
     ['config.json', 'model.safetensors']
     """
     there = set(names)
-    chosen = [name for name in (*_DESCRIPTIONS, *_PAPERS) if name in there]
+    chosen = [name for name in (*_DESCRIPTIONS, *_WORDS, *_PAPERS) if name in there]
     for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
         if f"{stem}.{suffix}" in there:
             return [*chosen, f"{stem}.{suffix}"]
@@ -175,7 +215,7 @@ def checkpoint_files(names: Iterable[str]) -> list[str]:
 
 def weights_of(names: Iterable[str]) -> list[str]:
     """Those of a checkpoint's files that make its vectors: the network and its description."""
-    papers = {*_PAPERS, "preprocessor_config.json", "processor_config.json"}
+    papers = {*_PAPERS, *_WORDS, "preprocessor_config.json", "processor_config.json"}
     return [name for name in names if name not in papers]
 
 

@@ -70,20 +70,10 @@ class OnnxModel:
         device: str = "cpu",
         foreign: bool = True,
     ) -> None:
-        name = provider(device)
-        data = path.read_bytes()
-        self.sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 and self.sha256 != sha256:
-            raise ModelError(
-                str(path),
-                f"sha256 {self.sha256[:16]}…",
-                expected=f"{sha256[:16]}…",
-                do="The file is damaged or is another one; install or pull it anew",
-            )
-        if foreign:
-            check_self_contained(data, str(path))
         self._thing = str(path)
-        self._session: Any = _session(data, name, threads, self._thing)
+        self._session, self.sha256 = opened(
+            path, sha256=sha256, device=device, threads=threads, foreign=foreign
+        )
         # A provider that fails to start is replaced by the CPU inside the runtime: ask it.
         self.device = "cpu" if self._session.get_providers()[0] == PROVIDERS["cpu"] else device
         self._input, self.side, self._single = _picture_input(self._session, side, self._thing)
@@ -106,6 +96,37 @@ class OnnxModel:
     def close(self) -> None:
         """Give the memory back. The model cannot be used afterwards."""
         self._session = None
+
+
+def opened(
+    path: Path,
+    *,
+    sha256: str = "",
+    device: str = "cpu",
+    threads: int = _threads.INTRA_OP,
+    foreign: bool = True,
+) -> tuple[Any, str]:
+    """A session of the runtime on the file at `path`, and the sha256 of the bytes it was made of.
+
+    Raises ModelError for a file that is missing, another one than expected, damaged, or (a
+    `foreign` one) does not keep to itself.
+    """
+    name, thing = provider(device), str(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(thing, f"it cannot be read ({error.strerror})") from error
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 and found != sha256:
+        raise ModelError(
+            thing,
+            f"sha256 {found[:16]}…",
+            expected=f"{sha256[:16]}…",
+            do="The file is damaged or is another one; install or pull it anew",
+        )
+    if foreign:
+        check_self_contained(data, thing)
+    return _session(data, name, threads, thing), found
 
 
 def _session(data: bytes, name: str, threads: int, thing: str) -> Any:

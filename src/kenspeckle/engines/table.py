@@ -12,6 +12,7 @@ from kenspeckle.types import Recipe
 
 Kind = Literal["onnx", "torch", "dummy"]
 Origin = Literal["embedded", "pack", "hub", "local", "made"]
+Task = Literal["", "features", "boxes", "captions"]
 
 LITE_MEAN, LITE_STD = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
 
@@ -38,6 +39,9 @@ class ModelRow:
     build
         What the `config.json` of a hub's checkpoint says of its network, as
         `kenspeckle.engines.build` writes it; empty where nobody has said.
+    task
+        What it makes of a picture: features for a vector, boxes of things, captions. Empty where
+        only its files can tell.
     """
 
     name: str
@@ -55,6 +59,7 @@ class ModelRow:
     card: str = ""
     note: str = ""
     build: str = ""
+    task: Task = "features"
 
 
 _LITE_288 = Recipe(288, mean=LITE_MEAN, std=LITE_STD)
@@ -62,12 +67,20 @@ _LITE_224 = Recipe(224, mean=LITE_MEAN, std=LITE_STD)
 _COHORT = "37f90e1553a60cd3a6bec76d07fd2b4a2fbf6010788f993c4956997e6f3e7f2d"
 
 
+NEEDS_PULL = "needs the extra torch, and to be pulled"
+
+
 def _hub(name: str, source: str, width: int, licence: str, build: str = "") -> ModelRow:
-    """A checkpoint of a hub, with the licence that its publisher states."""
-    note = "needs the extra torch, and to be pulled"
+    """A checkpoint of a hub that makes features, with the licence that its publisher states."""
     return ModelRow(
-        name, "torch", "hub", source, width=width, licence=licence, note=note, build=build
+        name, "torch", "hub", source, width=width, licence=licence, note=NEEDS_PULL, build=build
     )
+
+
+def _hub_for(task: Task, name: str, source: str, licence: str, about: str) -> ModelRow:
+    """A checkpoint of a hub for another task."""
+    note = f"{about}; {NEEDS_PULL}"
+    return ModelRow(name, "torch", "hub", source, licence=licence, note=note, task=task)
 
 
 MODELS: tuple[ModelRow, ...] = (
@@ -199,6 +212,35 @@ MODELS: tuple[ModelRow, ...] = (
         recipe=Recipe(64, resample="bilinear"),
         note="a hash of colours and edges, for tests and for trying things out",
     ),
+    ModelRow(
+        "yunet",
+        "onnx",
+        "embedded",
+        "yunet_n_dynamic.onnx",
+        "104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12",
+        322_906,
+        licence="Apache-2.0",
+        card="yunet.md",
+        note="finds faces",
+        task="boxes",
+    ),
+    _hub_for(
+        "boxes",
+        "detr-resnet-50",
+        "facebook/detr-resnet-50",
+        "Apache-2.0",
+        "finds 80 kinds of things",
+    ),
+    _hub_for(
+        "captions",
+        "blip-large",
+        "Salesforce/blip-image-captioning-large",
+        "BSD-3-Clause",
+        "captions",
+    ),
+    _hub_for(
+        "captions", "blip-base", "Salesforce/blip-image-captioning-base", "BSD-3-Clause", "captions"
+    ),
 )
 """Every model that has a name. One row each; adding a model is adding a row."""
 
@@ -244,13 +286,13 @@ def find(name: str) -> ModelRow:
     named = Path(name.strip()).expanduser()
     path = named.absolute()
     if path.suffix.lower() == ".onnx":
-        return ModelRow(path.stem, "onnx", "local", str(path))
+        return ModelRow(path.stem, "onnx", "local", str(path), task="")
     if path.is_dir():
         return _folder(path)
     if named.is_absolute():
         raise ModelMissing(name, "no such file or folder", expected="an .onnx file or a checkpoint")
     if _is_hub_name(name):
-        return _hub(name, name, 0, "")
+        return ModelRow(name, "torch", "hub", name, note=NEEDS_PULL, task="")
     near = difflib.get_close_matches(key, [*_ROWS, *ALIASES], n=3, cutoff=0.5)
     raise ModelError(
         name,
@@ -262,10 +304,10 @@ def find(name: str) -> ModelRow:
 
 def _folder(path: Path) -> ModelRow:
     if (path / "config.json").is_file():
-        return ModelRow(path.name, "torch", "local", str(path))
+        return ModelRow(path.name, "torch", "local", str(path), task="")
     files = sorted(path.glob("*.onnx"))
     if len(files) == 1:
-        return ModelRow(path.name, "onnx", "local", str(files[0]))
+        return ModelRow(path.name, "onnx", "local", str(files[0]), task="")
     found = f"{len(files)} .onnx files" if files else "neither config.json nor an .onnx file"
     raise ModelError(str(path), found, expected="a checkpoint's folder, or one .onnx file")
 
