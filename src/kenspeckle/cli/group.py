@@ -87,6 +87,12 @@ COMMANDS = (
         "exchange:import_",
         "Make an index from an .npz, also from one of the former system.",
     ),
+    Row(
+        "serve",
+        "serve:serve",
+        "Answer over HTTP: the native API, and surfaces for clients of former systems.",
+        ("--index", "--projection", "--refs", "--port", "--host", "--prices"),
+    ),
     Row("data", "data:app", "Make data sets ready to evaluate on: logodet prepare."),
     Row("models", "models:app", "Models: list, info, pull, verify, pack."),
     Row("config", "configuration:config", "Show the settings in force and where each came from."),

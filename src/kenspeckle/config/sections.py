@@ -128,6 +128,7 @@ class ServeSettings:
         "fixed margin threshold in place of the calibration; -1: none",
         "CLIP_MARGIN_THRESHOLD",
     )
+    detector: bool = _setting(True, "falcon: name every thing in a picture; off: at most one")
     detector_score: float = _setting(0.05, "least score of a detected box", "YOLO_CONF")
     prices: str = _setting("", "price file", "CARD_PRICES")
     usd_per_jpy: float = _setting(

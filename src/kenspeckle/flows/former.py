@@ -10,7 +10,7 @@ from kenspeckle.config import ModelSettings
 from kenspeckle.engines.table import MODELS
 from kenspeckle.errors import ModelMissing, SpaceMismatch
 from kenspeckle.types import Fingerprint
-from kenspeckle.vectors.base import Embedder
+from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
 
 BUILT_IN = frozenset(row.sha256 for row in MODELS if row.origin in ("embedded", "pack"))
@@ -22,7 +22,9 @@ UNKNOWN = "unknown"
 ANEW = "or index anew: kenspeckle index PICTURES --out FILE"
 
 
-def former_embedder(path: str, made_by: Fingerprint, models: ModelSettings) -> Embedder:
+def former_embedder(
+    path: str, made_by: Fingerprint, models: ModelSettings, opener: Opener = open_embedder
+) -> Embedder:
     """The embedder for an index that names no model.
 
     `made_by` is what its width tells, `models` what is asked for, with the name filled in. Raises
@@ -46,7 +48,7 @@ def former_embedder(path: str, made_by: Fingerprint, models: ModelSettings) -> E
             do=f"Name it by --projection, {ANEW}",
         )
     try:
-        embedder = open_embedder(models)
+        embedder = opener(models)
     except ModelMissing as error:
         raise ModelMissing(
             path,

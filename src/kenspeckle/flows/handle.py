@@ -32,17 +32,21 @@ from kenspeckle.image.in_memory import in_memory
 from kenspeckle.store.base import Store
 from kenspeckle.store.open import create_store, open_store
 from kenspeckle.types import Calibration, Picture
-from kenspeckle.vectors.base import Embedder
+from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image | NDArray[np.uint8]
 
 
 class Handle:
-    """An index file with its model, which is loaded when the first picture is asked about."""
+    """An index file with its model, which is loaded when the first picture is asked about.
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    `opener` opens that model; one that several galleries share is not closed with this one.
+    """
+
+    def __init__(self, store: Store, settings: Settings, opener: Opener = open_embedder) -> None:
         self._store, self._settings = store, with_views(store, settings)
+        self._opener = opener
         self._embedder: Embedder | None = None
         self._looks = Looks()
         self._lock = Lock()
@@ -157,7 +161,9 @@ class Handle:
         with self._lock:
             if self._embedder is None:
                 store = self._store
-                self._embedder = matching_embedder(store.path, store.manifest, self._settings)
+                self._embedder = matching_embedder(
+                    store.path, store.manifest, self._settings, self._opener
+                )
         self._store.refresh()
         return Opened(self._store, self._embedder, self._settings, self._looks)
 

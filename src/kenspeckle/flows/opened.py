@@ -14,7 +14,7 @@ from kenspeckle.flows.looks import Looks
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Standing, Store
 from kenspeckle.types import Calibration, Fingerprint
-from kenspeckle.vectors.base import Embedder
+from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
 
 DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
@@ -129,8 +129,10 @@ def _told(one: Fingerprint, other: Fingerprint) -> str:
     return f"{one} with {', '.join(parts)}"
 
 
-def matching_embedder(path: str, manifest: Manifest, settings: Settings) -> Embedder:
-    """The embedder that made the vectors of the index `path`.
+def matching_embedder(
+    path: str, manifest: Manifest, settings: Settings, opener: Opener = open_embedder
+) -> Embedder:
+    """The embedder that made the vectors of the index `path`, opened by `opener`.
 
     Raises SpaceMismatch, which names both sides, and ModelError.
     """
@@ -142,8 +144,8 @@ def matching_embedder(path: str, manifest: Manifest, settings: Settings) -> Embe
         mode=settings.models.mode or manifest.options.get("mode", ""),
     )
     if not made_by.weights:
-        return former_embedder(path, made_by, models)
-    embedder = open_embedder(models)
+        return former_embedder(path, made_by, models, opener)
+    embedder = opener(models)
     asked = embedder.fingerprint
     if asked.space_id != made_by.space_id:
         embedder.close()

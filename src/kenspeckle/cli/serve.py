@@ -1,0 +1,165 @@
+"""`kenspeckle serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kenspeckle._extras import need
+from kenspeckle.cli import console, options
+
+if TYPE_CHECKING:
+    from kenspeckle.serve.run import Sockets
+    from kenspeckle.serve.service import Service
+
+
+def serve(
+    indexes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INDEX", help="Indexes, each FILE or NAME=FILE. Default: --index."),
+    ] = None,
+    index: options.Index = None,
+    surface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--surface",
+            metavar="SURFACE",
+            help="Surface for clients of a former system: falcon, analyze; with =:PORT or =/PREFIX "
+            "elsewhere, with :open for clients without a key. May be given several times. "
+            "Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Address to listen on.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            help="Port. Default: that of the only surface, else 8500.",
+            show_default=False,
+        ),
+    ] = None,
+    refs: Annotated[
+        str | None,
+        typer.Option("--refs", metavar="FOLDER", help="Folder of the reference pictures."),
+    ] = None,
+    prices: Annotated[
+        str | None, typer.Option("--prices", metavar="FILE", help="Price file.", show_default=False)
+    ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            "--keys",
+            metavar="FILE",
+            help="File of API keys. Default: beside the first index.",
+            show_default=False,
+        ),
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin", metavar="ORIGIN", help="Web origin whose pages may ask.", show_default=False
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option("--log-format", metavar="FORM", help="text or json.", show_default=False),
+    ] = None,
+    sim_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--sim-threshold",
+            metavar="COSINE",
+            help="falcon: a fixed threshold in place of the calibration.",
+            show_default=False,
+        ),
+    ] = None,
+    margin_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--margin-threshold",
+            metavar="MARGIN",
+            help="falcon: a fixed margin in place of the calibration.",
+            show_default=False,
+        ),
+    ] = None,
+    yolo_conf: Annotated[
+        float | None,
+        typer.Option(
+            "--yolo-conf",
+            metavar="SCORE",
+            help="Least score of a detected box.",
+            show_default=False,
+        ),
+    ] = None,
+    no_yolo: Annotated[
+        bool | None,
+        typer.Option(
+            "--no-yolo", help="falcon: at most one thing in a picture.", show_default=False
+        ),
+    ] = None,
+    omniparser: Annotated[str | None, typer.Option("--omniparser", hidden=True)] = None,
+    regions: options.Regions = None,
+    fpir: options.Fpir = None,
+    model: options.Model = None,
+    projection: options.Head = None,
+    home: options.Home = None,
+    offline: options.Offline = None,
+    callers: options.Callers = None,
+) -> None:
+    """Answer over HTTP: the native API under /v1, and surfaces for clients of former systems.
+
+    Runs until it is told to stop (Ctrl-C, SIGTERM), and finishes then what it has begun.
+    """
+    for module in ("fastapi", "uvicorn"):
+        need(module, "the HTTP service")
+    given = {
+        "index.path": index,
+        "index.refs": refs,
+        "index.callers": callers,
+        "serve.surfaces": surface or None,
+        "serve.host": host,
+        "serve.port": port,
+        "serve.prices": prices,
+        "serve.keys": keys,
+        "serve.origins": origin or None,
+        "serve.log_format": log_format,
+        "serve.similarity": sim_threshold,
+        "serve.margin": margin_threshold,
+        "serve.detector_score": yolo_conf,
+        "serve.detector": None if no_yolo is None else not no_yolo,
+        "identify.regions": regions,
+        "identify.fpir": fpir,
+        "models.name": model,
+        "models.head": projection,
+        "models.home": home,
+        "models.offline": offline,
+    }
+    settings = options.settings(given)
+    if omniparser:
+        console.note("--omniparser: ignored, this service does not look for parts of web pages.")
+    from kenspeckle.serve.run import Running, opened
+    from kenspeckle.serve.service import open_service
+
+    service = open_service(settings, indexes or ())
+    sockets = opened(service)
+    Running(service, sockets).run(lambda: _tell(service, sockets))
+    console.note("Stopped.")
+
+
+def _tell(service: Service, sockets: Sockets) -> None:
+    """The line that says that it is ready, where, and what it holds."""
+    places: Sequence[str] = [_place(one.getsockname()[:2]) for one, _ in sockets.values()]
+    held = ", ".join(f"{name} ({len(one):,})" for name, one in service.galleries.items())
+    console.line(f"Ready on {' and '.join(places)}: {held}.")
+
+
+def _place(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

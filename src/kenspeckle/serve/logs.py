@@ -1,0 +1,110 @@
+"""One line for each request, written by a thread of its own: a slow reader of the log never holds
+up an answer.
+
+Never in it: what a picture shows, vectors, keys, and query strings, which may hold one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+STAGES = (
+    *("download", "processing", "decode", "detection", "embedding", "search", "decision"),
+    *("classification", "description"),
+)
+"""Names of the stages of a request, in the order in which they are told."""
+
+WAITING = 10_000
+"""Lines that wait to be written; what comes on top is counted, and the number told."""
+
+LONGEST = 512
+"""Characters of one value."""
+
+
+class Log:
+    """Writes lines in the form `text` (`name=value` pairs) or `json` to a stream, stderr if none.
+
+    Calls come from any thread and return at once.
+    """
+
+    def __init__(self, form: str = "text", stream: TextIO | None = None) -> None:
+        self._form, self._stream = form, stream or sys.stderr
+        self._lines: queue.Queue[str | None] = queue.Queue(WAITING)
+        self._lost, self._pid = 0, os.getpid()
+        self._thread = threading.Thread(target=self._write, name="kenspeckle-log", daemon=True)
+        self._thread.start()
+
+    def tell(self, event: str, values: Mapping[str, Any], *, level: str = "info") -> None:
+        """One line about `event`; values are cut to a length and control characters escaped."""
+        line = {"time": _now(), "level": level, "event": event, "pid": self._pid, **values}
+        text = _as_json(line) if self._form == "json" else _as_text(line)
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._lost += 1
+
+    def close(self, wait: float = 2.0) -> None:
+        """Write what waits, for at most `wait` seconds."""
+        try:
+            self._lines.put(None, timeout=wait)
+        except queue.Full:
+            return
+        self._thread.join(wait)
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                self._stream.write(line + "\n")
+                if lost := self._lost:
+                    self._lost = 0
+                    self._stream.write(f"event=lines_lost count={lost}\n")
+                if self._lines.empty():
+                    self._stream.flush()
+            except (OSError, ValueError):  # nobody reads it any more
+                self._lost += 1
+
+
+def _now() -> str:
+    now = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
+
+
+def _as_json(line: Mapping[str, Any]) -> str:
+    return json.dumps({name: _short(value) for name, value in line.items()}, allow_nan=False)
+
+
+def _as_text(line: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={_word(value)}" for name, value in line.items())
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:LONGEST]
+    return value if isinstance(value, bool | int | float) or value is None else str(value)[:LONGEST]
+
+
+def _word(value: Any) -> str:
+    """A value in a line of text: quoted where it would run into the next one.
+
+    >>> _word(1.5), _word("a b"), _word("plain")
+    ('1.5000', '"a b"', 'plain')
+    """
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    text = str(_short(value))
+    if text and text.isascii() and text.isprintable() and not set(text) & set(" \"'="):
+        return text
+    return json.dumps(text)
+
+
+def stage_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The stages of a request, in order, what has no name of its own as it is."""
+    known = {name: seconds[name] for name in STAGES if name in seconds}
+    return known | {name: value for name, value in seconds.items() if name not in known}

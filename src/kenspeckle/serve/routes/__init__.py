@@ -1,0 +1,1 @@
+"""The routes: a file for each surface, a folder for `/v1`."""

@@ -1,0 +1,167 @@
+"""Listening: sockets, servers on one event loop, the line that says so, and a graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kenspeckle.errors import SettingError
+from kenspeckle.serve.app import build
+from kenspeckle.serve.service import Service
+from kenspeckle.serve.surfaces import Surface, by_port
+
+BACKLOG = 512
+PAUSE = 0.02
+"""Seconds between two looks at what still runs while the service stops."""
+
+Sockets = Mapping[int, tuple[socket.socket, tuple[Surface, ...]]]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound and not yet listening. SettingError says who or what is in the way."""
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        )
+    except OSError as error:
+        raise SettingError("--host", host, expected="an address of this machine") from error
+    family, kind, protocol, _, address = found[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(BACKLOG)
+    except OSError as error:
+        made.close()
+        raise SettingError(
+            f"port {port} of {host}",
+            error.strerror or str(error),
+            expected="a free port",
+            do="End the program that listens there, or name another: --port",
+        ) from error
+    made.setblocking(False)
+    return made
+
+
+def opened(service: Service) -> Sockets:
+    """The sockets of the ports that the settings name, each with its surfaces. SettingError."""
+    settings = service.settings.serve
+    made: dict[int, tuple[socket.socket, tuple[Surface, ...]]] = {}
+    try:
+        for port, surfaces in by_port(service.surfaces, settings.port).items():
+            made[port] = listen(settings.host, port), surfaces
+    except BaseException:
+        for one, _ in made.values():
+            one.close()
+        raise
+    return made
+
+
+class Running:
+    """A service that answers on its sockets until it is told to stop."""
+
+    def __init__(self, service: Service, sockets: Sockets) -> None:
+        self._service = service
+        self._servers = [_server(service, one, shown) for one, shown in sockets.values()]
+        self._sockets = [one for one, _ in sockets.values()]
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Answer until `stop` or a signal; `ready` is called when everything listens."""
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._run(ready))
+
+    def stop(self) -> None:
+        """Finish what runs, refuse what comes, and end; from any thread."""
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def _run(self, ready: Callable[[], None]) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        with _signals(self._loop, self._signalled):
+            tasks = [
+                asyncio.create_task(server.serve(sockets=[one]))
+                for server, one in zip(self._servers, self._sockets, strict=True)
+            ]
+            try:
+                while not all(server.started for server in self._servers):
+                    await asyncio.sleep(PAUSE / 4)
+                self._service.ready = True
+                ready()
+                await self._stop.wait()
+            finally:
+                await self._ended(tasks)
+
+    async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
+        """What runs may finish; whoever comes meanwhile is told to come back later."""
+        self._service.stopping, self._service.ready = True, False
+        until = asyncio.get_running_loop().time() + self._service.settings.serve.grace
+        while self._service.in_flight and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(PAUSE)
+        for server in self._servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._service.close()
+
+    def _signalled(self) -> None:
+        """The first signal stops gracefully, the second at once."""
+        assert self._stop is not None  # noqa: S101  signals are caught while it runs
+        if self._stop.is_set():
+            for server in self._servers:
+                server.should_exit = server.force_exit = True
+            self._service.in_flight = 0
+        self._stop.set()
+
+
+def _server(service: Service, listener: socket.socket, surfaces: tuple[Surface, ...]) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """A server that leaves signals to the one who runs it."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    settings = service.settings.serve
+    host, port = listener.getsockname()[:2]
+    config = uvicorn.Config(
+        build(service, surfaces),
+        host=host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=max(1, round(settings.grace)),
+        backlog=BACKLOG,
+    )
+    return Server(config)
+
+
+@contextlib.contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, told: Callable[[], None]) -> Iterator[None]:
+    """Call `told` on SIGTERM and SIGINT; only the main thread of a process hears them."""
+    caught = (signal.SIGTERM, signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.getsignal(one) for one in caught}
+    for one in caught:
+        signal.signal(one, lambda *_: loop.call_soon_threadsafe(told))
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,123 @@
+"""What all routes share: the galleries, their models and queues, and the rest of the service."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kenspeckle.catalog.naming import named_by_file
+from kenspeckle.config import Settings
+from kenspeckle.errors import NotEnrolled, SettingError
+from kenspeckle.flows.opened import default_path
+from kenspeckle.gallery import Gallery
+from kenspeckle.serve.events import Bus
+from kenspeckle.serve.logs import Log
+from kenspeckle.serve.metrics import Metrics
+from kenspeckle.serve.pool import Models
+from kenspeckle.serve.scheduler import Scheduler
+from kenspeckle.serve.surfaces import Surface, read_surfaces
+from kenspeckle.store.open import open_store
+
+T = TypeVar("T")
+
+
+class Service:
+    """Galleries by name, the first of them the default, and what answers about them.
+
+    `analysis` stands in for the models of the surface `analyze` where one is handed in.
+    `in_flight` counts the requests that are being answered; `stopping` says that no new ones are.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        galleries: dict[str, Gallery],
+        models: Models,
+        *,
+        analysis: Any = None,
+    ) -> None:
+        self.settings, self.galleries, self.models = settings, galleries, models
+        self.analysis = analysis
+        self.surfaces: tuple[Surface, ...] = read_surfaces(settings.serve.surfaces)
+        self.log, self.metrics, self.bus = Log(settings.serve.log_format), Metrics(), Bus()
+        self.started, self.in_flight = time.time(), 0
+        self.ready = self.stopping = False
+
+    def gallery(self, name: str = "") -> Gallery:
+        """The gallery of that name; without one, or by `-`, the first. NotEnrolled."""
+        if name in ("", "-"):
+            return next(iter(self.galleries.values()))
+        try:
+            return self.galleries[name]
+        except KeyError:
+            names = ", ".join(self.galleries)
+            raise NotEnrolled(name, "no gallery of this name", expected=names) from None
+
+    def scheduler_of(self, gallery: Gallery) -> Scheduler:
+        """The queue of the model of a gallery, which all galleries and surfaces with it share."""
+        embedder = gallery.embedder
+        return self.models.scheduler(embedder.space_id, embedder.fingerprint.model)
+
+    async def run(self, gallery: Gallery, work: Callable[[], T]) -> T:
+        """The value of `work`, done in the queue of a gallery's model within the time of a request.
+
+        Raises what it raises, and ServiceBusy.
+        """
+        return await self.scheduler_of(gallery).run(work, timeout=self.settings.serve.timeout)
+
+    async def close(self) -> None:
+        """Finish what runs within the grace of the settings, and let go of everything."""
+        self.stopping = True
+        self.bus.close()
+        await self.models.close(self.settings.serve.grace)
+        for gallery in self.galleries.values():
+            with contextlib.suppress(OSError):
+                gallery.close()
+        self.log.close()
+
+
+def open_service(
+    settings: Settings, indexes: Sequence[str] = (), *, analysis: Any = None
+) -> Service:
+    """Open everything and check it; nothing listens yet.
+
+    `indexes` are files, each as `FILE` or `NAME=FILE`; none is the usual one. Raises
+    KenspeckleErrors of one sentence: IndexMissing, IndexCorrupt, SpaceMismatch, ModelError,
+    SettingError.
+    """
+    galleries: dict[str, Gallery] = {}
+    asked = settings.serve
+    models = Models(idle_grace=asked.idle_grace, pinned=asked.pinned, queue=asked.queue)
+    try:
+        for name, path in named(settings, indexes).items():
+            store = open_store(path, named=named_by_file)
+            galleries[name] = Gallery(store, settings, models.embedder)
+            galleries[name].embedder  # noqa: B018  refused here, not for each picture
+        return Service(settings, galleries, models, analysis=analysis)
+    except BaseException:
+        for gallery in galleries.values():
+            gallery.close()
+        raise
+
+
+def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:
+    """Index files by the name of their gallery: the one given, else the file's. SettingError."""
+    found: dict[str, Path] = {}
+    for word in indexes or [str(default_path(settings))]:
+        name, given, path = word.partition("=")
+        if not given or Path(word).exists():
+            name, path = Path(word).stem, word
+        if not name or name == "-" or "/" in name or not name.isprintable():
+            raise SettingError("index", repr(word), expected="FILE or NAME=FILE")
+        if name in found:
+            raise SettingError(
+                "index",
+                f"two galleries are called {name}",
+                expected="a name each",
+                do=f"Name one of them: OTHER={path}",
+            )
+        found[name] = Path(path)
+    return found
