@@ -3,6 +3,7 @@
     KenspeckleError
     ├── InputError            something handed in cannot be used
     │   ├── PictureError      a picture is unreadable, too large or not what it claims
+    │   │   └── PictureTooLarge  it has more bytes, pixels or frames than allowed
     │   ├── FetchError        an address is refused, unreachable or answers too much
     │   ├── CatalogError      a folder or table of references says nothing usable
     │   └── SettingError      a setting or argument has a value it cannot have
@@ -62,6 +63,10 @@ class InputError(KenspeckleError):
 
 class PictureError(InputError):
     """A picture is unreadable, too large, or not what it claims to be."""
+
+
+class PictureTooLarge(PictureError):
+    """A picture has more bytes, pixels or frames than are allowed."""
 
 
 class FetchError(InputError):

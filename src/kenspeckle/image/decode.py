@@ -15,7 +15,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from kenspeckle.config import ImageSettings
-from kenspeckle.errors import MissingExtra, PictureError
+from kenspeckle.errors import MissingExtra, PictureError, PictureTooLarge
 from kenspeckle.image import heif, raster
 from kenspeckle.image.colour import to_rgb
 from kenspeckle.image.header import Header, UnreadableError
@@ -204,7 +204,7 @@ def _drained(file: BinaryIO, name: str, limits: ImageSettings) -> bytes:
 
 
 def _too_many_bytes(name: str, found: str, limits: ImageSettings) -> PictureError:
-    return PictureError(
+    return PictureTooLarge(
         name,
         found,
         expected=f"at most {limits.max_bytes}",
@@ -252,14 +252,14 @@ def _check(header: Header, name: str, limits: ImageSettings) -> None:
         raise UnreadableError(f"a {header.format} of {width} × {height} pixels")
     most = min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
     if width * height > most:
-        raise PictureError(
+        raise PictureTooLarge(
             name,
             f"{width} × {height} pixels",
             expected=f"at most {most}",
             do="Save it smaller, or raise image.max_pixels.",
         )
     if header.frames > limits.max_frames:
-        raise PictureError(
+        raise PictureTooLarge(
             name,
             f"{header.frames} frames",
             expected=f"at most {limits.max_frames}",

@@ -1,0 +1,232 @@
+"""Who may ask: keys and their scopes, first contact without one, and pages of other origins.
+
+Bound to loopback, and no key made yet: no key is asked, and the surfaces of replaced systems may
+be used by pages of this machine. The first key that is made ends both, in a running service too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import Request  # noqa: TC002  FastAPI reads the annotation of a dependency
+from starlette.exceptions import HTTPException
+
+from kenspeckle.config import Settings
+from kenspeckle.errors import AccessRefused
+from kenspeckle.serve.keys import SCOPES, Key, match, place, read, read_first
+
+NATIVE = "v1"
+"""The surface whose routes say themselves which scope they need."""
+
+_LOCAL_ORIGIN = re.compile(r"http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?")
+_LOCAL_HOST = re.compile(r"(localhost|127\.[0-9.]{5,11}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: the name of the key (empty for none) and what they may do."""
+
+    name: str
+    scopes: frozenset[str]
+    anonymous: bool
+
+
+ANYBODY = Principal("", frozenset(), anonymous=True)
+TRUSTED = Principal("", frozenset(SCOPES), anonymous=True)
+"""Who asks without a key where none is asked."""
+
+
+class Access:
+    """The rules in force. Reads the keys anew whenever their file has changed.
+
+    `open_surfaces` need no key. Once a key was seen none is unseen: a file that vanishes or is
+    damaged while the service runs closes it, it does not open it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        host: str = "127.0.0.1",
+        first: Path | None = None,
+        origins: Iterable[str] = (),
+        open_surfaces: Iterable[str] = (),
+    ) -> None:
+        self.path, self._first = path, first
+        self._loopback = is_loopback(host)
+        self._host = host.lower()
+        self._origins = frozenset(origins)
+        self.open_surfaces = frozenset(open_surfaces)
+        self._keys: tuple[Key, ...] = ()
+        self._seen: tuple[object, ...] = ()
+        self._closed = False
+        self.trouble = ""
+        self._load(self._look())
+
+    # What holds
+
+    @property
+    def keyless(self) -> bool:
+        """Whether no key is asked: bound to loopback, and none was ever made."""
+        self._refresh()
+        return self._loopback and not self._closed
+
+    def state(self) -> str:
+        """Which state holds, for the line at the start."""
+        if self.keyless:
+            return "no key is asked (this machine only, and none was made yet)"
+        opened = ", ".join(sorted(self.open_surfaces))
+        return f"a key is asked, except by {opened}" if opened else "a key is asked"
+
+    def check(self, surfaces: Iterable[str]) -> None:
+        """Refuse to listen beyond this machine while no key exists and a surface would need one.
+
+        AccessRefused says what to do.
+        """
+        self._refresh()
+        needing = sorted(set(surfaces) - self.open_surfaces)
+        if self._loopback or any(not one.revoked for one in self._keys):
+            return
+        if self.open_surfaces and not needing:
+            return
+        raise AccessRefused(
+            f"address {self._host}",
+            "others can reach it, and no key was made",
+            expected="a key" + (f", or no need of one for {', '.join(needing)}" if needing else ""),
+            do="Make one with `kenspeckle keys create NAME`, mount a secret and name its file in "
+            "KENSPECKLE_KEY_FILE, or open a surface with `--surface NAME:open`",
+        )
+
+    # Who asks
+
+    def principal(self, shown: str | None, surface: str) -> Principal | None:
+        """Who shows this key at that surface; None for a wrong key, or none where one is asked."""
+        if self.keyless:
+            return TRUSTED
+        key = match(shown, self._keys) if shown else None
+        if key is not None:
+            return Principal(key.name, frozenset(key.scopes), anonymous=False)
+        return TRUSTED if surface in self.open_surfaces else None
+
+    # Pages and names of hosts
+
+    def origin_allowed(self, origin: str, surface: str, host: str) -> bool:
+        """Whether a page of that origin may use that surface, asked for under the name `host`."""
+        if origin in self._origins or "*" in self._origins:
+            return True
+        if host and urlsplit(origin).netloc.lower() == host.lower():
+            return True  # our own page
+        return (
+            surface not in ("", NATIVE)
+            and self.keyless
+            and _LOCAL_ORIGIN.fullmatch(origin) is not None
+        )
+
+    def embedding(self, surface: str) -> bool:
+        """Whether pages of other origins may show pictures of that surface."""
+        return bool(self._origins) or (surface not in ("", NATIVE) and self.keyless)
+
+    def host_allowed(self, host: str) -> bool:
+        """Whether the name that was asked for is ours.
+
+        Where no key is asked, a page that makes its own name resolve to this machine would be
+        let in otherwise.
+        """
+        if not self._loopback or not (self.keyless or self.open_surfaces):
+            return True
+        return _LOCAL_HOST.fullmatch(host) is not None or _without_port(host) == self._host
+
+    # Keys
+
+    def _look(self) -> tuple[object, ...]:
+        """What changes when a file of keys does."""
+        seen: list[object] = []
+        for path in (self.path, self._first):
+            try:
+                state = path.stat() if path else None
+            except OSError:
+                state = None
+            seen.append((state.st_mtime_ns, state.st_ino, state.st_size) if state else None)
+        return tuple(seen)
+
+    def _refresh(self) -> None:
+        now = self._look()
+        if now == self._seen:
+            return
+        try:
+            self._load(now)
+            self.trouble = ""
+        except AccessRefused as error:
+            self._seen, self._keys, self._closed = now, (), True
+            self.trouble = str(error)
+
+    def _load(self, seen: tuple[object, ...]) -> None:
+        known = list(read(self.path))
+        if self._first:
+            known.append(read_first(self._first))
+        self._keys, self._seen = tuple(known), seen
+        self._closed = self._closed or bool(known)
+
+
+def open_access(
+    settings: Settings,
+    index: str | os.PathLike[str],
+    *,
+    open_surfaces: Iterable[str] = (),
+) -> Access:
+    """The rules that the settings ask for. Raises AccessRefused for keys that cannot be read."""
+    serve = settings.serve
+    return Access(
+        place(settings, index),
+        host=serve.host,
+        first=Path(serve.key_file) if serve.key_file else None,
+        origins=serve.origins,
+        open_surfaces=open_surfaces,
+    )
+
+
+def needs(scope: str) -> Callable[[Request], Awaitable[Principal]]:
+    """A dependency of a route: whoever asks may do `scope`, else 401 or 403."""
+
+    async def check(request: Request) -> Principal:
+        principal: Principal | None = getattr(request.state, "principal", None)
+        if principal is None:
+            raise HTTPException(401, "a key is needed", {"WWW-Authenticate": "Bearer"})
+        may(principal, scope)
+        return principal
+
+    return check
+
+
+def may(principal: Principal, scope: str) -> None:
+    """Refuse whoever may not do `scope`. Raises AccessRefused."""
+    if scope not in principal.scopes:
+        raise AccessRefused(
+            f"key {principal.name}" if principal.name else "this request",
+            f"it may not {scope}",
+            expected=f"a key with the scope {scope}",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server bound to `host` is reached from this machine alone.
+
+    >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":[0-9]{1,5}$", "", host.lower())

@@ -1,0 +1,248 @@
+"""One request and its answer: the body read within limits, the answer with its usual headers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from kenspeckle.serve import problems
+from kenspeckle.serve.limits import LINGER, Limits
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Headers = list[tuple[bytes, bytes]]
+
+_STREAM = b"text/event-stream"
+_USUAL: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+_NO_PAGE = b"default-src 'none'; frame-ancestors 'none'"
+_PAGE = b"default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+_PAGE += b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+_PATIENCE = 64
+"""Pieces of a refused body that are thrown away for each second of lingering, in MiB."""
+
+
+class Refusal(Exception):
+    """Why a request is answered by nobody behind the guard."""
+
+    def __init__(
+        self, status: int, detail: str, *, wait: float = 0.0, headers: Iterable[Any] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, list(headers)
+        if wait or status == 503:
+            after = problems.seconds(wait or problems.RETRY_AFTER).encode()
+            self.headers.append((b"retry-after", after))
+
+
+class Exchange:
+    """A request on its way in and its answer on the way out.
+
+    `native` answers refusals as problem details, `embedding` lets pages of other origins show what
+    is answered, `extra` are headers that every answer gets.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
+        self._scope, self._receive, self._send, self._limits = scope, receive, send, limits
+        self.native, self.embedding = True, False
+        self.extra: Headers = [(b"x-request-id", scope["state"]["request_id"].encode())]
+        self._parts: deque[bytes] = deque()
+        self._held, self._counted, self._whole = 0, False, False
+        self._started, self._complete, self._left = False, False, False
+        self._streams = False
+        self._gone = asyncio.Event()
+        self._clock: asyncio.Timeout | None = None
+
+    # In
+
+    def enter(self) -> None:
+        """Count among those that are answered now. Raises Refusal when there are too many."""
+        if self._limits.running >= self._limits.connections:
+            raise Refusal(503, "too many requests at once")
+        self._limits.running += 1
+        self._counted = True
+
+    def close(self) -> None:
+        """Give back what it held."""
+        self._limits.running -= self._counted
+        self._limits.release(self._held)
+        self._counted, self._held = False, 0
+        self._parts.clear()
+
+    async def run(self, app: ASGIApp, length: int | None) -> None:
+        """Read the body, of so many bytes where it says so, and let `app` answer.
+
+        Ends early when the client leaves. Raises Refusal, and what `app` raises.
+        """
+        if length != 0:
+            await self._read(length)
+        if self._left:
+            return
+        self._whole = True
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a server runs every request as a task
+        watch = asyncio.ensure_future(self._watch(task))
+        try:
+            async with asyncio.timeout(self._limits.timeout) as self._clock:
+                await app(self._scope, self._next, self._answer)
+        except asyncio.CancelledError:
+            if not self._left:  # the server ends, and grace is over
+                await self.refuse(Refusal(503, "the service is stopping", wait=5.0))
+            task.uncancel()
+        except TimeoutError:
+            if self._clock is None or not self._clock.expired():
+                raise
+            if not self._started:
+                raise Refusal(503, f"no answer within {self._limits.timeout:g} s") from None
+        finally:
+            watch.cancel()
+
+    async def _read(self, length: int | None) -> None:
+        """The whole body, counted before more is read of it."""
+        most = self._limits.max_body
+        if length is not None:
+            self._check(length, most)
+            self._hold(length)
+        size = 0
+        try:
+            async with asyncio.timeout(self._limits.body_timeout):
+                more = True
+                while more:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        self._left = True
+                        return
+                    part = message.get("body", b"")
+                    size += len(part)
+                    self._check(size, most)
+                    if length is None:
+                        self._hold(len(part))
+                    if part:
+                        self._parts.append(part)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            found = f"the request did not arrive within {self._limits.body_timeout:g} s"
+            raise Refusal(408, found) from None
+
+    def _check(self, size: int, most: int) -> None:
+        if size > most:
+            raise Refusal(413, f"more than {most} bytes")
+
+    def _hold(self, count: int) -> None:
+        if not self._limits.hold(count):
+            raise Refusal(503, "too much is being sent at once")
+        self._held += count
+
+    async def _next(self) -> Message:
+        """What `app` receives: the body in the parts it came in, then nothing until the end."""
+        if self._parts or self._whole:
+            part = self._parts.popleft() if self._parts else b""
+            self._whole = bool(self._parts)
+            return {"type": "http.request", "body": part, "more_body": self._whole}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _watch(self, task: asyncio.Task[Any]) -> None:
+        """End the work for a client that leaves."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone.set()
+        if not self._complete:
+            self._left = True
+            task.cancel()
+
+    # Out
+
+    async def _answer(self, message: Message) -> None:
+        """What `app` sends, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self._started = True
+            message = {**message, "headers": self._headers(message.get("headers", ()))}
+        elif not message.get("more_body", False):
+            self._complete = True
+        if not self._streams:
+            await self._send(message)
+            return
+        try:
+            async with asyncio.timeout(self._limits.body_timeout):
+                await self._send(message)
+        except TimeoutError:  # a listener that does not read
+            self._left = True
+            raise asyncio.CancelledError from None
+
+    def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> Headers:
+        headers = list(given)
+        there = {name.lower(): value for name, value in headers}
+        kind = there.get(b"content-type", b"")
+        if kind.startswith(_STREAM):
+            self._streams = True
+            if self._clock is not None:
+                self._clock.reschedule(None)
+        if b"content-security-policy" not in there:
+            policy = _PAGE if kind.startswith(b"text/html") else _NO_PAGE
+            headers.append((b"content-security-policy", policy))
+        if b"cache-control" not in there:
+            headers.append((b"cache-control", b"no-store"))
+        if b"cross-origin-resource-policy" not in there:
+            who = b"cross-origin" if self.embedding else b"same-origin"
+            headers.append((b"cross-origin-resource-policy", who))
+        return [*headers, *_USUAL, *self.extra]
+
+    async def plainly(self, status: int, headers: Headers) -> None:
+        """An answer without a body."""
+        self._started = self._complete = True
+        start = {"type": "http.response.start", "status": status, "headers": self._headers(headers)}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Say why not; the rest of what the client sends is thrown away for a moment."""
+        if self._started:
+            return
+        await self._say(refusal.status, refusal.detail, refusal.headers)
+
+    async def fail(self) -> None:
+        """Say that something went wrong that should not have, and nothing more."""
+        if not self._started:
+            await self._say(500, "a fault of this service; its log has the id", [])
+
+    async def _say(self, status: int, detail: str, headers: Headers) -> None:
+        self._started = self._complete = True
+        content = problems.body(
+            status,
+            detail,
+            path=self._scope["path"],
+            request_id=self._scope["state"]["request_id"],
+        )
+        kind = problems.PROBLEM if self.native else problems.PLAIN
+        unread = not self._whole
+        headers = [
+            (b"content-type", kind.encode()),
+            (b"content-length", str(len(content)).encode()),
+            *([(b"connection", b"close")] if unread else []),
+            *headers,
+        ]
+        start = {"type": "http.response.start", "status": status, "headers": self._headers(headers)}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": content, "more_body": unread})
+        if unread:
+            await self._linger()
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _linger(self) -> None:
+        """Read on for a moment, or the system would tear the line down with our answer on it."""
+        left = _PATIENCE * 1024 * 1024
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while left > 0:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
+                    left -= len(message.get("body", b""))

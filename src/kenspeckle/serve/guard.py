@@ -1,0 +1,179 @@
+"""What every request passes before anybody reads it, and every answer on its way out.
+
+The order: an id; is the service stopping; names and sizes; pages of other origins; who asks; how
+often; how many; the body, counted while it arrives; then the route, within its time and only as
+long as somebody waits for it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kenspeckle.serve.access import ANYBODY, NATIVE, Access, Principal
+from kenspeckle.serve.exchange import Exchange, Refusal
+from kenspeckle.serve.limits import (
+    LARGEST_HEAD,
+    LONGEST_PATH,
+    LONGEST_QUERY,
+    MOST_HEADERS,
+    Limits,
+    neighbourhood,
+)
+
+SurfaceOf = Callable[[Scope], str]
+"""The surface that a request is for; empty for what everybody may see: health and documents."""
+
+Fault = Callable[[Scope, BaseException], None]
+
+_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_EXPOSED = b"X-Request-ID, Retry-After, Location, Link"
+_AGE = b"600"
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SANE_NAMES = re.compile(rb"[A-Za-z0-9_, -]{0,500}")
+_DIGITS = re.compile(rb"[0-9]{1,18}")
+
+
+class Guard:
+    """Lets a request through to `app`, or answers why not.
+
+    `surface_of` says for which surface a request is, `fault` hears of an exception that nobody
+    foresaw.
+    """
+
+    def __init__(
+        self, app: ASGIApp, access: Access, limits: Limits, surface_of: SurfaceOf, fault: Fault
+    ) -> None:
+        self._app, self._access, self._limits = app, access, limits
+        self._surface_of, self._fault = surface_of, fault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["request_id"] = _request_id(headers)
+        exchange = Exchange(scope, receive, send, self._limits)
+        try:
+            cross = self._admit(scope, headers, exchange)
+            if cross is not None:
+                await exchange.plainly(204, cross)
+                return
+            await exchange.run(self._app, _length(headers))
+        except Refusal as refusal:
+            await exchange.refuse(refusal)
+        except Exception as error:
+            self._fault(scope, error)
+            await exchange.fail()
+        finally:
+            exchange.close()
+
+    def _admit(
+        self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange
+    ) -> list[tuple[bytes, bytes]] | None:
+        """Let the request in; what a preflight is answered with, None for any other request.
+
+        Raises Refusal.
+        """
+        surface = self._surface_of(scope)
+        exchange.native = surface in ("", NATIVE)
+        exchange.embedding = self._access.embedding(surface)
+        if self._limits.stopping and surface:
+            raise Refusal(503, "the service is stopping", wait=5.0)
+        _check_head(scope)
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not self._access.host_allowed(host):
+            raise Refusal(421, "this service is not called so; ask for localhost or 127.0.0.1")
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        welcome = not origin or self._access.origin_allowed(origin, surface, host)
+        if origin and welcome:
+            exchange.extra += _cross(origin)
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            if not welcome:
+                raise Refusal(403, "pages of this origin may not ask")
+            return _preflight(headers)
+        principal = self._principal(scope, headers, surface)
+        if not welcome and principal.anonymous and surface:
+            raise Refusal(403, "pages of this origin may not ask")
+        scope["state"]["principal"] = principal
+        exchange.enter()
+        return None
+
+    def _principal(self, scope: Scope, headers: Mapping[bytes, bytes], surface: str) -> Principal:
+        """Who asks, counted. Raises Refusal."""
+        address = (scope.get("client") or ("", 0))[0]
+        principal = self._access.principal(_key(headers), surface)
+        known = principal is not None and principal.name
+        if surface:  # who looks after the service is not counted
+            wait = self._limits.wait(f"key {known}" if known else neighbourhood(address))
+            if wait:
+                raise Refusal(429, "too many requests", wait=wait)
+        if principal is None:
+            if not surface:
+                return ANYBODY
+            challenge = [(b"www-authenticate", b'Bearer realm="kenspeckle"')]
+            raise Refusal(401, "a key is needed: Authorization: Bearer KEY", headers=challenge)
+        if surface not in ("", NATIVE) and "read" not in principal.scopes:
+            raise Refusal(403, "this key may not read")
+        return principal
+
+
+def _check_head(scope: Scope) -> None:
+    """Refuse first lines and headers that no honest client sends."""
+    headers = scope["headers"]
+    size = sum(len(name) + len(value) for name, value in headers)
+    if len(headers) > MOST_HEADERS or size > LARGEST_HEAD:
+        raise Refusal(431, f"at most {MOST_HEADERS} headers of {LARGEST_HEAD} bytes together")
+    if len(scope["raw_path"] or b"") > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
+        raise Refusal(414, f"at most {LONGEST_PATH} bytes of path, {LONGEST_QUERY} of query")
+    if not scope["path"].isprintable():
+        raise Refusal(400, "a path with hidden characters")
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The id that the client gave, if it is a sane one, else a new one."""
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str | None:
+    """The key that was sent: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."""
+    kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if kind.lower() == "bearer" and key.strip():
+        return key.strip()
+    return headers.get(b"x-api-key", b"").decode("latin-1").strip() or None
+
+
+def _length(headers: Mapping[bytes, bytes]) -> int | None:
+    """How long the body says it is; None when it does not say."""
+    if b"transfer-encoding" in headers:
+        return None
+    said = headers.get(b"content-length", b"0").strip()
+    if not _DIGITS.fullmatch(said):
+        raise Refusal(400, "a length that is no number")
+    return int(said)
+
+
+def _cross(origin: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", _EXPOSED),
+        (b"vary", b"Origin"),
+    ]
+
+
+def _preflight(headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """What a page is told before it asks; its origin is told beside it."""
+    wanted = headers.get(b"access-control-request-headers", b"")
+    told = [(b"access-control-allow-methods", _METHODS), (b"access-control-max-age", _AGE)]
+    if wanted and _SANE_NAMES.fullmatch(wanted):
+        told.append((b"access-control-allow-headers", wanted))
+    if headers.get(b"access-control-request-private-network") == b"true":
+        told.append((b"access-control-allow-private-network", b"true"))
+    return told

@@ -1,0 +1,96 @@
+"""How much anybody may ask: requests at once, a second, and bytes that are held meanwhile."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from kenspeckle.config import ServeSettings
+
+MOST_HEADERS = 100
+LARGEST_HEAD = 32 * 1024
+"""Bytes of the first line and all headers together."""
+LONGEST_PATH = 4 * 1024
+LONGEST_QUERY = 8 * 1024
+HEAD_TIMEOUT = 10.0
+"""Seconds in which the first line and the headers have to arrive."""
+
+LINGER = 1.0
+"""Seconds in which the rest of a refused request is read and thrown away, so that its sender gets
+to read why."""
+
+_HELD_BODIES = 8
+_LEAST_HELD = 256 * 1024 * 1024
+_MOST_BUCKETS = 10_000
+_BURST = 2.0
+"""Requests that may come at once, in seconds of the rate."""
+
+
+class Limits:
+    """What is going on against what may; used from one event loop.
+
+    `stopping` is set when the service takes no more requests.
+    """
+
+    def __init__(
+        self, settings: ServeSettings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.max_body, self.body_timeout = settings.max_body, settings.body_timeout
+        self.timeout, self.connections = settings.timeout, settings.connections
+        self.running, self.held = 0, 0
+        self.most_held = max(_HELD_BODIES * settings.max_body, _LEAST_HELD)
+        self.stopping = False
+        self._rate, self._clock = settings.rate, clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    @property
+    def sockets(self) -> int:
+        """Connections at once, those that ask nothing included."""
+        return 2 * self.connections
+
+    def wait(self, who: str) -> float:
+        """Seconds that `who` has to wait before the next request; 0 takes one.
+
+        The right to ask grows by the rate, up to what two seconds of it give. The one that asked
+        longest ago is forgotten when there are too many.
+        """
+        if not self._rate:
+            return 0.0
+        now, most = self._clock(), max(1.0, self._rate * _BURST)
+        left, seen = self._buckets.pop(who, (most, now))
+        left = min(most, left + (now - seen) * self._rate)
+        wait = 0.0 if left >= 1 else (1 - left) / self._rate
+        self._buckets[who] = (left if wait else left - 1, now)
+        if len(self._buckets) > _MOST_BUCKETS:
+            self._buckets.popitem(last=False)
+        return wait
+
+    def hold(self, count: int) -> bool:
+        """Take room for so many bytes of a request, if there is; `release` gives it back."""
+        if self.held and self.held + count > self.most_held:
+            return False
+        self.held += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Give room back."""
+        self.held -= count
+
+
+def neighbourhood(address: str) -> str:
+    """Who is counted as one: an IPv4 address, or the /64 that one customer has in IPv6.
+
+    >>> neighbourhood("192.0.2.7"), neighbourhood("2001:db8::1:2")
+    ('192.0.2.7', '2001:db8::/64')
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

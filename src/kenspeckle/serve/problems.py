@@ -1,0 +1,206 @@
+"""What a client is told when something is refused or fails: one status, one sentence, one form.
+
+Native answers are RFC 9457 problem details. Texts never show where files lie on this machine, what
+an address leads to, or a stack trace.
+"""
+
+from __future__ import annotations
+
+import http
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from kenspeckle.errors import (
+    AccessRefused,
+    CatalogError,
+    FetchError,
+    GalleryError,
+    IndexCorrupt,
+    IndexMissing,
+    IndexVersion,
+    KenspeckleError,
+    MissingExtra,
+    ModelError,
+    ModelMissing,
+    NotEnrolled,
+    PictureTooLarge,
+    PromiseRefused,
+    ServiceBusy,
+    UnsafeFile,
+)
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+PROBLEM = "application/problem+json"
+PLAIN = "application/json"
+"""Type of an answer on the surfaces of replaced systems, whose clients know no problem details."""
+
+STATUS: tuple[tuple[type[KenspeckleError], int], ...] = (
+    (PictureTooLarge, 413),
+    (AccessRefused, 403),
+    (NotEnrolled, 404),
+    (IndexMissing, 404),
+    (IndexCorrupt, 503),
+    (IndexVersion, 503),
+    (GalleryError, 409),
+    (ServiceBusy, 503),
+    (MissingExtra, 422),
+    (PromiseRefused, 422),
+    (CatalogError, 422),
+    (ModelMissing, 422),
+    (UnsafeFile, 422),
+    (ModelError, 503),
+    (KenspeckleError, 400),
+)
+"""The first row that fits an error gives its status."""
+
+RETRY_AFTER = 1.0
+"""Seconds to wait before the next try where nothing better is known."""
+
+NOT_FETCHED = "address: no picture could be had from it; expected http:// or https:// at a host of "
+NOT_FETCHED += "the public internet that this service may ask, answering within the limits"
+"""Told of every address that failed, whatever the reason: who asks must not learn from it which
+addresses exist, and what answers there."""
+
+_MOST_ERRORS = 20
+_LONGEST = 1000
+_PATHS = re.compile(
+    r"(?<![\w:/.])(?:/(?:[^\s/:;,'\"]+/)+|(?i:[a-z]):\\(?:[^\s\\:;,'\"]+\\)*)(?=[^\s/])"
+)
+
+
+def status_of(error: KenspeckleError) -> int:
+    """The status that an error becomes.
+
+    >>> status_of(NotEnrolled("a", "not here")), status_of(ServiceBusy("model", "busy"))
+    (404, 503)
+    """
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def told(error: KenspeckleError) -> str:
+    """What a stranger is told of an error: its sentence, without folders of this machine.
+
+    >>> told(GalleryError("/srv/things.ken", "it is damaged"))
+    'things.ken: it is damaged'
+    """
+    if isinstance(error, FetchError):
+        return NOT_FETCHED
+    thing = error.thing
+    if thing.startswith(("/", "\\")) or re.match(r"[A-Za-z]:\\", thing):
+        plain = PureWindowsPath(thing).name if "\\" in thing else PurePath(thing).name
+        shown = KenspeckleError(plain, error.found, expected=error.expected, do=error.do)
+        return _PATHS.sub("", str(shown))[:_LONGEST]
+    return _PATHS.sub("", str(error))[:_LONGEST]
+
+
+def headers_of(error: Exception) -> dict[str, str]:
+    """The headers that belong to an error: when to try again."""
+    if isinstance(error, KenspeckleError) and status_of(error) == 503:
+        return {"Retry-After": seconds(getattr(error, "retry_after", RETRY_AFTER))}
+    return {}
+
+
+def seconds(wait: float) -> str:
+    """A wait as `Retry-After` wants it: whole seconds, at least one.
+
+    >>> seconds(0.2), seconds(61.5)
+    ('1', '62')
+    """
+    return str(max(1, math.ceil(min(wait, 3600.0))))
+
+
+def body(
+    status: int,
+    detail: str,
+    *,
+    kind: str = "",
+    path: str = "",
+    request_id: str = "",
+    more: Mapping[str, Any] | None = None,
+) -> bytes:
+    """A problem body as JSON, in ASCII, so that any text passes."""
+    title = http.HTTPStatus(status).phrase
+    problem: dict[str, Any] = {
+        "type": f"urn:kenspeckle:{kind}" if kind else "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail or title,
+    }
+    if path:
+        problem["instance"] = path
+    if request_id:
+        problem["request_id"] = request_id
+    return json.dumps(problem | dict(more or {})).encode("ascii")
+
+
+def answer(error: Exception, request: Request) -> Response:
+    """The answer to a request that failed with an error of ours or of the framework."""
+    more: dict[str, Any] = {}
+    headers: Mapping[str, str] = {}
+    kind = ""
+    if isinstance(error, KenspeckleError):
+        status, detail, headers = status_of(error), told(error), headers_of(error)
+        kind = kind_of(error)
+    elif isinstance(error, RequestValidationError):
+        status, detail = 422, "the request is not as it has to be"
+        more["errors"] = faults(error.errors())
+        kind = "invalid-request"
+    elif isinstance(error, HTTPException):
+        status, detail, headers = error.status_code, str(error.detail), error.headers or {}
+    else:
+        raise error
+    content = body(
+        status,
+        detail,
+        kind=kind,
+        path=str(request.scope.get("path", "")),
+        request_id=str(getattr(request.state, "request_id", "")),
+        more=more,
+    )
+    if status in (204, 304):
+        return Response(status_code=status, headers=dict(headers))
+    return Response(content, status, dict(headers), media_type=PROBLEM)
+
+
+def faults(errors: Sequence[Any]) -> list[dict[str, Any]]:
+    """What is wrong with the parts of a request: where, what, and of which kind.
+
+    What was sent is not repeated: it may be large, secret, or nothing that JSON can hold.
+    """
+    return [
+        {
+            "loc": [part if isinstance(part, int) else str(part)[:100] for part in one["loc"]],
+            "msg": str(one["msg"])[:200],
+            "type": str(one["type"]),
+        }
+        for one in errors[:_MOST_ERRORS]
+    ]
+
+
+def kind_of(error: KenspeckleError) -> str:
+    """The name of an error's class as programs are told it.
+
+    >>> kind_of(NotEnrolled("a", "not here"))
+    'not-enrolled'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+def install(app: FastAPI) -> None:
+    """Let an application answer errors with problem details."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer(error, request)
+
+    for kind in (KenspeckleError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle)
