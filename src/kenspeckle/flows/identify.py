@@ -63,13 +63,17 @@ def answer(
         regions = split(picture, rule(standing.calibration, settings.regions))
     with timed(times, "embedding"):
         rows = opened.embedder.vectors([cut(picture.image, region) for region in regions])
-    asked = Asked(picture, regions, rows)
     with timed(times, "search"):
-        try:
-            return _answer(opened, asked, standing, each)
-        except KeyError:  # another process has removed a reference since this one looked
-            store.refresh()
-            return _answer(opened, asked, standing, each)
+        return judged(opened, Asked(picture, regions, rows), standing, each=each)
+
+
+def judged(opened: Opened, asked: Asked, standing: Standing, *, each: bool = True) -> Answer:
+    """The answer for vectors that are there already, by the rule of `standing`. Raises as `answer`."""
+    try:
+        return _answer(opened, asked, standing, each)
+    except KeyError:  # another process has removed a reference since this one looked
+        opened.store.refresh()
+        return _answer(opened, asked, standing, each)
 
 
 def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Answer:
