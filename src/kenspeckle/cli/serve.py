@@ -157,7 +157,8 @@ def _tell(service: Service, sockets: Sockets) -> None:
     """The line that says that it is ready, where, and what it holds."""
     places: Sequence[str] = [_place(one.getsockname()[:2]) for one, _ in sockets.values()]
     held = ", ".join(f"{name} ({len(one):,})" for name, one in service.galleries.items())
-    console.line(f"Ready on {' and '.join(places)}: {held}.")
+    state = service.access.state()
+    console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
 
 
 def _place(address: tuple[str, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Match
 
 from kenspeckle import __version__
-from kenspeckle.serve import health, metrics
-from kenspeckle.serve.logs import stage_seconds
-from kenspeckle.serve.routes.v1 import app as native
+from kenspeckle.serve import access, health, metrics
+from kenspeckle.serve.guard import Guard
+from kenspeckle.serve.logs import frames, stage_seconds
+from kenspeckle.serve.routes.v1 import app as v1
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.surfaces import KINDS, Surface
 from kenspeckle.vectors.pipeline import StageTimes
@@ -27,13 +29,41 @@ if TYPE_CHECKING:
 NATIVE = "/v1"
 """Where the native API is, on every port."""
 
-Answer = Callable[[], Response]
+_DOCUMENTS = ("/docs", "/redoc", "/openapi.json")
+
+DOCUMENTS = ("/docs", "/redoc", "/openapi.json")
+"""What every application says of itself; anybody may read it."""
+
+Answer = Callable[["Scope"], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Who answers a request: an application below a prefix, or a function."""
+
+    surface: str = ""
+    app: FastAPI | None = None
+    prefix: str = ""
+    answer: Answer | None = None
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Where the application describes itself."""
+        return tuple(self.prefix + path for path in DOCUMENTS)
 
 
 def build(service: Service, surfaces: Sequence[Surface] | None = None) -> ASGIApp:
     """The application for a port on which these surfaces are, by default all of the service."""
     shown = service.surfaces if surfaces is None else tuple(surfaces)
-    return Observed(Port(service, shown), service)
+    port = Port(service, shown)
+    guard = Guard(port, service.access, service.limits, port.surface_of, partial(_fault, service))
+    return Observed(guard, service)
+
+
+def _fault(service: Service, scope: Scope, error: BaseException) -> None:
+    values = {"req_id": scope["state"]["request_id"], "path": scope["path"]}
+    values |= {"error": type(error).__name__, "at": frames(error)}
+    service.log.tell("fault", values, level="error")
 
 
 class Port:
@@ -45,82 +75,86 @@ class Port:
 
     def __init__(self, service: Service, surfaces: Sequence[Surface]) -> None:
         self._service = service
-        self._native = native.create(service)
-        made = [(surface, _made(surface, service)) for surface in surfaces]
-        self._flat = [(one, app) for one, app in made if not one.prefix]
-        self._below = [(one, app) for one, app in made if one.prefix]
+        native = _Found(NATIVE[1:], v1.create(service), NATIVE)
+        made = [_Found(one.name, _made(one, service), one.prefix) for one in surfaces]
+        self._flat = [one for one in made if not one.prefix]
+        self._below = [native, *(one for one in made if one.prefix)]
         self._shared: dict[str, Answer] = {
-            "/livez": lambda: PlainTextResponse("alive\n"),
+            "/livez": lambda _: PlainTextResponse("alive\n"),
             "/readyz": self._readiness,
             "/health": self._health,
             "/health/": self._health,
             "/metrics": self._metrics,
-            "/openapi/v1.json": partial(_document, self._native),
         }
-        for surface, app in made:
-            self._shared[f"/openapi/{surface.name}.json"] = partial(_document, app)
+        for one in (native, *made):
+            self._shared[f"/openapi/{one.surface}.json"] = partial(_document, one.app)
+        self._ours: dict[str, Answer] = {
+            "/": lambda _: PlainTextResponse(f"Kenspeckle {__version__}\nThe API: /v1/docs\n"),
+            "/docs": lambda _: RedirectResponse("/v1/docs"),
+            "/openapi.json": partial(_document, native.app),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
+        found: _Found = scope["state"].get("found") or self._find(scope)
+        if found.answer is not None:
+            scope["route_name"] = scope["path"]
+            await _only_read(scope, found.answer)(scope, receive, send)
+        elif found.app is not None:
+            scope["root_path"] = scope.get("root_path", "") + found.prefix
+            await found.app(scope, receive, send)
+
+    def surface_of(self, scope: Scope) -> str:
+        """For which surface a request is, `v1` for the native API; empty for what everybody may
+        see: the state of the service, documents."""
+        found = scope["state"]["found"] = self._find(scope)
+        return found.surface
+
+    def _find(self, scope: Scope) -> _Found:
+        """Who answers a path: what all share, the native API, the surface that has a route for it,
+        and the first one for a path that none has."""
         path: str = scope["path"]
-        if path == NATIVE or path.startswith(NATIVE + "/"):
-            await self._native(_below(scope, NATIVE), receive, send)
-            return
         answer = self._shared.get(path)
         if answer is not None:
-            scope["route_name"] = path
-            await _only_read(scope, answer)(scope, receive, send)
-            return
-        surface, app = self._find(scope)
-        if app is None:
-            await self._page(path)(scope, receive, send)
-            return
-        scope["state"]["surface"] = surface
-        if surface is not None and surface.prefix:
-            scope = _below(scope, surface.prefix)
-        await app(scope, receive, send)
-
-    def _find(self, scope: Scope) -> tuple[Surface | None, FastAPI | None]:
-        """The application that has a route for this path; the owner of the port if none has."""
-        path: str = scope["path"]
-        for surface, app in self._below:
-            if path == surface.prefix or path.startswith(surface.prefix + "/"):
-                return surface, app
+            return _Found(answer=answer)
+        for one in self._below:
+            if path == one.prefix or path.startswith(one.prefix + "/"):
+                return replace(one, surface="") if path in one.documents else one
         turned = path[:-1] if path.endswith("/") else path + "/"
-        for tried in (scope, {**scope, "path": turned}):
-            other: tuple[Surface, FastAPI] | None = None
-            for surface, app in self._flat:
-                match = _match(app, tried)
-                if match is Match.FULL:
-                    return surface, app
-                if match is Match.PARTIAL and other is None:
-                    other = surface, app
-            if other is not None:
-                return other
+        for tried in (path, turned):
+            found = self._by_route(scope, tried)
+            if found is not None:
+                return replace(found, surface="") if path in DOCUMENTS else found
             if path == "/":
-                return None, None
-        return self._flat[0] if self._flat else (None, None)
+                break
+        if path in self._ours or not self._flat:
+            return _Found(answer=self._ours.get(path, _nothing))
+        return self._flat[0]
 
-    def _page(self, path: str) -> Response:
-        """What stands at a path that no surface has."""
-        if path == "/":
-            return PlainTextResponse(f"Kenspeckle {__version__}\nThe API: /v1/docs\n")
-        if path == "/docs":
-            return RedirectResponse("/v1/docs")
-        return JSONResponse({"detail": "Not Found"}, 404)
+    def _by_route(self, scope: Scope, path: str) -> _Found | None:
+        """The first surface that has a route for the path and the method, else for the path."""
+        tried, other = {**scope, "path": path}, None
+        for one in self._flat:
+            assert one.app is not None  # noqa: S101  it was made with one
+            match = _match(one.app, tried)
+            if match is Match.FULL:
+                return one
+            if match is Match.PARTIAL and other is None:
+                other = one
+        return other
 
-    def _health(self) -> Response:
-        return JSONResponse(health.report(self._service))
+    def _health(self, scope: Scope) -> Response:
+        trusted = "read" in scope["state"]["principal"].scopes
+        return JSONResponse(health.report(self._service, trusted=trusted))
 
-    def _readiness(self) -> Response:
+    def _readiness(self, _: Scope) -> Response:
         phase = health.phase(self._service)
         if phase == "ready":
             return PlainTextResponse("ready\n")
         return PlainTextResponse(f"{phase}\n", 503, {"Retry-After": "1"})
 
-    def _metrics(self) -> Response:
+    def _metrics(self, scope: Scope) -> Response:
+        may(scope["state"]["principal"], "read")
         text = self._service.metrics.text(self._service)
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
@@ -143,20 +177,26 @@ def _match(app: FastAPI, scope: Scope) -> Match:
     return best
 
 
-def _below(scope: Scope, prefix: str) -> Scope:
-    """The scope of an application that has all paths below a prefix."""
-    scope["root_path"] = scope.get("root_path", "") + prefix
-    return scope
+def _nothing(_: Scope) -> Response:
+    return JSONResponse({"detail": "Not Found"}, 404)
 
 
-def _document(app: FastAPI) -> Response:
+def _document(app: FastAPI, _: Scope) -> Response:
     return Response(json.dumps(app.openapi()), media_type="application/json")
 
 
 def _only_read(scope: Scope, answer: Answer) -> Response:
     if scope["method"] in ("GET", "HEAD"):
-        return answer()
+        return answer(scope)
     return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
+
+
+def _pattern(scope: Scope) -> str:
+    """The pattern of the path that was found, so that logs and metrics know few of them."""
+    route = scope.get("route")
+    if route is None:
+        return "(none)"
+    return f"{scope.get('root_path', '')}{getattr(route, 'path', '')}"
 
 
 class Observed:
@@ -188,7 +228,7 @@ class Observed:
             self._tell(scope, status, time.perf_counter() - start, times.seconds)
 
     def _tell(self, scope: Scope, status: int, seconds: float, spent: dict[str, float]) -> None:
-        route = str(scope.get("route_name") or getattr(scope.get("route"), "path", "(none)"))
+        route = scope.get("route_name") or _pattern(scope)
         stages = stage_seconds(spent)
         values: dict[str, Any] = {"req_id": scope["state"].get("request_id", "-")}
         values |= {"path": scope["path"], "route": route, "method": scope["method"]}

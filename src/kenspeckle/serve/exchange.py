@@ -46,15 +46,16 @@ class Exchange:
     """A request on its way in and its answer on the way out.
 
     `native` answers refusals as problem details, `embedding` lets pages of other origins show what
-    is answered, `extra` are headers that every answer gets.
+    is answered, `unread` says that a body is still to come, `extra` are headers that every answer
+    gets.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._scope, self._receive, self._send, self._limits = scope, receive, send, limits
-        self.native, self.embedding = True, False
+        self.native, self.embedding, self.unread = True, False, False
         self.extra: Headers = [(b"x-request-id", scope["state"]["request_id"].encode())]
         self._parts: deque[bytes] = deque()
-        self._held, self._counted, self._whole = 0, False, False
+        self._held, self._counted, self._fresh = 0, False, True
         self._started, self._complete, self._left = False, False, False
         self._streams = False
         self._gone = asyncio.Event()
@@ -77,7 +78,7 @@ class Exchange:
         self._parts.clear()
 
     async def run(self, app: ASGIApp, length: int | None) -> None:
-        """Read the body, of so many bytes where it says so, and let `app` answer.
+        """Read the body, of so many bytes where that is known, and let `app` answer.
 
         Ends early when the client leaves. Raises Refusal, and what `app` raises.
         """
@@ -85,7 +86,6 @@ class Exchange:
             await self._read(length)
         if self._left:
             return
-        self._whole = True
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a server runs every request as a task
         watch = asyncio.ensure_future(self._watch(task))
@@ -127,6 +127,7 @@ class Exchange:
                     if part:
                         self._parts.append(part)
                     more = message.get("more_body", False)
+            self.unread = False
         except TimeoutError:
             found = f"the request did not arrive within {self._limits.body_timeout:g} s"
             raise Refusal(408, found) from None
@@ -142,10 +143,10 @@ class Exchange:
 
     async def _next(self) -> Message:
         """What `app` receives: the body in the parts it came in, then nothing until the end."""
-        if self._parts or self._whole:
+        if self._parts or self._fresh:
+            self._fresh = False
             part = self._parts.popleft() if self._parts else b""
-            self._whole = bool(self._parts)
-            return {"type": "http.request", "body": part, "more_body": self._whole}
+            return {"type": "http.request", "body": part, "more_body": bool(self._parts)}
         await self._gone.wait()
         return {"type": "http.disconnect"}
 
@@ -222,17 +223,17 @@ class Exchange:
             request_id=self._scope["state"]["request_id"],
         )
         kind = problems.PROBLEM if self.native else problems.PLAIN
-        unread = not self._whole
         headers = [
             (b"content-type", kind.encode()),
             (b"content-length", str(len(content)).encode()),
-            *([(b"connection", b"close")] if unread else []),
+            *([(b"connection", b"close")] if self.unread else []),
             *headers,
         ]
         start = {"type": "http.response.start", "status": status, "headers": self._headers(headers)}
         await self._send(start)
-        await self._send({"type": "http.response.body", "body": content, "more_body": unread})
-        if unread:
+        last = {"type": "http.response.body", "body": content, "more_body": self.unread}
+        await self._send(last)
+        if self.unread:
             await self._linger()
             await self._send({"type": "http.response.body", "body": b""})
 

@@ -60,6 +60,8 @@ class Guard:
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(headers)
         exchange = Exchange(scope, receive, send, self._limits)
+        said = headers.get(b"content-length", b"0")
+        exchange.unread = said != b"0" or b"transfer-encoding" in headers
         try:
             cross = self._admit(scope, headers, exchange)
             if cross is not None:

@@ -12,7 +12,9 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 STAGES = (
@@ -24,8 +26,8 @@ STAGES = (
 WAITING = 10_000
 """Lines that wait to be written; what comes on top is counted, and the number told."""
 
-LONGEST = 512
-"""Characters of one value."""
+LONGEST, LONGEST_TRACE = 512, 8000
+"""Characters of one value, and of a traceback."""
 
 
 class Log:
@@ -49,6 +51,11 @@ class Log:
             self._lines.put_nowait(text)
         except queue.Full:
             self._lost += 1
+
+    def fault(self, values: Mapping[str, Any], error: BaseException) -> None:
+        """One line about an error that nobody foresaw, with where it was raised."""
+        trace = "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
+        self.tell("fault", {**values, "traceback": trace}, level="error")
 
     def close(self, wait: float = 2.0) -> None:
         """Write what waits, for at most `wait` seconds."""
@@ -77,17 +84,17 @@ def _now() -> str:
 
 
 def _as_json(line: Mapping[str, Any]) -> str:
-    return json.dumps({name: _short(value) for name, value in line.items()}, allow_nan=False)
+    return json.dumps({name: _short(name, value) for name, value in line.items()}, allow_nan=False)
 
 
 def _as_text(line: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={_word(value)}" for name, value in line.items())
+    return " ".join(f"{name}={_word(_short(name, value))}" for name, value in line.items())
 
 
-def _short(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:LONGEST]
-    return value if isinstance(value, bool | int | float) or value is None else str(value)[:LONGEST]
+def _short(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)[: LONGEST_TRACE if name == "traceback" else LONGEST]
 
 
 def _word(value: Any) -> str:
@@ -98,10 +105,17 @@ def _word(value: Any) -> str:
     """
     if isinstance(value, float):
         return f"{value:.4f}"
-    text = str(_short(value))
+    text = str(value)
     if text and text.isascii() and text.isprintable() and not set(text) & set(" \"'="):
         return text
     return json.dumps(text)
+
+
+def frames(error: BaseException, most: int = 8) -> str:
+    """Where an exception came from, innermost first: `file:line function`, and no values."""
+    found = traceback.extract_tb(error.__traceback__)[-most:]
+    places = (f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in reversed(found))
+    return " < ".join(places)
 
 
 def stage_seconds(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +14,15 @@ from kenspeckle.config import Settings
 from kenspeckle.errors import NotEnrolled, SettingError
 from kenspeckle.flows.opened import default_path
 from kenspeckle.gallery import Gallery
+from kenspeckle.serve.access import open_access
 from kenspeckle.serve.events import Bus
+from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.logs import Log
 from kenspeckle.serve.metrics import Metrics
 from kenspeckle.serve.pool import Models
 from kenspeckle.serve.scheduler import Scheduler
-from kenspeckle.serve.surfaces import Surface, read_surfaces
+from kenspeckle.serve.streams import Streams
+from kenspeckle.serve.surfaces import read_surfaces
 from kenspeckle.store.open import open_store
 
 T = TypeVar("T")
@@ -28,7 +32,7 @@ class Service:
     """Galleries by name, the first of them the default, and what answers about them.
 
     `analysis` stands in for the models of the surface `analyze` where one is handed in.
-    `in_flight` counts the requests that are being answered; `stopping` says that no new ones are.
+    `in_flight` counts the requests that are being answered, `ready` says that all is listening.
     """
 
     def __init__(
@@ -43,8 +47,21 @@ class Service:
         self.analysis = analysis
         self.surfaces: tuple[Surface, ...] = read_surfaces(settings.serve.surfaces)
         self.log, self.metrics, self.bus = Log(settings.serve.log_format), Metrics(), Bus()
-        self.started, self.in_flight = time.time(), 0
-        self.ready = self.stopping = False
+        self.started, self.in_flight, self.ready = time.time(), 0, False
+        self.limits = Limits(settings.serve)
+        opened = [surface.name for surface in self.surfaces if surface.open]
+        first = next(iter(galleries.values())).store.path
+        self.access = open_access(settings, first, open_surfaces=opened)
+        self.access.check(surface.name for surface in self.surfaces)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new requests are answered."""
+        return self.limits.stopping
+
+    @stopping.setter
+    def stopping(self, value: bool) -> None:
+        self.limits.stopping = value
 
     def gallery(self, name: str = "") -> Gallery:
         """The gallery of that name; without one, or by `-`, the first. NotEnrolled."""
@@ -70,9 +87,11 @@ class Service:
 
     async def close(self) -> None:
         """Finish what runs within the grace of the settings, and let go of everything."""
-        self.stopping = True
-        self.bus.close()
-        await self.models.close(self.settings.serve.grace)
+        self.stop()
+        grace = self.settings.serve.grace
+        await asyncio.to_thread(self.jobs.close, grace)
+        self.streams.close()
+        await self.models.close(grace)
         for gallery in self.galleries.values():
             with contextlib.suppress(OSError):
                 gallery.close()
@@ -90,13 +109,19 @@ def open_service(
     """
     galleries: dict[str, Gallery] = {}
     asked = settings.serve
+    surfaces = read_surfaces(asked.surfaces)
     models = Models(idle_grace=asked.idle_grace, pinned=asked.pinned, queue=asked.queue)
     try:
-        for name, path in named(settings, indexes).items():
+        paths = named(settings, indexes)
+        opened = [surface.name for surface in surfaces if surface.open]
+        access = open_access(settings, next(iter(paths.values())), open_surfaces=opened)
+        access.check(surface.name for surface in surfaces)
+        for name, path in paths.items():
             store = open_store(path, named=named_by_file)
             galleries[name] = Gallery(store, settings, models.embedder)
             galleries[name].embedder  # noqa: B018  refused here, not for each picture
-        return Service(settings, galleries, models, analysis=analysis)
+        models.check_pins()
+        return Service(settings, galleries, models, access, analysis=analysis)
     except BaseException:
         for gallery in galleries.values():
             gallery.close()
