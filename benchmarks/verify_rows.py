@@ -42,8 +42,8 @@ def checked(path: str, pictures: str) -> dict[str, Any]:
     from dataclasses import replace
 
     from kenspeckle.config import Settings
-    from kenspeckle.evaluate.checkup import checkup
-    from kenspeckle.evaluate.checkup_text import lines
+    from kenspeckle.evaluate.verify.checkup import checkup
+    from kenspeckle.evaluate.verify.checkup_text import lines
     from kenspeckle.gallery import Gallery
 
     settings = Settings()

@@ -33,11 +33,11 @@ from kenspeckle.evaluate import datasets
 from kenspeckle.evaluate import run as evaluation
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.counting import Detection, Truth, legacy, one_to_one
-from kenspeckle.evaluate.grid import PRESETS, Sampling
 from kenspeckle.evaluate.judges import Scored
 from kenspeckle.evaluate.logo_draw import LogoPlan, logo_draws
 from kenspeckle.evaluate.protocols import Plan, draws
-from kenspeckle.evaluate.sweep_draw import draw as sweep_draw
+from kenspeckle.evaluate.sweep.draw import draw as sweep_draw
+from kenspeckle.evaluate.sweep.grid import PRESETS, Sampling
 from kenspeckle.image.views import camera_views
 from kenspeckle.match.methods import Rule, averaged, table, verdicts
 from kenspeckle.types import Picture, Recipe, Region

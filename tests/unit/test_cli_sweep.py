@@ -10,7 +10,7 @@ import typer
 from kenspeckle.cli.sweep_grid import ENVIRONMENT, Asked, Plan, planned
 from kenspeckle.config import ModelSettings
 from kenspeckle.errors import SettingError
-from kenspeckle.evaluate.grid import Sampling
+from kenspeckle.evaluate.sweep.grid import Sampling
 
 
 def plan(environ: dict[str, str] | None = None, model: str = "", **given: Any) -> Plan:

@@ -16,10 +16,13 @@ import pytest
 from PIL import Image
 
 from kenspeckle.errors import InputError, MissingExtra
-from kenspeckle.evaluate import figures, report_numbers, report_plots, report_scores
+from kenspeckle.evaluate import figures
 from kenspeckle.evaluate.compare import changes, pairs
-from kenspeckle.evaluate.report import POLICY, html
-from kenspeckle.evaluate.report_pictures import SIDE, Pictures
+from kenspeckle.evaluate.report import numbers as report_numbers
+from kenspeckle.evaluate.report import plots as report_plots
+from kenspeckle.evaluate.report import scores as report_scores
+from kenspeckle.evaluate.report.page import POLICY, html
+from kenspeckle.evaluate.report.pictures import SIDE, Pictures
 from kenspeckle.evaluate.result import (
     Answer,
     Counts,

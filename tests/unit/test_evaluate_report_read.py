@@ -11,7 +11,7 @@ import pytest
 from kenspeckle.cli.evaluate_report import beside
 from kenspeckle.errors import InputError
 from kenspeckle.evaluate import figures
-from kenspeckle.evaluate.report_read import evaluation, read_evaluation
+from kenspeckle.evaluate.report.read import evaluation, read_evaluation
 from kenspeckle.evaluate.result import (
     Answer,
     Counts,

@@ -25,12 +25,12 @@ from kenspeckle.evaluate.asking import Gallery, Query
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.counting import by_photo
 from kenspeckle.evaluate.datasets import Dataset, Sample, Truth
-from kenspeckle.evaluate.grid import PRESETS, Cell, Sampling, axis, cells, methods, with_axes
-from kenspeckle.evaluate.ledger import Ledger
-from kenspeckle.evaluate.sweep import Sweep, run
-from kenspeckle.evaluate.sweep_counts import best, difference, interval
-from kenspeckle.evaluate.sweep_draw import draw
-from kenspeckle.evaluate.sweep_fit import best_threshold
+from kenspeckle.evaluate.sweep.counts import best, difference, interval
+from kenspeckle.evaluate.sweep.draw import draw
+from kenspeckle.evaluate.sweep.fit import best_threshold
+from kenspeckle.evaluate.sweep.grid import PRESETS, Cell, Sampling, axis, cells, methods, with_axes
+from kenspeckle.evaluate.sweep.ledger import Ledger
+from kenspeckle.evaluate.sweep.run import Sweep, run
 from kenspeckle.match.methods import Rule
 from kenspeckle.types import Region
 
@@ -169,8 +169,8 @@ def test_more_references_are_added_and_change_no_query(pages: Dataset) -> None:
 def test_draw_is_the_same_in_every_process(pages: Dataset) -> None:
     program = (
         "import sys, pickle, json\n"
-        "from kenspeckle.evaluate.sweep_draw import draw\n"
-        "from kenspeckle.evaluate.grid import Sampling\n"
+        "from kenspeckle.evaluate.sweep.draw import draw\n"
+        "from kenspeckle.evaluate.sweep.grid import Sampling\n"
         "from kenspeckle.evaluate.datasets import read\n"
         "made = draw(read(sys.argv[1]), Sampling(4, 4, 6, 3))\n"
         "names = [[o.name for o in (*s.enrolled(9), *s.photos)] for s in (made.report, made.fit)]\n"

@@ -11,9 +11,9 @@ import pytest
 from kenspeckle.config import ModelSettings
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.datasets import read
-from kenspeckle.evaluate.grid import Cell, Sampling, axis, cells
-from kenspeckle.evaluate.ledger import Ledger
-from kenspeckle.evaluate.sweep import Sweep, run
+from kenspeckle.evaluate.sweep.grid import Cell, Sampling, axis, cells
+from kenspeckle.evaluate.sweep.ledger import Ledger
+from kenspeckle.evaluate.sweep.run import Sweep, run
 from kenspeckle.vectors.admit import drawn_pictures
 from kenspeckle.vectors.embed import open_embedder
 

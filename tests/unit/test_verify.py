@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kenspeckle.errors import InputError
-from kenspeckle.evaluate import neighbours as blocks
-from kenspeckle.evaluate.neighbours import item_codes, neighbours
-from kenspeckle.evaluate.perturbed import judge
-from kenspeckle.evaluate.verify import verify
-from kenspeckle.evaluate.verify_text import lines
+from kenspeckle.evaluate.verify import neighbours as blocks
+from kenspeckle.evaluate.verify.neighbours import item_codes, neighbours
+from kenspeckle.evaluate.verify.perturbed import judge
+from kenspeckle.evaluate.verify.rows import verify
+from kenspeckle.evaluate.verify.rows_text import lines
 
 
 def unit(count, width=16, seed=0):

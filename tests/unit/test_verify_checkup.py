@@ -13,12 +13,12 @@ from PIL import Image
 
 from kenspeckle.config import IndexSettings, ModelSettings, Settings
 from kenspeckle.errors import GalleryError
-from kenspeckle.evaluate.advice import Findings, advise
-from kenspeckle.evaluate.checkup import checkup
-from kenspeckle.evaluate.checkup_text import lines
-from kenspeckle.evaluate.confusable import item_pairs, print_groups, same_files
-from kenspeckle.evaluate.neighbours import item_codes, neighbours
-from kenspeckle.evaluate.perturbed import by_item, judge
+from kenspeckle.evaluate.verify.advice import Findings, advise
+from kenspeckle.evaluate.verify.checkup import checkup
+from kenspeckle.evaluate.verify.checkup_text import lines
+from kenspeckle.evaluate.verify.confusable import item_pairs, print_groups, same_files
+from kenspeckle.evaluate.verify.neighbours import item_codes, neighbours
+from kenspeckle.evaluate.verify.perturbed import by_item, judge
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Reference
 

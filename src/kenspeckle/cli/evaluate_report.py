@@ -14,9 +14,9 @@ from typing import Any
 from kenspeckle.catalog.entry import shown
 from kenspeckle.errors import InputError
 from kenspeckle.evaluate.compare import compared, familiar
-from kenspeckle.evaluate.report import html
-from kenspeckle.evaluate.report_plots import required
-from kenspeckle.evaluate.report_read import read_evaluation
+from kenspeckle.evaluate.report.page import html
+from kenspeckle.evaluate.report.plots import required
+from kenspeckle.evaluate.report.read import read_evaluation
 from kenspeckle.evaluate.result import Evaluation, plain
 from kenspeckle.evaluate.samples import Dataset
 

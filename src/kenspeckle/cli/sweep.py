@@ -13,12 +13,12 @@ from kenspeckle.cli import console, options, sweep_text
 from kenspeckle.cli.sweep_grid import Asked, planned
 from kenspeckle.evaluate.cache import VectorCache, default_folder
 from kenspeckle.evaluate.datasets import read
-from kenspeckle.evaluate.grid import PRESETS
-from kenspeckle.evaluate.ledger import Ledger
-from kenspeckle.evaluate.report import html
-from kenspeckle.evaluate.sweep import Sweep, run
-from kenspeckle.evaluate.sweep_counts import best
-from kenspeckle.evaluate.sweep_draw import SweepDraw, draw
+from kenspeckle.evaluate.report.page import html
+from kenspeckle.evaluate.sweep.counts import best
+from kenspeckle.evaluate.sweep.draw import SweepDraw, draw
+from kenspeckle.evaluate.sweep.grid import PRESETS
+from kenspeckle.evaluate.sweep.ledger import Ledger
+from kenspeckle.evaluate.sweep.run import Sweep, run
 
 
 def _number(flags: str, about: str, least: int | None = None) -> Any:

@@ -11,7 +11,7 @@ import typer
 
 from kenspeckle.config import MODES, ModelSettings
 from kenspeckle.errors import InputError, SettingError
-from kenspeckle.evaluate.grid import (
+from kenspeckle.evaluate.sweep.grid import (
     BASELINE,
     PRESETS,
     TUNED,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kenspeckle.cli import console
-from kenspeckle.evaluate.ledger import Row
-from kenspeckle.evaluate.sweep_counts import difference
+from kenspeckle.evaluate.sweep.counts import difference
+from kenspeckle.evaluate.sweep.ledger import Row
 
 SHOWN = {
     "model": "model",

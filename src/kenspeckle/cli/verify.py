@@ -10,11 +10,12 @@ import typer
 
 from kenspeckle.cli import console, options
 from kenspeckle.errors import IndexCorrupt
-from kenspeckle.evaluate import checkup_text, verify_text
-from kenspeckle.evaluate.advice import Findings, advise
-from kenspeckle.evaluate.checkup import ROWS, checkup
-from kenspeckle.evaluate.verify import VerifyReport
-from kenspeckle.evaluate.verify import verify as check
+from kenspeckle.evaluate.verify import checkup_text
+from kenspeckle.evaluate.verify import rows_text as verify_text
+from kenspeckle.evaluate.verify.advice import Findings, advise
+from kenspeckle.evaluate.verify.checkup import ROWS, checkup
+from kenspeckle.evaluate.verify.rows import VerifyReport
+from kenspeckle.evaluate.verify.rows import verify as check
 from kenspeckle.flows.opened import default_path
 from kenspeckle.gallery import Gallery
 from kenspeckle.store.npz import read_table

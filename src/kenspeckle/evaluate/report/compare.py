@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from kenspeckle.evaluate import compare
 from kenspeckle.evaluate.compare import APART, Change, compared, points
-from kenspeckle.evaluate.report_markup import Html, Part, rate, section, table, tag
+from kenspeckle.evaluate.report.markup import Html, Part, rate, section, table, tag
 from kenspeckle.evaluate.result import Evaluation
 from kenspeckle.match.promise import percent
 

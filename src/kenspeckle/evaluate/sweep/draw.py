@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from kenspeckle.errors import CatalogError
 from kenspeckle.evaluate.captures import captures
 from kenspeckle.evaluate.drawing import by_name, shuffled
-from kenspeckle.evaluate.grid import Sampling
 from kenspeckle.evaluate.samples import Dataset, Sample
+from kenspeckle.evaluate.sweep.grid import Sampling
 
 LEAST_FIT = 2
 """Items below which there is nothing to fit a threshold on."""

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from kenspeckle._extras import need
-from kenspeckle.evaluate.report_markup import Html, tag
-from kenspeckle.evaluate.report_numbers import Bar, Curve, Floats
+from kenspeckle.evaluate.report.markup import Html, tag
+from kenspeckle.evaluate.report.numbers import Bar, Curve, Floats
 
 PURPOSE = "the HTML report's plots"
 INK, SOFT, LINE, GROUND = "#010101", "#020202", "#030303", "#040404"

@@ -10,8 +10,8 @@ import numpy as np
 
 from kenspeckle.evaluate.asking import Said
 from kenspeckle.evaluate.counting import Counts, by_photo, legacy, one_to_one
-from kenspeckle.evaluate.ledger import Row
 from kenspeckle.evaluate.result import plain
+from kenspeckle.evaluate.sweep.ledger import Row
 from kenspeckle.stats import bootstrap_of
 from kenspeckle.types import Int64
 

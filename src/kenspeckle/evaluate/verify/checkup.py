@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 
 from kenspeckle.errors import GalleryError
-from kenspeckle.evaluate.advice import Advice, Findings, advise
-from kenspeckle.evaluate.confusable import PrintGroup, RowPair, item_pairs, print_groups, same_files
-from kenspeckle.evaluate.neighbours import item_codes
-from kenspeckle.evaluate.perturbed import Fared, PerturbedResult, by_item, judge
-from kenspeckle.evaluate.photographed import Sample, own_rows, photographed
-from kenspeckle.evaluate.verify import VerifyReport, number, perturbed_dict, verify
+from kenspeckle.evaluate.verify.advice import Advice, Findings, advise
+from kenspeckle.evaluate.verify.confusable import (
+    PrintGroup,
+    RowPair,
+    item_pairs,
+    print_groups,
+    same_files,
+)
+from kenspeckle.evaluate.verify.neighbours import item_codes
+from kenspeckle.evaluate.verify.perturbed import Fared, PerturbedResult, by_item, judge
+from kenspeckle.evaluate.verify.photographed import Sample, own_rows, photographed
+from kenspeckle.evaluate.verify.rows import VerifyReport, number, perturbed_dict, verify
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Float32, Reference
 

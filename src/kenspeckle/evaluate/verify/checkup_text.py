@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kenspeckle.evaluate.checkup import Checkup
-from kenspeckle.evaluate.perturbed import PerturbedResult
-from kenspeckle.evaluate.verify_text import lines as former_lines
-from kenspeckle.evaluate.verify_text import shortened, three
+from kenspeckle.evaluate.verify.checkup import Checkup
+from kenspeckle.evaluate.verify.perturbed import PerturbedResult
+from kenspeckle.evaluate.verify.rows_text import lines as former_lines
+from kenspeckle.evaluate.verify.rows_text import shortened, three
 
 SHOWN = 5
 

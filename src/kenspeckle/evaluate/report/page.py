@@ -13,14 +13,12 @@ from pathlib import Path
 from kenspeckle._aside import written
 from kenspeckle.catalog.entry import shown
 from kenspeckle.errors import InputError
-from kenspeckle.evaluate import report_head as head
-from kenspeckle.evaluate import report_plots as plots
-from kenspeckle.evaluate import report_scores as scores
-from kenspeckle.evaluate.report_compare import comparison, familiar
-from kenspeckle.evaluate.report_markup import Html, join, tag
-from kenspeckle.evaluate.report_mistakes import gallery
-from kenspeckle.evaluate.report_pictures import Pictures
-from kenspeckle.evaluate.report_sweep import Row, sweep
+from kenspeckle.evaluate.report import head, plots, scores
+from kenspeckle.evaluate.report.compare import comparison, familiar
+from kenspeckle.evaluate.report.markup import Html, join, tag
+from kenspeckle.evaluate.report.mistakes import gallery
+from kenspeckle.evaluate.report.pictures import Pictures
+from kenspeckle.evaluate.report.sweep import Row, sweep
 from kenspeckle.evaluate.result import Evaluation
 from kenspeckle.evaluate.samples import Dataset
 
@@ -124,7 +122,7 @@ def _one(
 
 
 def _page(title: str, body: Html) -> str:
-    sheet = resources.files("kenspeckle.evaluate") / "report.css"
+    sheet = resources.files("kenspeckle.evaluate.report") / "page.css"
     style = Html(sheet.read_text(encoding="utf-8"))
     policy = tag("meta", **{"http-equiv": "Content-Security-Policy", "content": POLICY})
     top = tag(

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kenspeckle.evaluate import report_plots as plots
-from kenspeckle.evaluate.report_markup import Html, Part, folded, join, number, section, table, tag
-from kenspeckle.evaluate.report_scores import similarities
+from kenspeckle.evaluate.report import plots
+from kenspeckle.evaluate.report.markup import Html, Part, folded, join, number, section, table, tag
+from kenspeckle.evaluate.report.scores import similarities
 from kenspeckle.evaluate.result import Details, Distribution, Overlap, Parting, SeenRegion
 from kenspeckle.match.promise import percent
 
@@ -29,7 +29,7 @@ AXES = {
 """Setting of a row → what the page calls it, in the order of columns."""
 
 Row = Mapping[str, Any]
-"""As `kenspeckle.evaluate.sweep` makes them."""
+"""As `kenspeckle.evaluate.sweep.run` makes them."""
 NUMERIC = ("refs", "threshold", "margin", "least")
 SERIES, TOP, LONG = 5, 12, 24
 FITTED = "T fitted on other items"

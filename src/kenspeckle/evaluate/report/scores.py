@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kenspeckle.evaluate import report_numbers as numbers
-from kenspeckle.evaluate import report_plots as plots
-from kenspeckle.evaluate.report_markup import Html, folded, number, section, table, tag
+from kenspeckle.evaluate.report import numbers, plots
+from kenspeckle.evaluate.report.markup import Html, folded, number, section, table, tag
 from kenspeckle.evaluate.result import Answer, Details, Distribution, Evaluation, Overlap, Parting
 from kenspeckle.evaluate.similarities import best_f1, overlap, spread
 from kenspeckle.match.promise import percent

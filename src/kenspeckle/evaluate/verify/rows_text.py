@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kenspeckle.evaluate.verify import VerifyReport
+from kenspeckle.evaluate.verify.rows import VerifyReport
 
 LISTED = 10
 """Failures and weakest references that are printed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kenspeckle.evaluate.neighbours import blocks, item_codes
+from kenspeckle.evaluate.verify.neighbours import blocks, item_codes
 from kenspeckle.stats import wilson
 from kenspeckle.types import Float32, Int64
 

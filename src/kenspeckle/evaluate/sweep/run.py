@@ -23,14 +23,14 @@ from kenspeckle.evaluate.asking import Gallery, Query, ask
 from kenspeckle.evaluate.bank import TRUTH, Bank, Progress, check_regions, quiet
 from kenspeckle.evaluate.cache import VectorCache
 from kenspeckle.evaluate.details import details
-from kenspeckle.evaluate.grid import NO_HEAD, Cell, Sampling
 from kenspeckle.evaluate.judges import Ruled
-from kenspeckle.evaluate.ledger import Ledger, Row, key_of
 from kenspeckle.evaluate.result import plain
 from kenspeckle.evaluate.samples import Dataset, Sample
-from kenspeckle.evaluate.sweep_counts import counted, rates
-from kenspeckle.evaluate.sweep_draw import Side, SweepDraw, draw
-from kenspeckle.evaluate.sweep_fit import best_threshold
+from kenspeckle.evaluate.sweep.counts import counted, rates
+from kenspeckle.evaluate.sweep.draw import Side, SweepDraw, draw
+from kenspeckle.evaluate.sweep.fit import best_threshold
+from kenspeckle.evaluate.sweep.grid import NO_HEAD, Cell, Sampling
+from kenspeckle.evaluate.sweep.ledger import Ledger, Row, key_of
 from kenspeckle.vectors.base import Embedder
 from kenspeckle.vectors.embed import open_embedder
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kenspeckle.evaluate.neighbours import NONE, blocks
+from kenspeckle.evaluate.verify.neighbours import NONE, blocks
 from kenspeckle.types import Float32, Int64, Reference
 
 STEP, MOST_ROWS = 256, 4096

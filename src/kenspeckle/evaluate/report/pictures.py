@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from kenspeckle.errors import KenspeckleError
-from kenspeckle.evaluate.report_markup import Html, tag
+from kenspeckle.evaluate.report.markup import Html, tag
 from kenspeckle.evaluate.samples import Dataset, Sample
 from kenspeckle.image.decode import decode
 from kenspeckle.image.thumbnail import thumbnail

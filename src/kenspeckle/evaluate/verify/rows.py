@@ -1,7 +1,7 @@
 """Check the rows of an index against each other: what is damaged, doubled or too alike.
 
 Self-identification of stored rows says only that no two rows are the same; how photos will fare,
-perturbed queries tell (`kenspeckle.evaluate.perturbed`).
+perturbed queries tell (`kenspeckle.evaluate.verify.perturbed`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from kenspeckle.errors import InputError
-from kenspeckle.evaluate.neighbours import Neighbours, beaten, item_codes, neighbours
-from kenspeckle.evaluate.perturbed import PerturbedResult
+from kenspeckle.evaluate.verify.neighbours import Neighbours, beaten, item_codes, neighbours
+from kenspeckle.evaluate.verify.perturbed import PerturbedResult
 from kenspeckle.types import Float32, Int64
 
 PASS = 0.99

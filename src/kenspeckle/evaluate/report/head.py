@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from kenspeckle.evaluate.report_markup import (
+from kenspeckle.evaluate.report.markup import (
     Html,
     Part,
     between,

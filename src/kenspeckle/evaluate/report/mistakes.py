@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kenspeckle.evaluate.report_markup import Html, folded, join, number, section, table, tag
-from kenspeckle.evaluate.report_pictures import Pictures
+from kenspeckle.evaluate.report.markup import Html, folded, join, number, section, table, tag
+from kenspeckle.evaluate.report.pictures import Pictures
 from kenspeckle.evaluate.result import Answer, Counts, Details, Evaluation, Outcome
 from kenspeckle.match.promise import percent
 

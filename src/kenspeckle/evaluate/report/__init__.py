@@ -1,0 +1,1 @@
+"""The page that shows an evaluation or a sweep."""

@@ -1,0 +1,1 @@
+"""Many rules, models and numbers on the same pictures."""

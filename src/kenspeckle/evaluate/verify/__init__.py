@@ -1,0 +1,1 @@
+"""Whether an index can tell its items apart."""
