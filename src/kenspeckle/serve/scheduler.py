@@ -261,7 +261,7 @@ class Scheduler:
             error = _as_told(raised)
             self._finished(time.perf_counter() - start, error)
             task.deliver(None, error)
-            del error
+            del task, error  # the error's frames lead back to this one
         else:
             self._finished(time.perf_counter() - start)
             task.deliver(value, None)
