@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -147,11 +148,20 @@ class Store(Protocol):
     def set_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest. SpaceMismatch if vectors of another space are stored."""
 
-    def add(self, enrolled: Sequence[Enrolled]) -> list[int]:
+    def writing(self, wait: float = 10.0) -> AbstractContextManager[None]:
+        """Let a handle that was opened for reading change the index while a block runs.
+
+        It holds the lock that long, for all threads in such a block; what one changed is in the
+        file when its block ends. `wait` is how many seconds another process is waited for. Raises
+        IndexBusy, which names it, IndexReadOnly.
+        """
+
+    def add(self, enrolled: Sequence[Enrolled], *, instead_of: Sequence[int] = ()) -> list[int]:
         """Store references in one atomic commit instead of all that is stored of their paths.
 
         So a call names all rows of a path together, its views included: those it does not name are
-        erased. Of two with one `(path, view)` the last stays. Returns their ids in order.
+        erased. So are the references `instead_of`, if they are stored, in the same commit. Of two
+        with one `(path, view)` the last stays. Returns their ids in order.
         Raises InputError, SpaceMismatch, IndexBusy, IndexMissing, IndexReadOnly.
         """
 
@@ -189,11 +199,19 @@ class Store(Protocol):
         KeyError if there is no such item.
         """
 
-    def items(self) -> list[Item]:
-        """All items, by key."""
+    def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
+        """All items, by key; or those that come `after` a key, at most so many."""
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
+
+    def page(
+        self, *, after: int = 0, most: int = 100, key: str = ""
+    ) -> list[tuple[int, Reference]]:
+        """References by ascending id, of one item or all: those `after` an id, at most so many.
+
+        Enrolled views are left out.
+        """
 
     def snapshot(self) -> Snapshot:
         """References, vectors, rule and feedback of one commit, which later ones do not touch."""

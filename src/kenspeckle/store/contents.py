@@ -91,10 +91,14 @@ class Held:
         """What an answer stands on; see `Standing`."""
         return Standing(self.calibration, self.change, self.said.change)
 
-    def add(self, enrolled: Sequence[Enrolled], rows: Float32) -> list[int]:
-        """Store these instead of all that is there of their paths; their ids."""
+    def add(
+        self, enrolled: Sequence[Enrolled], rows: Float32, instead_of: Iterable[int] = ()
+    ) -> list[int]:
+        """Store these instead of all that is there of their paths, and of those ids; their ids."""
         paths = dict.fromkeys(one.reference.path for one in enrolled)
         gone = [identifier for path in paths for identifier in self._paths.get(path, ())]
+        gone += [identifier for identifier in instead_of if identifier in self.references]
+        gone = list(dict.fromkeys(gone))
         ids = list(range(self.next_id, self.next_id + len(enrolled)))
         for identifier, one in zip(ids, enrolled, strict=True):
             if one.thumbnail:

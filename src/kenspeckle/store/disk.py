@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from kenspeckle.errors import SpaceMismatch
-from kenspeckle.store import beside, reading, records
+from kenspeckle.store import beside, pages, reading, records
 from kenspeckle.store.base import (
     Enrolled,
     Hits,
@@ -44,15 +44,19 @@ class DiskStore(DiskFile):
             if manifest.fingerprint.width != old.width:
                 self._index = VectorIndex(manifest.fingerprint.width)
 
-    def add(self, enrolled: Sequence[Enrolled]) -> list[int]:
+    def add(self, enrolled: Sequence[Enrolled], *, instead_of: Sequence[int] = ()) -> list[int]:
         """Store references in one atomic commit; see `Store.add`."""
         last = last_of_each(enrolled)
         kept = [enrolled[place] for place in sorted(last.values())]
         rows = check_enrolled(kept, self._manifest.fingerprint.width)
         if not kept:
+            self.remove(instead_of)
             return []
+        gone = list(map(int, instead_of))
         with self._commit():
-            numbers = records.put(self._connection, kept, rows, self._space)
+            numbers = records.put(self._connection, kept, rows, self._space, gone)
+        if gone:
+            self._fold()
         self.refresh()
         ids = {
             (one.reference.path, one.reference.view): identifier
@@ -107,17 +111,24 @@ class DiskStore(DiskFile):
             raise KeyError(item)
         return count
 
-    def items(self) -> list[Item]:
-        """All items, by key."""
+    def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
+        """All items by key, or some; see `Store.items`."""
         with self._reading:
-            found = records.items(self._connection, self._path)
+            found = pages.items(self._connection, self._path, after, most)
         return sorted(found, key=lambda item: item.key)
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
         with self._current():
             found = records.references(self._connection, self._path)
-        return records.all_sorted(found)
+        return pages.all_sorted(found)
+
+    def page(
+        self, *, after: int = 0, most: int = 100, key: str = ""
+    ) -> list[tuple[int, Reference]]:
+        """References by ascending id; see `Store.page`."""
+        with self._current():
+            return pages.references(self._connection, self._path, after, most, key)
 
     def snapshot(self) -> Snapshot:
         """References and vectors of the last commit; see `Store.snapshot`."""
@@ -126,7 +137,7 @@ class DiskStore(DiskFile):
             said = self.feedback()
             standing = reading.standing(self._connection, self._path, self._space)
             vectors, known = self._index.frozen(), Known(standing, tuple(said))
-        return Snapshot(self._manifest, list(records.all_sorted(found)), vectors, known)
+        return Snapshot(self._manifest, list(pages.all_sorted(found)), vectors, known)
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""

@@ -30,6 +30,8 @@ class DiskFile:
     def __init__(self, path: Path, *, writer: WriterLock | None, wait: float) -> None:
         self._path, self._writer, self._wait = path, writer, wait
         self._lock = threading.RLock()
+        self._always = writer is not None
+        self._turn, self._lent = threading.Lock(), 0
         self._reading = file.translated(path, self._lock)
         self._use(reading.opened(path, write=writer is not None, wait=wait))
 
@@ -112,6 +114,55 @@ class DiskFile:
             with reading.one_read(self._connection):
                 self._load()
         return True
+
+    @contextmanager
+    def writing(self, wait: float = WAIT) -> Iterator[None]:
+        """Let this handle change the file for as long as a block runs; see `Store.writing`."""
+        if self._always:
+            yield
+            return
+        with self._turn:
+            if not self._lent:
+                self._borrow(wait)
+            self._lent += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._lent -= 1
+                if not self._lent:
+                    self._give_back()
+
+    def _borrow(self, wait: float) -> None:
+        """Take the lock, and a connection that may write; readers go on meanwhile."""
+        kind_of(self._path)
+        file.check_writable(self._path)
+        writer = WriterLock(self._path)
+        writer.take(wait)
+        try:
+            with self._reading:
+                self._follow()
+                self._connect(write=True)
+                self._writer = writer
+        except BaseException:
+            writer.release()
+            raise
+
+    def _give_back(self) -> None:
+        writer, self._writer = self._writer, None
+        try:
+            with self._reading:
+                self._connect(write=False)
+        finally:
+            if writer is not None:
+                writer.release()
+
+    def _connect(self, *, write: bool) -> None:
+        """Go on with another connection to the same file."""
+        old = self._connection
+        self._connection = file.open_file(self._path, write=write, wait=self._wait)
+        self._last = None
+        old.close()
 
     def check(self) -> list[str]:
         """Read the whole file for damage; sentences, none when it is sound."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -28,6 +29,9 @@ from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
 from kenspeckle.store.snapshot import Known, Snapshot
 from kenspeckle.types import Calibration, Feedback, Float32, Int64, Item, Reference
+
+WAIT = 10.0
+"""Seconds that another writer is waited for."""
 
 
 class Home(Protocol):
@@ -64,6 +68,8 @@ class MemoryStore:
         self._home, self._stamp, self._writer = home, stamp, writer
         self._write = home is None or writer is not None
         self._lock = threading.RLock()
+        self._always = self._write
+        self._turn, self._lent = threading.Lock(), 0
         self._dirty = new
         self._held = Held.of(contents)
 
@@ -92,15 +98,16 @@ class MemoryStore:
             if manifest.fingerprint.width != old.width:
                 held.vectors = VectorIndex(manifest.fingerprint.width, np.float32)
 
-    def add(self, enrolled: Sequence[Enrolled]) -> list[int]:
+    def add(self, enrolled: Sequence[Enrolled], *, instead_of: Sequence[int] = ()) -> list[int]:
         """Store references in one commit; see `Store.add`."""
         last = last_of_each(enrolled)
         kept = [enrolled[place] for place in sorted(last.values())]
         rows = check_enrolled(kept, self.manifest.fingerprint.width)
         if not kept:
+            self.remove(instead_of)
             return []
         with self._changing() as held:
-            ids = held.add(kept, rows)
+            ids = held.add(kept, rows, instead_of)
         found = {
             (one.reference.path, one.reference.view): identifier
             for one, identifier in zip(kept, ids, strict=True)
@@ -143,17 +150,30 @@ class MemoryStore:
                 raise KeyError(item)
             return len({references[identifier].variant for identifier in members})
 
-    def items(self) -> list[Item]:
-        """All items, by key."""
+    def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
+        """All items by key, or some; see `Store.items`."""
         with self._lock:
             numbers = [number for number, members in self._held.members.items() if members]
-            return sorted(map(self._held.item, numbers), key=lambda item: item.key)
+            found = sorted(map(self._held.item, numbers), key=lambda item: item.key)
+        return [item for item in found if after is None or item.key > after][:most]
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
         with self._lock:
             found = list(self._held.references.items())
         return iter(sorted(found, key=lambda pair: (pair[1].path, pair[1].view)))
+
+    def page(
+        self, *, after: int = 0, most: int = 100, key: str = ""
+    ) -> list[tuple[int, Reference]]:
+        """References by ascending id; see `Store.page`."""
+        with self._lock:
+            found = [
+                pair
+                for pair in self._held.references.items()
+                if pair[0] > after and not pair[1].view and key in ("", pair[1].key)
+            ]
+        return sorted(found, key=lambda pair: pair[0])[:most]
 
     def snapshot(self) -> Snapshot:
         """References and vectors at this moment; see `Store.snapshot`."""
@@ -253,6 +273,54 @@ class MemoryStore:
                 )
             self._held, self._stamp = held, stamp
             return True
+
+    @contextmanager
+    def writing(self, wait: float = WAIT) -> Iterator[None]:
+        """Let this handle change its home for as long as a block runs; see `Store.writing`."""
+        if self._always:
+            yield
+            return
+        with self._turn:
+            if not self._lent:
+                self._borrow(wait)
+            self._lent += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._lent -= 1
+                self._give_back()
+
+    def _borrow(self, wait: float) -> None:
+        assert self._home is not None  # noqa: S101  without a home it may write at any time
+        writer = WriterLock(Path(self._home.path))
+        writer.take(wait)
+        try:
+            self.refresh()
+        except BaseException:
+            writer.release()
+            raise
+        self._writer, self._write = writer, True
+
+    def _give_back(self) -> None:
+        """Write what was changed; what cannot be written did not happen here either."""
+        assert self._home is not None  # noqa: S101
+        try:
+            with self._lock:
+                try:
+                    if self._dirty:
+                        self._home.write(self.contents(), self._stamp)
+                        self._stamp = self._home.stamp()
+                except BaseException:
+                    self._held, self._stamp = Held.of(self._home.read()), self._home.stamp()
+                    raise
+                finally:
+                    self._dirty = False
+        finally:
+            if not self._lent and self._writer is not None:
+                self._write = False
+                self._writer.release()
+                self._writer = None
 
     def memory(self) -> int:
         """Bytes that its vectors hold; see `Store.memory`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from kenspeckle.errors import IndexCorrupt
 from kenspeckle.store.base import Enrolled, Manifest
-from kenspeckle.types import NO_METADATA, Calibration, Float32, Int64, Item, Reference
+from kenspeckle.types import NO_METADATA, Calibration, Float32, Int64, Reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,10 +30,6 @@ _REFERENCES = (
 )
 _COUNT = "SELECT count(*) FROM vectors WHERE space = ?"
 _AT_ONCE = 1024
-_ITEMS = (
-    "SELECT number, key, items.label, variant, sum(view = '') FROM items"
-    " JOIN reference ON item = number GROUP BY number, variant ORDER BY number, variant"
-)
 
 
 def encode(text: str) -> str | bytes:
@@ -147,12 +143,19 @@ def write_calibration(
 
 
 def put(
-    connection: sqlite3.Connection, enrolled: Sequence[Enrolled], rows: Float32, space: int
+    connection: sqlite3.Connection,
+    enrolled: Sequence[Enrolled],
+    rows: Float32,
+    space: int,
+    instead_of: Iterable[int] = (),
 ) -> list[int]:
-    """Insert references under the next change, replacing all that is stored of their paths."""
+    """Insert references under the next change, replacing all that is stored of their paths, and
+    the references of those ids."""
     change = _next_change(connection)
     find = "SELECT id FROM reference WHERE path = ?"
     replaced: set[int] = set()
+    for old in instead_of:
+        replaced |= _erase(connection, old, change)
     for path in dict.fromkeys(encode(one.reference.path) for one in enrolled):
         for (old,) in connection.execute(find, (path,)).fetchall():
             replaced |= _erase(connection, old, change)
@@ -340,19 +343,6 @@ def _reference(path: Path, row: tuple[Any, ...]) -> tuple[int, Reference]:
     return identifier, reference
 
 
-def items(connection: sqlite3.Connection, path: Path) -> list[Item]:
-    """All items."""
-    found: dict[int, Item] = {}
-    try:
-        for place, key, label, variant, count in connection.execute(_ITEMS):
-            old = found.get(place) or Item(decode(key), decode(label))
-            variants = (*old.variants, decode(variant)) if variant else old.variants
-            found[place] = Item(old.key, old.label, variants, old.references + int(count))
-    except (TypeError, ValueError) as error:
-        raise corrupt(path, f"an item cannot be read ({error})") from error
-    return list(found.values())
-
-
 def prints(connection: sqlite3.Connection, item: int) -> int:
     """How many prints of an item there are."""
     query = "SELECT count(DISTINCT variant) FROM reference WHERE item = ?"
@@ -383,8 +373,3 @@ def thumbnail(connection: sqlite3.Connection, identifier: int) -> bytes:
     find = "SELECT picture FROM thumbnails WHERE reference = ?"
     row = connection.execute(find, (identifier,)).fetchone()
     return bytes(row[0]) if row and isinstance(row[0], bytes) else b""
-
-
-def all_sorted(found: list[tuple[int, Reference]]) -> Iterator[tuple[int, Reference]]:
-    """By path, then view, in code-point order whatever way the names are stored."""
-    return iter(sorted(found, key=lambda pair: (pair[1].path, pair[1].view)))

@@ -1,0 +1,143 @@
+"""What a service asks of every store: pages, one commit for an exchange, the lock for a while."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stored import MANIFEST, enrolled
+
+from kenspeckle.errors import IndexBusy, IndexReadOnly
+from kenspeckle.store import Store, create_store, open_store
+
+
+@pytest.fixture
+def reader(kind: str, path: Path) -> Iterator[Store]:
+    """A store of eight references of four items, opened for reading."""
+    if kind == "memory":
+        pytest.skip("a store in memory has no file to share")
+    with create_store(path, MANIFEST) as made:
+        made.add(enrolled(8))
+    with open_store(path) as opened:
+        yield opened
+
+
+def test_pages_of_items_go_on_where_the_last_one_ended(store: Store) -> None:
+    store.add(enrolled(20))
+    seen: list[str] = []
+    after = None
+    while some := store.items(after=after, most=3):
+        assert len(some) <= 3
+        seen += [item.key for item in some]
+        after = some[-1].key
+    assert seen == [item.key for item in store.items()]
+    assert store.items(after="item3", most=1)[0] == store.items()[4]
+
+
+def test_pages_of_references_survive_what_comes_and_goes(store: Store) -> None:
+    ids = store.add(enrolled(12))
+    first = store.page(most=5)
+    assert [number for number, _ in first] == ids[:5]
+    store.remove([ids[5], ids[0]])
+    new = store.add(enrolled(1, prefix="late"))
+    rest = store.page(after=first[-1][0], most=100)
+    assert [number for number, _ in rest] == [*ids[6:], *new]
+    own = store.page(key="item1", most=100)
+    assert {reference.key for _, reference in own} == {"item1"}
+    assert len(own) == 2
+
+
+def test_an_exchange_is_one_commit(store: Store) -> None:
+    ids = store.add(enrolled(6))
+    before = store.standing().change
+    made = store.add(enrolled(1, prefix="new"), instead_of=[*ids[:2], 999])
+    assert store.standing().change == before + 1
+    assert sorted(store.ids().tolist()) == sorted([*ids[2:], *made])
+
+
+def test_an_exchange_may_name_what_its_paths_replace_anyway(store: Store) -> None:
+    ids = store.add(enrolled(2))
+    made = store.add(enrolled(2), instead_of=ids)
+    assert store.ids().tolist() == made
+    assert len(store.rows()) == 2
+
+
+def test_an_exchange_for_nothing_is_a_removal(store: Store) -> None:
+    ids = store.add(enrolled(3))
+    assert store.add([], instead_of=ids[:1]) == []
+    assert store.ids().tolist() == ids[1:]
+
+
+def test_a_reader_writes_inside_a_block_only(reader: Store, path: Path) -> None:
+    with pytest.raises(IndexReadOnly):
+        reader.remove([1])
+    with reader.writing():
+        made = reader.add(enrolled(1, seed=5, prefix="more"))
+    with open_store(path) as other:
+        assert made[0] in other.ids()
+    assert np.allclose(reader.rows(made), enrolled(1, seed=5)[0].vector, atol=1e-2)
+    with pytest.raises(IndexReadOnly):
+        reader.remove(made)
+
+
+def test_another_writer_is_named_and_may_write_afterwards(reader: Store, path: Path) -> None:
+    with (
+        open_store(path, write=True),
+        pytest.raises(IndexBusy, match="this process"),
+        reader.writing(wait=0.05),
+    ):
+        raise AssertionError("it was let in")
+    with reader.writing():
+        pass
+    with open_store(path, write=True, wait=0.0) as other:
+        other.remove([1])
+    with reader.writing():
+        assert reader.refresh() or 1 not in reader.ids()
+        reader.remove([2])
+    assert {1, 2}.isdisjoint(reader.ids().tolist())
+
+
+def test_several_threads_share_the_lock_and_readers_go_on(reader: Store, path: Path) -> None:
+    failed: list[BaseException] = []
+    together = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        try:
+            together.wait(10)
+            for turn in range(3):
+                with reader.writing():
+                    reader.add(enrolled(1, seed=number, prefix=f"{number}-{turn}-"))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    together.wait(10)
+    while any(thread.is_alive() for thread in threads):
+        found = reader.search(reader.rows()[:1], 1)
+        assert found.ids[0, 0] > 0
+    assert not failed
+    with open_store(path, write=True, wait=0.0) as other:
+        assert len(other) == 8 + 9
+
+
+def test_a_block_follows_a_file_that_was_exchanged(reader: Store, path: Path) -> None:
+    aside = path.with_name("other" + path.suffix)
+    with create_store(aside, MANIFEST) as other:
+        other.add(enrolled(2, prefix="other"))
+    aside.replace(path)
+    with reader.writing():
+        reader.add(enrolled(1, prefix="new"))
+    with open_store(path) as now:
+        assert {one.key for _, one in now.references()} == {"otheritem0", "newitem0"}
+
+
+def test_one_who_may_write_at_any_time_needs_no_block(store: Store) -> None:
+    with store.writing():
+        store.add(enrolled(1))
+    store.add(enrolled(2))
+    assert len(store) == 2
