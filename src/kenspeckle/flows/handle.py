@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Self
@@ -146,6 +147,13 @@ class Handle:
     def settings(self) -> Settings:
         """The settings in force."""
         return self._settings
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Let a gallery that was opened for reading be changed while a block runs.
+
+        See `Store.writing`. Raises IndexBusy, which names who else is writing; IndexReadOnly.
+        """
+        return self._store.writing()
 
     @property
     def store(self) -> Store:

@@ -1,4 +1,4 @@
-"""The native API: one application with the routes of every subject below `/v1`."""
+"""The native API as one application, which the service puts under `/v1`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
 
 SUBJECTS: tuple[str, ...] = ("identify",)
-"""Modules of `kenspeckle.serve.routes.v1`, in the order of the document; each has a `router` whose
-paths begin with `/v1`. Its routes get the service by `working.service_of(request)`."""
+"""Modules of `kenspeckle.serve.routes.v1`, in the order of the document; each has a `router`, whose
+routes get the service by `working.service_of(request)`."""
 
 
 def create(service: Service) -> FastAPI:
-    """The application of the native API; it describes itself at `/v1/openapi.json`."""
+    """The application of the native API; it describes itself at `openapi.json`."""
     app = FastAPI(
         title="Kenspeckle",
         version=__version__,
         summary="Which of your things a picture shows, or none of them, and why.",
-        docs_url="/v1/docs",
+        docs_url="/docs",
         redoc_url=None,
-        openapi_url="/v1/openapi.json",
+        openapi_url="/openapi.json",
+        servers=[{"url": "/v1"}],
     )
     app.state.service = service
     app.state.downloads = anyio.CapacityLimiter(DOWNLOADS)
@@ -43,7 +44,11 @@ def _described(app: FastAPI) -> dict[str, Any]:
     """The description of the API, with the shapes that routes name without declaring them."""
     if app.openapi_schema is None:
         found = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            routes=app.routes,
+            servers=app.servers,
         )
         shapes = found.setdefault("components", {}).setdefault("schemas", {})
         for shape in documented.COMPONENTS:

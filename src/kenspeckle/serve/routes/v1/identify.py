@@ -17,7 +17,7 @@ from kenspeckle.serve.routes.v1.working import downloaded, service_of, standing,
 from kenspeckle.serve.schemas import answers
 from kenspeckle.vectors.pipeline import StageTimes
 
-router = APIRouter(prefix="/v1", tags=["identify"])
+router = APIRouter(tags=["identify"])
 
 
 @dataclass(frozen=True, slots=True)

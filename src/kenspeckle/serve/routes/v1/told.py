@@ -30,7 +30,7 @@ class Links:
     def of(cls, request: Request, gallery: str) -> Links:
         """Those of a gallery for the client of this request."""
         root = str(request.scope.get("root_path", ""))
-        return cls(f"{root}/v1/galleries/{quote(gallery, safe='')}")
+        return cls(f"{root}/galleries/{quote(gallery, safe='')}")
 
     def item(self, key: str) -> str:
         """Where an item is told of."""
