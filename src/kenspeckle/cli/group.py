@@ -93,6 +93,12 @@ COMMANDS = (
         "Answer over HTTP: the native API, and surfaces for clients of former systems.",
         ("--index", "--projection", "--refs", "--port", "--host", "--prices"),
     ),
+    Row(
+        "mcp",
+        "mcp:mcp",
+        "Let an assistant ask about a gallery, over MCP on standard input and output.",
+    ),
+    Row("keys", "keys:app", "Keys of the service: create, list, revoke."),
     Row("data", "data:app", "Make data sets ready to evaluate on: logodet prepare."),
     Row("models", "models:app", "Models: list, info, pull, verify, pack."),
     Row("config", "configuration:config", "Show the settings in force and where each came from."),

@@ -14,6 +14,7 @@ from kenspeckle.errors import SettingError
 from kenspeckle.serve.app import build
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.surfaces import Surface, by_port
+from kenspeckle.serve.wire import protocol
 
 BACKLOG = 512
 PAUSE = 0.02
@@ -102,7 +103,7 @@ class Running:
 
     async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
         """What runs may finish; whoever comes meanwhile is told to come back later."""
-        self._service.stopping, self._service.ready = True, False
+        self._service.stop()
         until = asyncio.get_running_loop().time() + self._service.settings.serve.grace
         while self._service.in_flight and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(PAUSE)
@@ -137,6 +138,7 @@ def _server(service: Service, listener: socket.socket, surfaces: tuple[Surface, 
         build(service, surfaces),
         host=host,
         port=port,
+        http=protocol(service.limits),
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -1,0 +1,90 @@
+"""`kenspeckle keys …`: make, list and revoke the keys of the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kenspeckle.cli import console
+from kenspeckle.cli.options import AsJson, Index, settings
+
+app = typer.Typer(
+    help="Keys of the service: create, list, revoke.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        help="File of keys. Default: beside the index.",
+        show_default=False,
+    ),
+]
+Name = Annotated[str, typer.Argument(help="Name of the key.", metavar="NAME", show_default=False)]
+
+
+@app.command()
+def create(
+    name: Name,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            metavar="SCOPES",
+            help="What it may do: read (ask), write (change items, say what was right), admin "
+            "(jobs). Several with commas. Default: read.",
+            show_default=False,
+        ),
+    ] = None,
+    keys: File = None,
+    index: Index = None,
+) -> None:
+    """Make a key and show it, this once. A running service knows it at once."""
+    from kenspeckle.serve.keys import create
+
+    path = _place(keys, index)
+    scopes = [word for given in scope or ["read"] for word in given.split(",")]
+    made = create(path, name, scopes)
+    console.note(f"Written to {path}, hashed. This is the only time the key is shown:")
+    console.line(made)
+
+
+@app.command("list")
+def list_(keys: File = None, index: Index = None, as_json: AsJson = False) -> None:
+    """List names, scopes and dates of the keys. The keys themselves are not kept."""
+    from kenspeckle.serve.keys import read
+
+    known = read(_place(keys, index))
+    if as_json:
+        for one in known:
+            told = {"name": one.name, "scopes": list(one.scopes)}
+            console.json_line(told | {"made": one.made, "revoked": one.revoked or None})
+    elif known:
+        rows = [(one.name, ",".join(one.scopes), one.made, one.revoked or "-") for one in known]
+        console.table(("name", "scopes", "made", "revoked"), rows)
+    else:
+        console.note("No keys.")
+
+
+@app.command()
+def revoke(name: Name, keys: File = None, index: Index = None) -> None:
+    """End a key. A running service refuses it at once."""
+    from kenspeckle.serve.keys import revoke
+
+    revoke(_place(keys, index), name)
+    console.note(f"{name}: revoked")
+
+
+def _place(keys: str | None, index: str | None) -> Path:
+    """The file of keys that the options and settings mean."""
+    from kenspeckle.flows.opened import default_path
+    from kenspeckle.serve.keys import place
+
+    found = settings({"serve.keys": keys, "index.path": index})
+    return place(found, "" if found.serve.keys else default_path(found))

@@ -1,0 +1,131 @@
+"""The line to one client: heads that are too large or too slow, and answers that nobody takes.
+
+uvicorn bounds neither how much a client sends before its headers end, nor how long it takes, nor
+how long it leaves an answer lying. What follows the headers is the guard's.
+"""
+
+from __future__ import annotations
+
+import http
+from asyncio import TimerHandle, Transport
+from typing import TYPE_CHECKING
+
+from kenspeckle.serve import problems
+from kenspeckle.serve.limits import HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, Limits
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class of small methods
+    """The protocol for uvicorn that keeps to these limits."""
+    from uvicorn.protocols.http import httptools_impl
+
+    class Line(httptools_impl.HttpToolsProtocol):
+        """One connection."""
+
+        _timer: TimerHandle | None = None
+        _head = 0
+        _pairs = 0
+        _bad = 400
+
+        def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+            """Take a client, unless there are too many."""
+            super().connection_made(transport)
+            if len(self.connections) > limits.sockets:
+                self._end(503)
+            else:
+                self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            """Forget a client that has left."""
+            self._hurry()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            """Take what the client sent, counted until its headers end."""
+            if self.transport.is_closing():
+                return
+            idle = self.cycle is None or self.cycle.response_complete
+            if idle and self._timer is None:
+                self._wait()
+            self._head += len(data)
+            super().data_received(data)
+            if self._timer is None:  # the headers ended: what follows them is no head
+                self._head = 0
+            elif self._head > LARGEST_HEAD and not self.transport.is_closing():
+                self._end(431)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            """Count headers, those after the body included."""
+            self._pairs += 1
+            if self._pairs > MOST_HEADERS:
+                self._bad = 431
+                raise ValueError("too many headers")
+            super().on_header(name, value)
+
+        def on_headers_complete(self) -> None:
+            """The head is whole: the guard goes on."""
+            self._hurry()
+            super().on_headers_complete()
+
+        def on_message_begin(self) -> None:
+            """A new request on this line."""
+            self._pairs = 0
+            super().on_message_begin()
+
+        def on_response_complete(self) -> None:
+            """An answer is written; whoever does not take it in time is left."""
+            if self.transport.get_write_buffer_size():
+                self.loop.call_later(limits.body_timeout, self._abandon)
+            super().on_response_complete()
+
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002  our words say as much
+            """Say that this is no request of HTTP."""
+            self._end(self._bad)
+
+        def _wait(self) -> None:
+            self._timer = self.loop.call_later(HEAD_TIMEOUT, self._late)
+
+        def _hurry(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+        def _late(self) -> None:
+            if not self.transport.is_closing():
+                self._end(408)
+
+        def _abandon(self) -> None:
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()
+
+        def _end(self, status: int) -> None:
+            """Answer, where no other answer is being written, and close."""
+            self._hurry()
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_answer(status))
+            self.transport.close()
+
+    return Line
+
+
+def _answer(status: int) -> bytes:
+    """A whole answer to what is no whole request."""
+    content = problems.body(status, _WORDS[status])
+    head = [
+        f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}",
+        f"content-type: {problems.PROBLEM}",
+        f"content-length: {len(content)}",
+        "connection: close",
+        *(["retry-after: 1"] if status == 503 else []),
+    ]
+    return "\r\n".join([*head, "", ""]).encode("ascii") + content
+
+
+_WORDS = {
+    400: "this is no request of HTTP",
+    408: f"the request did not begin within {HEAD_TIMEOUT:g} s",
+    431: f"at most {MOST_HEADERS} headers of {LARGEST_HEAD} bytes together",
+    503: "too many connections",
+}
