@@ -1,0 +1,154 @@
+"""The surface `falcon`: what clients of `data_label_factory.identify serve` ask and get."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Form, HTTPException, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from kenspeckle import __version__
+from kenspeckle.errors import KenspeckleError, PictureError
+from kenspeckle.flows.masks import Mask, masks
+from kenspeckle.serve import problems
+from kenspeckle.serve.routes import falcon_answer, falcon_refs
+from kenspeckle.serve.routes import falcon_schemas as schemas
+from kenspeckle.serve.routes.falcon_state import Falcon
+from kenspeckle.serve.service import Service
+from kenspeckle.vectors.pipeline import timed
+
+MOST_TOP = 1000
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": schemas.Refused, "description": "not a picture, or not a form"},
+    401: {"model": schemas.Refused, "description": "a key is asked"},
+    403: {"model": schemas.Refused, "description": "this key may not"},
+    413: {"model": schemas.Refused, "description": "too many bytes or pixels"},
+    429: {"model": schemas.Refused, "description": "asked too often"},
+    503: {"model": schemas.Refused, "description": "busy or stopping; see Retry-After"},
+}
+GONE: dict[int | str, dict[str, Any]] = {
+    404: {"model": schemas.Refused, "description": "nothing indexed has this name"}
+}
+
+
+def create(service: Service) -> FastAPI:
+    """The application of this surface. It answers from the first gallery of the service.
+
+    Calibrates a gallery that never was. Raises ModelError.
+    """
+    state = Falcon.of(service)
+    app = FastAPI(
+        title="Kenspeckle: falcon",
+        version=__version__,
+        description="Which things of the gallery a picture shows, where, and what they cost.",
+        responses={name: REFUSALS[name] for name in (401, 403, 429, 503)},
+    )
+    _install(app)
+    _frames(app, service, state)
+    _references(app, state)
+    _facts(app, state)
+    return app
+
+
+def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
+    @app.post("/api/falcon", responses={name: REFUSALS[name] for name in (400, 413)})
+    async def falcon(
+        request: Request,
+        image: UploadFile,
+        query: Annotated[str, Form(description="echoed; it changes nothing")],
+    ) -> schemas.Frame:
+        """Name what a picture shows: a mask for each thing that gets a name."""
+        start = time.perf_counter()
+        times = getattr(request.state, "times", None)
+        with timed(times, "download"):
+            data = await image.read()
+        root = str(request.scope.get("root_path", ""))
+
+        def work() -> tuple[tuple[int, int], tuple[Mask, ...]]:
+            with timed(times, "decode"):
+                picture = state.gallery.picture(data)
+            opened = state.deciding.opened()
+            return picture.size, masks(
+                opened, picture, state.deciding.now(), find=state.find, times=times
+            )
+
+        try:
+            size, found = await service.run(state.gallery, work)
+        except PictureError as error:
+            status = problems.status_of(error)
+            raise HTTPException(status, f"bad image: {problems.told(error)}") from None
+        state.served += 1
+        told = [falcon_answer.mask(one, size, state.prices, root) for one in found]
+        return schemas.Frame(
+            image_size=list(size),
+            count=len(told),
+            masks=told,
+            query=query,
+            elapsed_seconds=round(time.perf_counter() - start, 3),
+        )
+
+
+def _references(app: FastAPI, state: Falcon) -> None:
+    content: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+        304: {"description": "as the one you have"},
+    }
+
+    @app.get("/refs/{name:path}", response_class=Response, responses=content | GONE)
+    def reference(request: Request, name: str) -> Response:
+        """The picture of a reference, by the `ref_filename` or `ref_url` of a mask."""
+        found = falcon_refs.picture(state.gallery, name)
+        if found is None:
+            raise HTTPException(404, "Not Found")
+        headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, max-age=300"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(found.data, media_type=found.media_type, headers=headers)
+
+    app.add_api_route(
+        "/refs/{name:path}",
+        reference,
+        methods=["HEAD"],
+        include_in_schema=False,
+        response_class=Response,
+    )
+
+
+def _facts(app: FastAPI, state: Falcon) -> None:
+    @app.get("/", response_class=PlainTextResponse)
+    def summary() -> str:
+        """What is served, in a line."""
+        return (
+            f"Kenspeckle {__version__}: {len(state.gallery)} references, "
+            f"{state.served} frames answered\n"
+        )
+
+    @app.get("/api/info")
+    def info() -> schemas.Info:
+        """What this server is, which rule decides, and which prices it knows."""
+        return state.info()
+
+    @app.get("/api/top-prices")
+    def top_prices(
+        limit: Annotated[int, Query(ge=0, le=MOST_TOP, description="how many at most")] = 50,
+    ) -> schemas.TopPrices:
+        """The dearest cards of the price file."""
+        return state.top(limit)
+
+
+def _install(app: FastAPI) -> None:
+    """Answer errors as the framework does: one field, `detail`."""
+
+    async def ours(_: Request, error: Exception) -> Response:
+        assert isinstance(error, KenspeckleError)  # noqa: S101
+        detail = {"detail": problems.told(error)}
+        return JSONResponse(detail, problems.status_of(error), problems.headers_of(error))
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return JSONResponse({"detail": problems.faults(error.errors())}, 422)
+
+    app.add_exception_handler(KenspeckleError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)

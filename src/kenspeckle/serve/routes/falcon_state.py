@@ -1,0 +1,128 @@
+"""What the surface `falcon` keeps while it is served: its rule, its prices, its counts."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from kenspeckle import __version__
+from kenspeckle.adapters.prices import PriceBook, Priced, open_prices
+from kenspeckle.catalog.naming import set_code
+from kenspeckle.flows.masks import Finder, nothing, quads
+from kenspeckle.gallery import Gallery
+from kenspeckle.serve.routes import falcon_schemas as schemas
+from kenspeckle.serve.routes.falcon_refs import address_of, name_of
+from kenspeckle.serve.routes.falcon_rule import Deciding, described, thresholds
+from kenspeckle.serve.service import Service
+from kenspeckle.types import Reference
+
+
+class Falcon:
+    """The state of the surface, one for a service, however many ports it is on.
+
+    `find` says where in a picture things are. `served` counts the frames that were answered.
+    """
+
+    _made: ClassVar[WeakKeyDictionary[Service, Falcon]] = WeakKeyDictionary()
+
+    def __init__(self, gallery: Gallery, *, find: Finder = quads) -> None:
+        self.gallery, self.find, self.served = gallery, find, 0
+        self.deciding = Deciding(gallery, gallery.settings.serve)
+        self.prices: PriceBook = open_prices(gallery.settings)
+        self._cards: dict[str, Reference] = {}
+        self._cards_of: object = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, service: Service) -> Falcon:
+        """The state of a service's surface, made and prepared when it is first asked for."""
+        found = cls._made.get(service)
+        if found is None:
+            things = quads if service.settings.serve.detector else nothing
+            found = cls._made[service] = cls(service.gallery(), find=things)
+            found.deciding.prepare()
+        return found
+
+    def health(self) -> dict[str, Any]:
+        """The fields of `/health` that clients of the replaced service read, but for the phase and
+        the model, and by which rule it decides."""
+        rule = self.deciding.now()
+        similarity, margin = thresholds(rule)
+        return {
+            "index_size": len(self.gallery),
+            "has_projection": bool(self.gallery.store.manifest.fingerprint.head),
+            "has_yolo": False,
+            "sim_threshold": similarity,
+            "margin_threshold": margin,
+            "requests_served": self.served,
+            "last_query": "",
+            "decides": described(rule, self.gallery.stale),
+            "prices": self._prices().model_dump(),
+            "fx": self.fx().model_dump(),
+        }
+
+    def info(self) -> schemas.Info:
+        """What this server is."""
+        return schemas.Info(
+            version=__version__,
+            index_size=len(self.gallery),
+            items=len(self.gallery.items()),
+            decides=described(self.deciding.now(), self.gallery.stale),
+            prices=self._prices(),
+            fx=self.fx(),
+        )
+
+    def fx(self) -> schemas.Fx:
+        """The rate of exchange in use, for the currency of the prices, else for yen."""
+        rates, currency = self.prices.rates, self.prices.file.currency
+        shown = currency if len(self.prices) else "JPY"
+        rate = 1.0 if shown == "USD" else rates.usd.get(shown)
+        return schemas.Fx(rate=rate, currency=shown, as_of=rates.as_of, source=rates.source)
+
+    def top(self, limit: int) -> schemas.TopPrices:
+        """The dearest cards, called as their references are."""
+        cards = self._by_code()
+        rows = [self._row(one, cards.get(one.code)) for one in self.prices.top(limit)]
+        return schemas.TopPrices(count=len(rows), top=rows, fx=self.fx())
+
+    def _row(self, one: Priced, reference: Reference | None) -> schemas.Top:
+        yen = self.prices.rates.in_jpy(one.median, one.currency)
+        row = schemas.Top(
+            code=one.code,
+            jpy_median=yen or 0,
+            usd_median=one.usd[0],
+            median=one.median,
+            currency=one.currency,
+            name_jp=one.price.name_jp,
+        )
+        if reference is not None:
+            row.name = reference.label
+            row.rarity = reference.metadata.get("rarity", "")
+            row.ref_filename, row.ref_url = name_of(reference), address_of(reference)
+        return row
+
+    def _prices(self) -> schemas.Prices:
+        book, file = self.prices, self.prices.file
+        return schemas.Prices(
+            count=len(book),
+            site=file.site,
+            currency=file.currency,
+            scraped_at=file.scraped_at,
+            note=book.note,
+        )
+
+    def _by_code(self) -> dict[str, Reference]:
+        """The first reference of each set code, looked for anew when the gallery has changed."""
+        store = self.gallery.store
+        store.refresh()
+        now = (store.standing().change, len(store))
+        with self._lock:
+            if self._cards_of != now:
+                cards: dict[str, Reference] = {}
+                for _, reference in store.references():
+                    code = set_code(reference.filename)
+                    if code and not reference.view:
+                        cards.setdefault(code, reference)
+                self._cards, self._cards_of = cards, now
+            return self._cards
