@@ -7,7 +7,7 @@ is `skipped`, with the reason; what goes wrong is `error`; all else is `success`
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from kenspeckle.errors import InputError, KenspeckleError, MissingExtra, ModelMissing
 from kenspeckle.flows.classifiers import Classifiers
-from kenspeckle.flows.operations import BY_NAME, FACE, PERSON, TARGETS, VECTORS, WHOLE
+from kenspeckle.flows.operations import BY_NAME, FACE, PERSON, TARGETS, VECTORS, WHOLE, Operation
 from kenspeckle.flows.scene import Engines, Scene
 from kenspeckle.match.classify import Linear, sigmoid
 from kenspeckle.types import Box, Float32
@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 USUAL_CAPTION = 50
 """Tokens of a caption where nobody says how many."""
+INTERNAL = "Internal error processing task:"
 CONTEXTS = (PERSON, WHOLE)
 """Where a face is looked for: inside the surest person, or in the whole picture."""
 
@@ -69,11 +70,21 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What tasks need: the models, the classifiers, and the longest caption, in tokens."""
+    """What tasks need: the models, the classifiers, the longest caption in tokens, and how errors
+    are told to whoever asks."""
 
     engines: Engines
     classifiers: Classifiers
     max_caption: int = 1024
+    told: Callable[[KenspeckleError], str] = str
+
+    def about(self, operation: Operation) -> str:
+        """What an operation does, the models that do it, and which of them cannot be had."""
+        text = f"{operation.description} By {', '.join(map(self.engines.name, operation.uses))}."
+        for use in operation.uses:
+            why = self.engines.missing(use)
+            text += f" Unavailable: {why.rstrip('.')}." if why else ""
+        return text
 
 
 def analyze(
@@ -109,14 +120,16 @@ def _result(task: Task, scene: Scene, analysis: Analysis, crops: bool) -> Result
         done = _done(task, scene, analysis)
         if crops and done.box is not None:
             return replace(done, crop=scene.png(done.box))
-    except (Skip, InputError, ModelMissing, MissingExtra) as error:
+    except Skip as error:
         return Result("skipped", message=str(error))
+    except (InputError, ModelMissing, MissingExtra) as error:
+        return Result("skipped", message=analysis.told(error))
     except KenspeckleError as error:
-        _log.warning("a task of type %s failed: %s", task.type[:80], error)
-        return Result("error", message=f"Internal error processing task: {error}")
+        _log.warning("a task of type %r failed: %s", task.type[:80], error)
+        return Result("error", message=f"{INTERNAL} {analysis.told(error)}")
     except Exception as error:  # whatever a model makes of a picture; the others go on
-        _log.exception("a task of type %s failed", task.type[:80])
-        return Result("error", message=f"Internal error processing task: {type(error).__name__}")
+        _log.exception("a task of type %r failed", task.type[:80])
+        return Result("error", message=f"{INTERNAL} {type(error).__name__}")
     return done
 
 
@@ -132,7 +145,7 @@ def _done(task: Task, scene: Scene, analysis: Analysis) -> Result:
             f"Unsupported target {_shown(target)} for {operation.name}; "
             f"allowed are {', '.join(operation.allowed)}"
         )
-    context = _context(task.params) if target == FACE else WHOLE
+    context = _context(task.params, analysis.engines) if target == FACE else WHOLE
     if operation.name == "detect_bounding_box":
         return _detected(task, scene, target, context)
     if operation.name == "classify":
@@ -198,10 +211,12 @@ def _joined(classifier: Linear, scene: Scene, box: Box, collection: int) -> Floa
     return np.concatenate(rows)
 
 
-def _context(params: Mapping[str, Any]) -> str:
+def _context(params: Mapping[str, Any], engines: Engines) -> str:
+    """Where to look for the face: where nobody says, inside the surest person, or everywhere when
+    there is no detector of people."""
     context = params.get("face_context")
     if context is None:
-        return PERSON
+        return WHOLE if engines.missing("person") else PERSON
     if not isinstance(context, str) or context not in CONTEXTS:
         raise Skip(f"Unsupported face_context {_shown(context)}; allowed are {', '.join(CONTEXTS)}")
     return context

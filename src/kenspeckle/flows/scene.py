@@ -39,9 +39,6 @@ class Engines(Protocol):
     def missing(self, use: str) -> str:
         """Why the model of a use cannot be had, in a sentence; empty where it can."""
 
-    def close(self) -> None:
-        """Give the memory back."""
-
 
 class Scene:
     """One decoded picture, and what was found in it so far.

@@ -1,0 +1,154 @@
+"""The surface `analyze`: tasks about a picture of people or of a scene, as the clients of the
+service that it replaces send them and read the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response  # noqa: TC002  the framework reads the annotations
+
+from kenspeckle.errors import FetchError, KenspeckleError, PictureError, PictureTooLarge
+from kenspeckle.flows.analyze import Analysis, Result, Task, failed
+from kenspeckle.flows.operations import OPERATIONS
+from kenspeckle.serve.problems import headers_of, status_of, told
+from kenspeckle.serve.routes import analyze_shapes as shapes
+from kenspeckle.serve.routes.analyze_work import analysed, analysis_of, described, encoded
+from kenspeckle.serve.routes.v1.received import Sent
+from kenspeckle.serve.routes.v1.working import DOWNLOADS, downloaded, times_of
+
+if TYPE_CHECKING:
+    from kenspeckle.serve.service import Service
+
+TITLE, VERSION = "Advanced Image Analysis API", "0.3.0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """How the failure of a picture is told: where it came from, and what went wrong with it."""
+
+    outer: str
+    fetch: str
+    process: str
+
+
+_URL = _Wording(
+    "Failed to download or process base image:",
+    "Could not download image from URL:",
+    "Could not process image:",
+)
+_UPLOAD = _Wording("Failed to process base image:", "", "Could not process uploaded image:")
+
+
+@dataclass(frozen=True, slots=True)
+class _Surface:
+    """What its routes share."""
+
+    service: Service
+    analysis: Analysis
+
+    async def answer(
+        self, request: Request, echo: str, sent: Sent, tasks: list[Task], wording: _Wording
+    ) -> Response:
+        """The results of all tasks, or why the picture cannot be had."""
+        times, settings = times_of(request), self.service.settings
+        try:
+            data = await downloaded(request, sent, settings.image, times)
+            found = await analysed(self.service, self.analysis, data, tasks, times)
+        except PictureTooLarge as error:
+            return shapes.plain({"detail": f"{wording.process} {told(error)}"}, 413)
+        except (FetchError, PictureError) as error:
+            inner = wording.fetch if isinstance(error, FetchError) else wording.process
+            message = f"{inner} {told(error)}"
+            if settings.analyze.documented_400:
+                return shapes.plain({"detail": message}, 400)
+            results = failed(tasks, f"{wording.outer} {message}")
+            return shapes.plain({"image_url": echo, "results": _rows(results)})
+        return await encoded(lambda: {"image_url": echo, "results": _rows(found)})
+
+
+def create(service: Service) -> FastAPI:
+    """The application of the surface."""
+    app = FastAPI(title=TITLE, version=VERSION, openapi_url="/openapi.json")
+    app.state.service = service
+    app.state.downloads = anyio.CapacityLimiter(DOWNLOADS)
+    surface = _Surface(service, analysis_of(service))
+    most = service.settings.serve.max_tasks
+
+    async def by_url(request: Request) -> Response:
+        """Analyse the picture at an address; it is fetched once, whatever the tasks."""
+        url, tasks = await shapes.json_request(request, most)
+        return await surface.answer(request, url, Sent("", None, url), tasks, _URL)
+
+    async def by_upload(request: Request) -> Response:
+        """Analyse an uploaded picture."""
+        name, data, tasks = await shapes.form_request(request, most)
+        return await surface.answer(request, f"uploaded:{name}", Sent(name, data), tasks, _UPLOAD)
+
+    async def operations() -> Response:
+        """What can be asked, on which parts of a picture, and by which model."""
+        told = await anyio.to_thread.run_sync(_operations, surface.analysis)
+        return shapes.plain({"operations": told})
+
+    responses: dict[int | str, dict[str, Any]] = {
+        **{status: {"model": shapes.Refusal} for status in (400, 401, 403, 408, 413, 429, 503)},
+        422: {"model": shapes.Faults},
+    }
+    for path, route, body in (
+        ("/analyze_image", by_url, shapes.JSON),
+        ("/analyze_image_upload", by_upload, shapes.FORM),
+    ):
+        app.add_api_route(
+            f"{path}/",
+            route,
+            methods=["POST"],
+            response_model=shapes.ImageAnalysisResponse,
+            responses=responses,
+            openapi_extra=body,
+        )
+        app.add_api_route(path, route, methods=["POST"], include_in_schema=False)
+    app.add_api_route(
+        "/available_operations/", operations, response_model=shapes.AvailableOperations
+    )
+    app.add_api_route("/available_operations", operations, include_in_schema=False)
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(KenspeckleError, _refused)
+    described(app, (shapes.AnalyzeShape,))
+    return app
+
+
+def _rows(results: dict[str, Result]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "status": one.status,
+            "data": one.data,
+            "cropped_image_bbox": None if one.box is None else list(one.box),
+            "cropped_image_base64": one.crop,
+            "error_message": one.message,
+        }
+        for name, one in results.items()
+    }
+
+
+def _operations(analysis: Analysis) -> dict[str, dict[str, Any]]:
+    return {
+        one.name: {
+            "description": analysis.about(one),
+            "allowed_targets": list(one.allowed),
+            "default_target": one.default,
+        }
+        for one in OPERATIONS
+    }
+
+
+async def _unreadable(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for these alone
+    return shapes.faults_told(error)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, KenspeckleError)  # noqa: S101  registered for these alone
+    return shapes.plain({"detail": told(error)}, status_of(error), headers_of(error))

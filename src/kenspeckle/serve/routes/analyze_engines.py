@@ -1,0 +1,122 @@
+"""The models behind an analysis: found by their names, loaded when they are used, given back when
+they have been idle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kenspeckle.config import Settings
+from kenspeckle.engines import table
+from kenspeckle.errors import InputError, KenspeckleError, SettingError
+from kenspeckle.flows.describe import open_captioner
+from kenspeckle.regions.detect import Detection, detector
+from kenspeckle.serve.pool import Models, Resident
+from kenspeckle.serve.problems import told
+from kenspeckle.types import Float32
+from kenspeckle.vectors.raw import raw_features
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+USES = ("person", "face", "clip", "dino", "caption")
+
+_KNOWN = frozenset(
+    name.lower()
+    for row in table.MODELS
+    for name in (row.name, row.source if row.origin == "hub" else row.name)
+) | frozenset(table.ALIASES)
+
+
+class ModelEngines:
+    """See `Engines`: one model for each use, set by the settings, and others that a task names.
+
+    A task may name models of the table only, never a path: who asks from outside must not learn
+    what lies on this machine.
+    """
+
+    def __init__(self, settings: Settings, models: Models) -> None:
+        self._settings, self._models = settings, models
+        self._lock = threading.Lock()
+        self._residents: dict[tuple[str, str], Resident[Any]] = {}
+        if settings.analyze.require_gpu:
+            check_gpu(settings.models.device)
+        for use in USES:
+            self._resident(use, "")
+
+    def detect(self, use: str, image: Image, model: str = "") -> list[Detection]:
+        """See `Engines`."""
+        with self._resident(use, model).use() as engine:
+            found: list[Detection] = engine.detect(image)
+        return found
+
+    def vector(self, use: str, image: Image, model: str = "") -> Float32:
+        """See `Engines`."""
+        with self._resident(use, model).use() as engine:
+            row: Float32 = engine.vector(image)
+        return row
+
+    def caption(self, image: Image, max_length: int, model: str = "") -> str:
+        """See `Engines`."""
+        with self._resident("caption", model).use() as engine:
+            text: str = engine.caption(image, max_length)
+        return text
+
+    def name(self, use: str) -> str:
+        """See `Engines`."""
+        found: str = getattr(self._settings.analyze, use)
+        return found
+
+    def missing(self, use: str) -> str:
+        """See `Engines`."""
+        try:
+            self._opener(use, self.name(use))().close()
+        except KenspeckleError as error:
+            return told(error)
+        return ""
+
+    def _resident(self, use: str, model: str) -> Resident[Any]:
+        """The model of a use; InputError for a name that no task may use."""
+        if model and model.strip().lower() not in _KNOWN:
+            raise InputError(
+                "model",
+                repr(model[:80]),
+                expected="a name of `kenspeckle models list`",
+                do="Leave it out for the one that is set",
+            )
+        name = model or self.name(use)
+        with self._lock:
+            found = self._residents.get((use, name))
+            if found is None:
+                opener = self._opener(use, name)
+                found = self._models.keep(name, opener, lambda engine: engine.close())
+                self._residents[use, name] = found
+        return found
+
+    def _opener(self, use: str, name: str) -> Callable[[], Any]:
+        """What opens a model; it is loaded by the first picture."""
+        settings = self._settings
+        if use == "caption":
+            return lambda: open_captioner(settings, name)
+        if use in ("clip", "dino"):
+            return lambda: raw_features(name, settings.models)
+        analyze = settings.analyze
+        least = analyze.person_score if use == "person" else analyze.face_score
+        return lambda: detector(name, settings.models, use, least)
+
+
+def check_gpu(device: str) -> None:
+    """Refuse to serve where a GPU is required and there is none. Raises SettingError."""
+    from kenspeckle._extras import need
+    from kenspeckle.engines.torch_loading import device_of
+
+    expected = "a GPU, as analyze.require_gpu says"
+    if device.lower() in ("", "cpu"):
+        raise SettingError(
+            "models.device", device or "empty", expected=expected, do="Set it to cuda"
+        )
+    try:
+        device_of(need("torch", "a GPU"), device)
+    except KenspeckleError as error:
+        raise SettingError("models.device", f"{device} ({error})", expected=expected) from error

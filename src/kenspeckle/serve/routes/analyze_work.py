@@ -1,0 +1,87 @@
+"""What every route that analyses pictures does: decode, ask the engines, write the answer, none of
+it on the event loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from anyio.to_thread import run_sync
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
+
+from kenspeckle.flows.analyze import Analysis, Result, Task, analyze
+from kenspeckle.flows.classifiers import Classifiers
+from kenspeckle.flows.scene import Engines
+from kenspeckle.image.decode import decode
+from kenspeckle.serve.problems import told
+from kenspeckle.serve.routes.analyze_engines import ModelEngines
+from kenspeckle.types import Intake
+from kenspeckle.vectors.pipeline import StageTimes
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    from kenspeckle.serve.service import Service
+
+QUEUE = "analyze"
+"""The scheduler of all analysis: a picture asks several models, one after the other."""
+
+
+def analysis_of(service: Service) -> Analysis:
+    """The engines and classifiers that all routes of the service share."""
+    if not isinstance(service.analysis, Analysis):
+        settings = service.settings
+        engines: Engines = service.analysis or ModelEngines(settings, service.models)
+        folder = Classifiers(settings.analyze.classifiers)
+        service.analysis = Analysis(engines, folder, settings.analyze.max_caption, told)
+    found: Analysis = service.analysis
+    return found
+
+
+async def analysed(
+    service: Service,
+    analysis: Analysis,
+    data: bytes,
+    tasks: Sequence[Task],
+    times: StageTimes,
+) -> dict[str, Result]:
+    """What came of the tasks about one picture. Raises PictureError, ServiceBusy."""
+    settings = service.settings
+    intake = Intake(rotate=settings.analyze.rotate, alpha="drop", colour="raw")
+
+    def work() -> dict[str, Result]:
+        with times.stage("processing"):
+            picture = decode(data, intake=intake, limits=settings.image)
+        return analyze(picture.image, tasks, analysis, times)
+
+    queue = service.models.scheduler(QUEUE, QUEUE)
+    return await queue.run(work, timeout=settings.serve.timeout)
+
+
+async def encoded(told: Callable[[], Any]) -> Response:
+    """An answer as JSON, written by a thread: crops and vectors make it large."""
+
+    def write() -> bytes:
+        return json.dumps(told(), allow_nan=False, separators=(",", ":")).encode("ascii")
+
+    return Response(await run_sync(write), media_type="application/json")
+
+
+def described(app: FastAPI, shapes: Sequence[type[BaseModel]]) -> None:
+    """Let the description of an application bring along shapes that its routes only name."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            known = made.setdefault("components", {}).setdefault("schemas", {})
+            for shape in shapes:
+                own = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+                known.update(own.pop("$defs", {}))
+                known[shape.__name__] = own
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
