@@ -1,0 +1,73 @@
+"""`kenspeckle mcp`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kenspeckle._extras import need
+from kenspeckle.cli import options
+from kenspeckle.cli.opening import opened
+from kenspeckle.errors import SettingError
+from kenspeckle.gallery import Gallery
+
+
+def mcp(
+    index: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="INDEX",
+            help="The index. Default: gallery.ken, else card_index.npz.",
+            show_default=False,
+        ),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="FOLDER",
+            help="Pictures below it may be read; several times for several. Default: none, "
+            "pictures come in the call.",
+            show_default=False,
+        ),
+    ] = None,
+    regions: options.Regions = None,
+    model: options.Model = None,
+    projection: options.Head = None,
+    home: options.Home = None,
+    offline: options.Offline = None,
+) -> None:
+    """Let an assistant ask about a gallery, over MCP on standard input and output.
+
+    It may identify pictures, list the items, find similar ones, and confirm what a picture shows.
+    """
+    need("mcp", "a gallery for assistants")
+    from kenspeckle.serve.assistant import Assistant
+    from kenspeckle.serve.protocol import serve_stdio
+
+    settings = options.settings(
+        {
+            "index.path": index,
+            "identify.regions": regions,
+            "models.name": model,
+            "models.head": projection,
+            "models.home": home,
+            "models.offline": offline,
+        }
+    )
+    folders = [_folder(one) for one in allow or ()]
+    with opened(settings) as gallery:
+        path = gallery.store.path
+
+        def writer() -> Gallery:
+            return Gallery.open(path, settings=settings, write=True)
+
+        serve_stdio(Assistant(gallery, settings.image, folders, writer))
+
+
+def _folder(word: str) -> Path:
+    if not Path(word).is_dir():
+        raise SettingError("--allow", word, expected="a folder")
+    return Path(word)
