@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
 from kenspeckle import __version__
-from kenspeckle.serve import access, health, metrics
+from kenspeckle.errors import KenspeckleError
+from kenspeckle.serve import health, metrics, problems
+from kenspeckle.serve.access import may
 from kenspeckle.serve.guard import Guard
 from kenspeckle.serve.logs import frames, stage_seconds
 from kenspeckle.serve.routes.v1 import app as v1
@@ -29,20 +33,20 @@ if TYPE_CHECKING:
 NATIVE = "/v1"
 """Where the native API is, on every port."""
 
-_DOCUMENTS = ("/docs", "/redoc", "/openapi.json")
-
 DOCUMENTS = ("/docs", "/redoc", "/openapi.json")
 """What every application says of itself; anybody may read it."""
 
+Fields = Mapping[str, Any]
 Answer = Callable[["Scope"], Response]
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Who answers a request: an application below a prefix, or a function."""
+    """Who answers a request: an application, which may have all paths below a prefix, or one of
+    our own functions."""
 
-    surface: str = ""
-    app: FastAPI | None = None
+    surface: str
+    app: Any  # a FastAPI, whose state is untyped; None where a function answers
     prefix: str = ""
     answer: Answer | None = None
 
@@ -82,10 +86,11 @@ class Port:
         self._shared: dict[str, Answer] = {
             "/livez": lambda _: PlainTextResponse("alive\n"),
             "/readyz": self._readiness,
-            "/health": self._health,
-            "/health/": self._health,
             "/metrics": self._metrics,
         }
+        told = [one.app.state.health for one in made if hasattr(one.app.state, "health")]
+        for path in ("/health", "/health/"):
+            self._shared[path] = partial(_health, service, told)
         for one in (native, *made):
             self._shared[f"/openapi/{one.surface}.json"] = partial(_document, one.app)
         self._ours: dict[str, Answer] = {
@@ -99,7 +104,7 @@ class Port:
         found: _Found = scope["state"].get("found") or self._find(scope)
         if found.answer is not None:
             scope["route_name"] = scope["path"]
-            await _only_read(scope, found.answer)(scope, receive, send)
+            await (await _told(scope, found.answer))(scope, receive, send)
         elif found.app is not None:
             scope["root_path"] = scope.get("root_path", "") + found.prefix
             await found.app(scope, receive, send)
@@ -116,7 +121,7 @@ class Port:
         path: str = scope["path"]
         answer = self._shared.get(path)
         if answer is not None:
-            return _Found(answer=answer)
+            return _Found("", None, answer=answer)
         for one in self._below:
             if path == one.prefix or path.startswith(one.prefix + "/"):
                 return replace(one, surface="") if path in one.documents else one
@@ -128,24 +133,19 @@ class Port:
             if path == "/":
                 break
         if path in self._ours or not self._flat:
-            return _Found(answer=self._ours.get(path, _nothing))
+            return _Found("", None, answer=self._ours.get(path, _nothing))
         return self._flat[0]
 
     def _by_route(self, scope: Scope, path: str) -> _Found | None:
         """The first surface that has a route for the path and the method, else for the path."""
         tried, other = {**scope, "path": path}, None
         for one in self._flat:
-            assert one.app is not None  # noqa: S101  it was made with one
             match = _match(one.app, tried)
             if match is Match.FULL:
                 return one
             if match is Match.PARTIAL and other is None:
                 other = one
         return other
-
-    def _health(self, scope: Scope) -> Response:
-        trusted = "read" in scope["state"]["principal"].scopes
-        return JSONResponse(health.report(self._service, trusted=trusted))
 
     def _readiness(self, _: Scope) -> Response:
         phase = health.phase(self._service)
@@ -177,6 +177,15 @@ def _match(app: FastAPI, scope: Scope) -> Match:
     return best
 
 
+def _health(service: Service, more: Sequence[Callable[[], Fields]], scope: Scope) -> Response:
+    """Our state, and beside it what surfaces on this port tell their clients."""
+    trusted = "read" in scope["state"]["principal"].scopes
+    found = health.report(service, trusted=trusted)
+    for one in more:
+        found = {**one(), **found}
+    return JSONResponse(found)
+
+
 def _nothing(_: Scope) -> Response:
     return JSONResponse({"detail": "Not Found"}, 404)
 
@@ -185,10 +194,14 @@ def _document(app: FastAPI, _: Scope) -> Response:
     return Response(json.dumps(app.openapi()), media_type="application/json")
 
 
-def _only_read(scope: Scope, answer: Answer) -> Response:
-    if scope["method"] in ("GET", "HEAD"):
-        return answer(scope)
-    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
+async def _told(scope: Scope, answer: Answer) -> Response:
+    """What one of our own functions says. It runs on a thread: it may wait for an index."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
+    try:
+        return await asyncio.to_thread(answer, scope)
+    except KenspeckleError as error:
+        return problems.answer(error, Request(scope))
 
 
 def _pattern(scope: Scope) -> str:

@@ -26,8 +26,8 @@ STAGES = (
 WAITING = 10_000
 """Lines that wait to be written; what comes on top is counted, and the number told."""
 
-LONGEST, LONGEST_TRACE = 512, 8000
-"""Characters of one value, and of a traceback."""
+LONGEST = 512
+"""Characters of one value."""
 
 
 class Log:
@@ -51,11 +51,6 @@ class Log:
             self._lines.put_nowait(text)
         except queue.Full:
             self._lost += 1
-
-    def fault(self, values: Mapping[str, Any], error: BaseException) -> None:
-        """One line about an error that nobody foresaw, with where it was raised."""
-        trace = "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
-        self.tell("fault", {**values, "traceback": trace}, level="error")
 
     def close(self, wait: float = 2.0) -> None:
         """Write what waits, for at most `wait` seconds."""
@@ -84,17 +79,17 @@ def _now() -> str:
 
 
 def _as_json(line: Mapping[str, Any]) -> str:
-    return json.dumps({name: _short(name, value) for name, value in line.items()}, allow_nan=False)
+    return json.dumps({name: _short(value) for name, value in line.items()}, allow_nan=False)
 
 
 def _as_text(line: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={_word(_short(name, value))}" for name, value in line.items())
+    return " ".join(f"{name}={_word(_short(value))}" for name, value in line.items())
 
 
-def _short(name: str, value: Any) -> Any:
+def _short(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)[: LONGEST_TRACE if name == "traceback" else LONGEST]
+    return str(value)[:LONGEST]
 
 
 def _word(value: Any) -> str:

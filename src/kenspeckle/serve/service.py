@@ -14,8 +14,9 @@ from kenspeckle.config import Settings
 from kenspeckle.errors import NotEnrolled, SettingError
 from kenspeckle.flows.opened import default_path
 from kenspeckle.gallery import Gallery
-from kenspeckle.serve.access import open_access
+from kenspeckle.serve.access import Access, open_access
 from kenspeckle.serve.events import Bus
+from kenspeckle.serve.jobs import Jobs
 from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.logs import Log
 from kenspeckle.serve.metrics import Metrics
@@ -40,28 +41,28 @@ class Service:
         settings: Settings,
         galleries: dict[str, Gallery],
         models: Models,
+        access: Access,
         *,
         analysis: Any = None,
     ) -> None:
         self.settings, self.galleries, self.models = settings, galleries, models
-        self.analysis = analysis
-        self.surfaces: tuple[Surface, ...] = read_surfaces(settings.serve.surfaces)
-        self.log, self.metrics, self.bus = Log(settings.serve.log_format), Metrics(), Bus()
+        self.access, self.analysis = access, analysis
+        self.surfaces = read_surfaces(settings.serve.surfaces)
+        self.limits, self.log = Limits(settings.serve), Log(settings.serve.log_format)
+        self.metrics, self.bus, self.jobs = Metrics(), Bus(), Jobs()
+        self.streams = Streams(self.bus)
         self.started, self.in_flight, self.ready = time.time(), 0, False
-        self.limits = Limits(settings.serve)
-        opened = [surface.name for surface in self.surfaces if surface.open]
-        first = next(iter(galleries.values())).store.path
-        self.access = open_access(settings, first, open_surfaces=opened)
-        self.access.check(surface.name for surface in self.surfaces)
 
     @property
     def stopping(self) -> bool:
         """Whether no new requests are answered."""
         return self.limits.stopping
 
-    @stopping.setter
-    def stopping(self, value: bool) -> None:
-        self.limits.stopping = value
+    def stop(self) -> None:
+        """Answer no new requests, and end what lasts: whoever listens to events."""
+        self.ready, self.limits.stopping = False, True
+        self.bus.close()
+        self.jobs.bus.close()
 
     def gallery(self, name: str = "") -> Gallery:
         """The gallery of that name; without one, or by `-`, the first. NotEnrolled."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from kenspeckle.errors import SettingError
 
@@ -29,13 +28,9 @@ class Kind:
     place: str
 
 
-KINDS = tuple(
-    kind
-    for kind in (
-        Kind("falcon", 8500, "falcon:create"),
-        Kind("analyze", 8000, "analyze:create"),
-    )
-    if find_spec(f"kenspeckle.serve.routes.{kind.place.partition(':')[0]}")
+KINDS = (
+    Kind("falcon", 8500, "falcon:create"),
+    Kind("analyze", 8000, "analyze:create"),
 )
 """In the order in which they are served where none is named."""
 

@@ -45,6 +45,7 @@ def create(service: Service) -> FastAPI:
         description="Which things of the gallery a picture shows, where, and what they cost.",
         responses={name: REFUSALS[name] for name in (401, 403, 429, 503)},
     )
+    app.state.health = state.health
     _install(app)
     _frames(app, service, state)
     _references(app, state)
