@@ -1,7 +1,8 @@
 """Batches across callers, for devices that gain from them.
 
 Whoever comes first runs the device on what waits at that moment; what arrives meanwhile is the next
-batch. No timer and no thread of its own: an idle device never waits for company.
+batch, run by one of those who wait. No timer and no thread of its own: an idle device never waits
+for company.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,14 +19,20 @@ from kenspeckle.types import Float32
 
 
 @dataclass(eq=False, slots=True)
+class _Caller:
+    """Who waits for `missing` rows, and is woken with all of them or to run the next batch."""
+
+    missing: int
+    leads: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(eq=False, slots=True)
 class _Waiting:
     planes: Float32
+    caller: _Caller
     row: Float32 | None = None
     error: BaseException | None = None
-
-    @property
-    def answered(self) -> bool:
-        return self.row is not None or self.error is not None
 
 
 class Gather:
@@ -37,8 +44,9 @@ class Gather:
 
     def __init__(self, run: Callable[[Float32], Float32], limit: int) -> None:
         self._run, self._limit = run, limit
-        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
+        self._led = False
 
     def row(self, planes: Float32) -> Float32:
         """Features `(F,)` of one prepared picture `(3, side, side)`; waits for them."""
@@ -50,13 +58,18 @@ class Gather:
 
         Raises what `run` raises of the first that fails.
         """
-        mine = [_Waiting(one) for one in planes]
+        caller = _Caller(len(planes))
+        mine = [_Waiting(one, caller) for one in planes]
         with self._lock:
             self._waiting.extend(mine)
-        while not all(one.answered for one in mine):
-            with self._turn:
-                if not all(one.answered for one in mine):
-                    self._batch()
+            caller.leads, self._led = not self._led, True
+        try:
+            if not caller.leads:
+                caller.woken.wait()
+            while caller.missing:  # woken to lead
+                self._batch()
+        finally:
+            self._leave(caller)
         rows = []
         for one in mine:
             if one.row is None:
@@ -64,15 +77,32 @@ class Gather:
             rows.append(one.row)
         return np.stack(rows)
 
+    def _leave(self, caller: _Caller) -> None:
+        """Let the next in the queue lead. One who was interrupted takes its pictures along."""
+        with self._lock:
+            if caller.missing:
+                self._waiting = deque(one for one in self._waiting if one.caller is not caller)
+            if not caller.leads:
+                return
+            if self._waiting:
+                following = self._waiting[0].caller
+                following.leads = True
+                following.woken.set()
+            else:
+                self._led = False
+
     def _batch(self) -> None:
         with self._lock:
             count = min(self._limit, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
         error = self._answer(batch)
-        if error is None:
-            return
-        for one in batch:  # each must hear of it, or it would wait for ever
-            one.error = error if len(batch) == 1 else self._answer([one])
+        if error is not None:
+            for one in batch:  # each must hear of it, or it would wait for ever
+                one.error = error if len(batch) == 1 else self._answer([one])
+        for one in batch:
+            one.caller.missing -= 1
+            if not one.caller.missing:
+                one.caller.woken.set()
 
     def _answer(self, batch: list[_Waiting]) -> BaseException | None:
         """Run them together and give each its row; what was raised instead."""

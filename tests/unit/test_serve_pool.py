@@ -1,0 +1,286 @@
+"""Models in memory: shared, loaded when used, given back when idle, safe beside running calls."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from engines import Device, opener
+
+from kenspeckle import _threads
+from kenspeckle.config import ModelSettings
+from kenspeckle.errors import ModelError, ModelMissing, SettingError
+from kenspeckle.serve.pool import Models, Resident, Standing, give_back
+from kenspeckle.vectors.admit import drawn_pictures
+from kenspeckle.vectors.probe import BATCH
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+DUMMY = ModelSettings(name="dummy")
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image:
+    return drawn_pictures(1)[0]
+
+
+@pytest.fixture(autouse=True)
+def _ends() -> Iterator[None]:
+    yield
+    assert not [one for one in threading.enumerate() if one.name == "kenspeckle-idle"]
+
+
+def standing(models: Models) -> Standing:
+    (one,) = models.standings()
+    return one
+
+
+def closed(models: Models) -> None:
+    asyncio.run(models.close(1.0))
+    for one in threading.enumerate():
+        if one.name == "kenspeckle-idle":
+            one.join(5)
+
+
+def test_a_model_is_kept_once_whatever_it_is_called() -> None:
+    models = Models()
+    default = models.embedder(ModelSettings())
+    assert default is models.embedder(ModelSettings(name="default"))
+    assert default is models.embedder(ModelSettings(name=default.fingerprint.model, offline=True))
+    assert default is not models.embedder(DUMMY)
+    spaces = {one.name for one in models.standings()}
+    assert spaces == {default.fingerprint.model, "dummy"}
+    assert not any(one.loaded for one in models.standings())
+    closed(models)
+
+
+def test_galleries_of_one_model_share_one_scheduler() -> None:
+    models = Models(queue=3)
+    space = models.embedder(DUMMY).space_id
+    assert models.scheduler(space, "dummy") is models.scheduler(space, "another name")
+    (scheduler,) = models.schedulers()
+    assert (scheduler.name, scheduler.callers) == ("dummy", _threads.cores())
+    assert scheduler.capacity == 3 + _threads.cores()
+    closed(models)
+
+
+def test_many_callers_load_it_once(picture: Image) -> None:
+    device = Device(0.002)
+    models = Models(opener=opener(device))
+    embedder = models.embedder(DUMMY)
+    assert device.loads == 0
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda _: embedder.vector(picture), range(24)))
+    assert device.loads == 1
+    assert all(np.array_equal(row, rows[0]) for row in rows)
+    assert standing(models).device == "device"
+    closed(models)
+    assert device.closed == 1
+
+
+def test_an_idle_model_leaves_and_the_next_use_loads_it(picture: Image) -> None:
+    device, clock = Device(), Clock()
+    models = Models(idle_grace=60, opener=opener(device), clock=clock)
+    embedder = models.embedder(DUMMY)
+    first = embedder.vector(picture)
+    clock.now += 59
+    assert models.unload_idle() == ()
+    assert standing(models).loaded
+    clock.now += 1
+    assert models.unload_idle() == ("dummy",)
+    assert (device.loads, device.closed, standing(models).loaded) == (1, 1, False)
+    assert models.unload_idle() == ()
+    assert np.array_equal(embedder.vector(picture), first)
+    assert (device.loads, standing(models).loaded) == (2, True)
+    closed(models)
+
+
+def test_a_thread_looks_for_idle_models() -> None:
+    models = Models(idle_grace=0.1)
+    assert models.embedder(DUMMY).device == "cpu"
+    assert standing(models).loaded
+    until = time.monotonic() + 5
+    while standing(models).loaded and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not standing(models).loaded
+    closed(models)
+
+
+@pytest.mark.parametrize(("grace", "pinned"), [(0.0, ()), (0.05, ("dummy",))])
+def test_a_model_stays_when_it_is_pinned_or_there_is_no_grace(
+    grace: float, pinned: tuple[str, ...]
+) -> None:
+    models = Models(idle_grace=grace, pinned=pinned)
+    assert models.embedder(DUMMY).device == "cpu"
+    time.sleep(0.2)
+    assert standing(models).loaded
+    assert standing(models).pinned == bool(pinned)
+    closed(models)
+    assert not standing(models).loaded
+
+
+def test_an_alias_pins_its_model() -> None:
+    models = Models(pinned=["default"])
+    models.embedder(ModelSettings())
+    models.check_pins()
+    assert standing(models).pinned
+    closed(models)
+
+
+def test_a_pinned_name_that_no_model_has_is_refused() -> None:
+    models = Models(pinned=["clip-vit-b-32"])
+    models.embedder(DUMMY)
+    with pytest.raises(SettingError, match=r"clip-vit-b-32 is no model .* expected dummy"):
+        models.check_pins()
+
+
+def test_unloading_beside_running_calls_harms_none(picture: Image) -> None:
+    device = Device(0.001)
+    models = Models(idle_grace=0, opener=opener(device))
+    embedder, stop = models.embedder(DUMMY), threading.Event()
+    expected = embedder.vector(picture)
+
+    def unloads() -> int:
+        count = 0
+        while not stop.is_set():
+            count += len(models.unload_idle(0.0))
+        return count
+
+    with ThreadPoolExecutor(5) as pool:
+        unloading = pool.submit(unloads)
+        for row in pool.map(lambda _: embedder.vector(picture), range(120)):
+            assert np.array_equal(row, expected)
+        stop.set()
+        assert unloading.result() == device.closed
+    closed(models)
+    assert device.loads == device.closed
+
+
+def test_closing_an_embedder_lets_running_calls_finish(picture: Image) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def before(batch: object) -> None:
+        inside.set()
+        assert go_on.wait(5)
+
+    device = Device(before=before, device="cpu")
+    embedder = opener(device)(DUMMY)
+    with ThreadPoolExecutor(1) as pool:
+        row = pool.submit(embedder.vector, picture)
+        assert inside.wait(5)
+        embedder.close()
+        assert device.closed == 0
+        go_on.set()
+        assert row.result(5).shape == (192,)
+    assert device.closed == 1
+    embedder.close()
+    assert device.closed == 1
+
+
+def test_closing_a_gallery_leaves_the_model_to_others(picture: Image) -> None:
+    models = Models()
+    embedder = models.embedder(DUMMY)
+    embedder.vector(picture)
+    embedder.close()
+    assert standing(models).loaded
+    closed(models)
+
+
+def test_a_device_that_gains_from_batches_gets_them(picture: Image, tmp_path: Path) -> None:
+    device = Device(0.01)
+    models = Models(opener=opener(device), queue=64)
+    embedder = models.embedder(ModelSettings(name="dummy", home=str(tmp_path)))
+    assert embedder.joined == 1
+    (scheduler,) = models.schedulers()
+    assert embedder.device == "device"
+    assert (embedder.joined, scheduler.callers) == (BATCH, 2 * BATCH)
+    device.calls.clear()
+
+    async def many() -> list[object]:
+        asked = (scheduler.run(lambda: embedder.vector(picture)) for _ in range(48))
+        return list(await asyncio.gather(*asked))
+
+    rows = asyncio.run(many())
+    assert all(np.array_equal(row, rows[0]) for row in rows)
+    assert sum(device.calls) == 48
+    assert len(device.calls) <= 12
+    closed(models)
+
+
+def test_on_a_cpu_each_picture_goes_alone(picture: Image, tmp_path: Path) -> None:
+    models = Models()
+    embedder = models.embedder(ModelSettings(name="dummy", home=str(tmp_path)))
+    assert embedder.device == "cpu"
+    (scheduler,) = models.schedulers()
+    assert (embedder.joined, scheduler.callers) == (1, _threads.cores())
+    closed(models)
+
+
+def test_a_load_that_fails_is_told_and_tried_again() -> None:
+    tries = iter([ModelMissing("m", "not here", do="Pull it"), OSError("disk"), None])
+
+    def load() -> str:
+        error = next(tries)
+        if error is not None:
+            raise error
+        return "loaded"
+
+    models = Models()
+    kept = models.keep("captions", load, lambda value: None)
+    with pytest.raises(ModelError), kept.use():
+        pass
+    assert standing(models).failure == "m: not here. Pull it"
+    with pytest.raises(OSError, match="disk"), kept.use():
+        pass
+    assert standing(models).failure == "OSError"
+    with kept.use() as value:
+        assert value == "loaded"
+    assert (standing(models).failure, standing(models).loaded) == ("", True)
+    closed(models)
+
+
+def test_a_model_in_use_or_being_loaded_is_not_idle() -> None:
+    clock, loading, go_on = Clock(), threading.Event(), threading.Event()
+
+    def load() -> str:
+        loading.set()
+        assert go_on.wait(5)
+        return "loaded"
+
+    kept = Resident("slow", load, lambda value: None, clock=clock)
+
+    def uses() -> bool:
+        with kept.use():
+            clock.now += 1000
+            return kept.unload(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        unloaded = pool.submit(uses)
+        assert loading.wait(5)
+        assert kept.unload() is False
+        assert kept.standing().loaded is False
+        go_on.set()
+        assert unloaded.result(5) is False
+    assert (kept.standing().users, kept.standing().idle) == (0, 0)
+    assert kept.unload() is True
+
+
+def test_memory_can_be_given_back_anywhere() -> None:
+    give_back()
