@@ -1,0 +1,118 @@
+"""The rows of docs/how-to/switch.md: what each old command and route is here, is run."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from labelled import picture, voc
+from PIL import Image
+from serving import command as serve
+
+if TYPE_CHECKING:
+    from commands import Command
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "switch.md"
+SECTIONS = ("data_label_factory.identify", "the logo test bench", "image_embed")
+Draw = Callable[..., Image.Image]
+
+
+def rows(section: str) -> list[str]:
+    """What stands in the second column of a section's table, in order."""
+    text = PAGE.read_text(encoding="utf-8")
+    part = re.split(r"^## From ", text, flags=re.M)[1:][SECTIONS.index(section)]
+    cells = re.findall(r"^\|(?!-)[^|]*\| `([^`]+)` \|$", part, re.M)
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    assert len(cells) == len(lines) - 2, "each row names one thing to run"
+    return cells
+
+
+def test_every_section_is_run() -> None:
+    headings = re.findall(r"^## From `?([^`\n]+)`?$", PAGE.read_text(encoding="utf-8"), re.M)
+    assert headings == list(SECTIONS)
+
+
+@contextlib.contextmanager
+def served(row: str, folder: Path) -> Iterator[str]:
+    """What a row with `kenspeckle serve` starts; its address."""
+    with serve(shlex.split(row)[2:], folder) as (base, _):
+        yield base
+
+
+def answered(base: str, row: str, photo: Path) -> None:
+    """Ask what a row with a verb and a path says; it must be answered, and with a body."""
+    import httpx2
+
+    verb, _, path = row.partition(" ")
+    tasks = '[{"operation_id": "a", "type": "detect_bounding_box"}]'
+    forms = {
+        "/api/falcon": {"data": {"query": "card"}, "files": {"image": photo.read_bytes()}},
+        "/analyze_image_upload/": {
+            "data": {"tasks_json": tasks},
+            "files": {"image_file": photo.read_bytes()},
+        },
+        "/analyze_image/": {
+            "json": {
+                "image_url": "http://127.0.0.1:1/a.jpg",
+                "tasks": [{"operation_id": "a", "type": "embed_dino_v2"}],
+            }
+        },
+    }
+    with httpx2.Client(base_url=base, timeout=30) as client:
+        answer = client.request(verb, path, **forms.get(path, {}))  # type: ignore[arg-type]
+    assert answer.status_code == 200, answer.text
+    assert answer.content
+
+
+@pytest.mark.slow
+def test_identify(command: Command, drawn: Draw, tmp_path: Path) -> None:
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    for number, name in enumerate("abcdefghijklmnopqrst"):
+        drawn(number).save(refs / f"{name}.png")
+    ended = contextlib.ExitStack()
+    base = ""
+    with ended:
+        for row in rows("data_label_factory.identify"):
+            if row.startswith("kenspeckle serve"):
+                ended.close()
+                base = ended.enter_context(served(row, tmp_path))
+            elif row.startswith("kenspeckle "):
+                command(*shlex.split(row)[1:])
+            else:
+                answered(base, row, refs / "a.png")
+
+
+@pytest.mark.slow
+def test_the_logo_test_bench(command: Command, tmp_path: Path) -> None:
+    """Brands enough that ten can be drawn and others are left as strangers."""
+    data = tmp_path / "LogoDet-3K"
+    for number in range(12):
+        folder = data / "Clothes" / f"Brand{number}"
+        for shot in range(8):
+            picture(folder / f"{shot}.jpg", (64, 48), seed=100 * number)
+            voc(folder / f"{shot}.xml", (f"Brand{number}", (2 + shot, 2, 40 + shot, 40)))
+    for row in rows("the logo test bench"):
+        command(*shlex.split(row)[1:])
+
+
+@pytest.mark.slow
+def test_image_embed(command: Command, drawn: Draw, tmp_path: Path) -> None:
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    for number, name in enumerate("abcdefghijkl"):
+        drawn(number).save(refs / f"{name}.jpg")
+    command("index", refs)
+    start, *others = rows("image_embed")
+    with served(start, tmp_path) as base:
+        for row in others:
+            if row.startswith("kenspeckle caption"):
+                told = command(*shlex.split(row.replace("http://127.0.0.1:8000", base))[1:], code=1)
+                assert "describe_image" in told.err or "caption" in told.err
+            else:
+                answered(base, row, refs / "a.jpg")
