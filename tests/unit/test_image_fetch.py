@@ -19,7 +19,7 @@ import pytest
 from kenspeckle.config import ImageSettings
 from kenspeckle.errors import FetchError
 from kenspeckle.image import fetch as fetch_module
-from kenspeckle.image.address import is_public
+from kenspeckle.image.address import Allowed, is_public
 from kenspeckle.image.fetch import fetch
 
 BODY = b"\xff\xd8\xff not really a picture"
@@ -315,6 +315,46 @@ def test_allow_list(server: Server, rule: str, host: str, fetched: bool) -> None
     else:
         with pytest.raises(FetchError, match="not allowed"):
             fetch(url, limits, resolver=lambda h, p: ["127.0.0.1"])
+
+
+@pytest.mark.parametrize(
+    ("rules", "address", "fetched"),
+    [
+        (("127.0.0.0/8",), "127.0.0.1", True),
+        (("127.0.0.1/32", "public"), "127.0.0.1", True),
+        (("10.0.0.0/8",), "127.0.0.1", False),
+        (("10.0.0.0/8", "public"), "127.0.0.1", False),
+        (("10.0.0.0/8", "a.example"), "127.0.0.1", False),
+        (("127.0.0.1",), "127.0.0.1", False),
+        (("public",), "127.0.0.1", False),
+    ],
+)
+def test_a_range_on_the_allow_list_opens_what_is_in_it(
+    server: Server, rules: tuple[str, ...], address: str, fetched: bool
+) -> None:
+    limits = ImageSettings(fetch_allow=rules)
+    url = at(server, "/ok", "a.example")
+    if fetched:
+        assert fetch(url, limits, resolver=lambda h, p: [address]) == BODY
+    else:
+        with pytest.raises(FetchError):
+            fetch(url, limits, resolver=lambda h, p: [address])
+
+
+@pytest.mark.parametrize(
+    ("rule", "address", "inside"),
+    [
+        ("10.1.0.0/16", "10.1.255.255", True),
+        ("10.1.0.0/16", "10.2.0.0", False),
+        ("10.1.0.0/16", "::ffff:10.1.2.3", True),
+        ("::1/128", "::1", True),
+        ("fd00::/8", "fd12::1%eth0", True),
+        ("fd00::/8", "10.0.0.1", False),
+        ("10.1.0.0/16", "nothing", False),
+    ],
+)
+def test_ranges(rule: str, address: str, inside: bool) -> None:
+    assert Allowed.read([rule]).address(address) is inside
 
 
 @pytest.mark.parametrize(

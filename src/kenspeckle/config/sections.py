@@ -30,7 +30,11 @@ class ImageSettings:
     max_frames: int = _setting(1000, "most frames of an animated picture; the first one is used")
     fetch_timeout: float = _setting(20.0, "seconds one address may take altogether")
     fetch_private: bool = _setting(False, "fetch from private and loopback addresses too")
-    fetch_allow: tuple[str, ...] = _setting((), "host names to fetch from; empty allows all")
+    fetch_allow: tuple[str, ...] = _setting(
+        (),
+        "whom to fetch from: hosts, .suffixes, address ranges (private ones too), public; "
+        "empty: public",
+    )
 
 
 @dataclass(frozen=True, slots=True)

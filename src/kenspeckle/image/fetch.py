@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from kenspeckle.config import ImageSettings
 from kenspeckle.errors import FetchError
-from kenspeckle.image.address import is_public
+from kenspeckle.image.address import Allowed, is_public
 from kenspeckle.image.line import Line, Resolver, TooLongError, left, resolve, resolved
 
 MAX_REDIRECTS = 5
@@ -41,8 +41,8 @@ def fetch(url: str, limits: ImageSettings, *, resolver: Resolver = resolve) -> b
     """The body at an http(s) address.
 
     limits
-        `max_bytes` of body, `fetch_timeout` seconds for everything, `fetch_allow` host names (a
-        leading dot allows all below it), `fetch_private` to reach private addresses too.
+        `max_bytes` of body, `fetch_timeout` seconds for everything, `fetch_private` to reach
+        private addresses too, `fetch_allow` as `address.Allowed` reads it.
     resolver
         What turns a host name and port into addresses.
 
@@ -134,16 +134,12 @@ def _target(url: str, limits: ImageSettings) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise FetchError(shown, "an address with a user name", expected="one without")
     host = parts.hostname.rstrip(".").lower()
-    allowed = limits.fetch_allow
-    if allowed and not any(_matches(host, rule.lower()) for rule in allowed):
+    allowed = Allowed.read(limits.fetch_allow)
+    if not allowed.ranges and not allowed.name(host):
         raise FetchError(
             shown, f"host {host} is not allowed", do="Add it to image.fetch_allow if you trust it."
         )
     return parts
-
-
-def _matches(host: str, rule: str) -> bool:
-    return host == rule.lstrip(".") or (rule.startswith(".") and host.endswith(rule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +206,16 @@ class _Exchange:
         addresses = resolved(resolver, host, port, self.deadline)
         if not addresses:
             raise self._error("no such host", do="Check the name.")
+        allowed = Allowed.read(self.limits.fetch_allow)
+        named = allowed.name((self.target.hostname or "").rstrip(".").lower())
         for address in addresses:
+            if allowed.address(address):
+                continue
+            if not named:
+                raise self._error(
+                    f"host {host} is not allowed",
+                    do="Add it to image.fetch_allow if you trust it.",
+                )
             if not self.limits.fetch_private and not is_public(address):
                 where = "a private or reserved address"
                 raise self._error(
