@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -58,6 +59,7 @@ def joined(parts: list[Boxes]) -> Boxes:
 
 NONE = Boxes(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))
 
+MOST_KINDS = 100_000
 MOST = 1000
 """Boxes of highest score that are compared with each other; a picture holds fewer things."""
 
@@ -91,3 +93,44 @@ def cells(size: tuple[int, int], stride: int) -> Float32:
     columns, rows = -(-size[0] // stride), -(-size[1] // stride)
     y, x = np.divmod(np.arange(columns * rows), columns)
     return np.stack([x, y], axis=1).astype(np.float32)
+
+
+def from_logits(
+    logits: Float32, boxes: Float32, kinds: int, size: tuple[int, int], least: float
+) -> Boxes:
+    """Boxes of the DETR kin, best first, in pixels of an input of width and height `size`.
+
+    `logits` is `(queries, kinds [+ 1])`, `boxes` `(queries, 4)`: centre, width and height as
+    fractions of the input. One column more than there are kinds is "nothing here" under a softmax
+    (DETR, Carion et al. 2020); otherwise each kind has a sigmoid of its own (Deformable DETR and
+    later).
+    """
+    if logits.shape[1] == kinds + 1:
+        spread = np.exp(logits - logits.max(axis=1, keepdims=True))
+        certain = (spread / spread.sum(axis=1, keepdims=True))[:, :-1]
+    else:
+        certain = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    found = certain.argmax(axis=1)
+    scores = certain[np.arange(len(certain)), found].astype(np.float32)
+    kept = np.flatnonzero((scores >= least) & np.isfinite(boxes).all(axis=1))
+    kept = kept[np.argsort(-scores[kept], kind="stable")]
+    centres, half = boxes[kept, :2], boxes[kept, 2:] / 2
+    corners = np.concatenate([centres - half, centres + half], axis=1)
+    corners = (corners * np.array([*size, *size], np.float32)).astype(np.float32)
+    return Boxes(corners, scores[kept], found[kept].astype(np.int64))
+
+
+def kind_names(id2label: object) -> tuple[str, ...]:
+    """What the kinds of a checkpoint are called, in their order; empty where it is unclear.
+
+    >>> kind_names({"0": "N/A", "1": "person"})
+    ('N/A', 'person')
+    """
+    if not isinstance(id2label, Mapping):
+        return ()
+    try:
+        named = {int(number): str(name) for number, name in id2label.items()}
+    except ValueError:
+        return ()
+    most = max(named, default=-1) + 1
+    return tuple(named.get(n, "") for n in range(most)) if most <= MOST_KINDS else ()

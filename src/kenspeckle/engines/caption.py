@@ -48,6 +48,7 @@ class CaptionModel:
         if name is None:
             known = ", ".join(KINDS)
             raise ModelError(self._thing, f"a {config.model_type} network", expected=known)
+        self._most = _positions(config)
         self._words = words(transformers, folder, self._thing)
         self._network: Any = network(transformers, name, folder, config, self._thing)
         self._network = self._network.to(self.device)
@@ -56,8 +57,8 @@ class CaptionModel:
     def run(self, planes: Float32, max_length: int) -> str:
         """The caption of one prepared picture `(3, side, side)`, `max_length` tokens altogether.
 
-        Beam search over four texts that stops as soon as they are finished. Raises ModelError when
-        the network fails.
+        More than the network has places for are not written. Beam search over four texts, which
+        stops as soon as they are finished. Raises ModelError when the network fails.
         """
         if max_length < SHORTEST:
             return ""
@@ -70,10 +71,19 @@ class CaptionModel:
                     num_beams=BEAMS,
                     early_stopping=True,
                     do_sample=False,
-                    max_length=max_length,
+                    max_length=min(max_length, self._most),
                 )
             text = self._words.decode(rows[0].tolist(), skip_special_tokens=True)
         except (RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(self._thing, f"the network failed ({first})") from error
         return str(text)
+
+
+def _positions(config: Any) -> int:
+    """How many tokens a network of this configuration has places for."""
+    for part in (getattr(config, name, None) for name in ("text_config", "decoder")):
+        config = part or config
+    names = ("max_position_embeddings", "n_positions")
+    found = [getattr(config, name, None) for name in names]
+    return next((count for count in found if type(count) is int and count > 0), 2**31)

@@ -132,7 +132,10 @@ def from_processor(folder: Path) -> Recipe:
 
 
 def _processor(data: Mapping[str, Any], thing: str) -> Recipe:
-    if data.get("do_resize") is False or data.get("do_pad"):
+    size = data.get("size", 224)
+    square = isinstance(size, dict) and size.get("height", 0) == size.get("width")
+    padded = data.get("pad_size") or (data.get("do_pad") and not square)  # nothing pads a square
+    if data.get("do_resize") is False or padded:
         raise ModelError(thing, "a processor without resize, or with padding", expected="a resize")
     resample = data.get("resample", 3)
     if resample not in _RESAMPLE:
@@ -141,7 +144,6 @@ def _processor(data: Mapping[str, Any], thing: str) -> Recipe:
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     if data.get("do_normalize", True):
         mean, std = _three(data["image_mean"]), _three(data["image_std"])
-    size = data.get("size", 224)
     cut = data.get("do_center_crop", False)
     if isinstance(size, int):
         size = {"shortest_edge": size} if cut else {"height": size, "width": size}

@@ -6,6 +6,7 @@ and ask for that package. The networks are the same, so the names are translated
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 _DEPTHS = {
@@ -15,34 +16,36 @@ _DEPTHS = {
     "resnet101": (3, 4, 23, 3),
 }
 _BASIC = frozenset({"resnet18", "resnet34"})
+_KINDS = frozenset({"detr", "conditional_detr", "table-transformer"})
 TRUNK = r"backbone\.conv_encoder\.model\."
 
 
-def resnet_of(config: Any) -> str:
-    """The ResNet that a configuration asks timm for, or empty."""
-    trunk = getattr(config, "backbone_config", None)
-    if getattr(trunk, "model_type", "") != "timm_backbone":
-        return ""
-    name = str(getattr(trunk, "backbone", "")).partition(".")[0]
-    plain = not getattr(trunk, "output_stride", None)
-    return name if name in _DEPTHS and plain else ""
+def without_timm(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The `config.json` of a detector with its trunk as transformers' own; None where it has one.
 
-
-def to_resnet(transformers: Any, config: Any) -> tuple[Any, dict[str, str]]:
-    """The configuration of the same trunk without timm, and how its weights are renamed.
-
-    Raises KeyError where `resnet_of` is empty.
+    Of the kinds whose detectors read the last stage of a ResNet alone.
     """
-    name = resnet_of(config)
+    trunk, name = config.get("backbone_config") or {}, config.get("backbone")
+    if isinstance(trunk, Mapping) and trunk.get("model_type") == "timm_backbone":
+        name = trunk.get("backbone")
+    elif trunk or not config.get("use_timm_backbone", True):
+        return None
+    name = str(name or "resnet50").partition(".")[0]
+    dilated = config.get("dilation") or trunk.get("output_stride")
+    if config.get("model_type") not in _KINDS or name not in _DEPTHS or dilated:
+        return None
     basic = name in _BASIC
     wide = 1 if basic else 4
-    trunk = transformers.ResNetConfig(
-        depths=list(_DEPTHS[name]),
-        hidden_sizes=[side * wide for side in (64, 128, 256, 512)],
-        layer_type="basic" if basic else "bottleneck",
-        out_features=["stage4"],
-    )
-    return trunk, renamed()
+    own = {
+        "model_type": "resnet",
+        "depths": list(_DEPTHS[name]),
+        "hidden_sizes": [side * wide for side in (64, 128, 256, 512)],
+        "layer_type": "basic" if basic else "bottleneck",
+        "out_features": ["stage4"],
+    }
+    left_out = {"backbone", "backbone_kwargs", "use_pretrained_backbone", "use_timm_backbone"}
+    kept = {key: value for key, value in config.items() if key not in left_out}
+    return {**kept, "backbone_config": own, "use_timm_backbone": False}
 
 
 def renamed() -> dict[str, str]:

@@ -26,10 +26,15 @@ def device_of(torch: Any, device: str) -> str:
     return str(found)
 
 
-def described(transformers: Any, folder: Path, thing: str) -> Any:
-    """The configuration of a checkpoint. Raises ModelError."""
+def described(
+    transformers: Any, folder: Path, thing: str, said: Mapping[str, Any] | None = None
+) -> Any:
+    """The configuration of a checkpoint: of its folder, or as `said`. Raises ModelError."""
     try:
         with quiet(transformers.logging):
+            if said is not None:
+                kept = {key: value for key, value in said.items() if key != "model_type"}
+                return transformers.AutoConfig.for_model(said["model_type"], **kept)
             return transformers.AutoConfig.from_pretrained(folder, **_SAFE)
     except Exception as error:  # a damaged checkpoint can raise any kind in there
         raise refusal(thing, error) from error

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kenspeckle import _threads
 from kenspeckle._extras import need
-from kenspeckle.engines.boxes import Boxes
+from kenspeckle.engines.boxes import Boxes, from_logits, kind_names
 from kenspeckle.engines.frame import Frame, Size, bounded, planes, short_side, stretched
 from kenspeckle.engines.recipes import read_json
-from kenspeckle.engines.resnet_names import resnet_of, to_resnet
+from kenspeckle.engines.resnet_names import renamed, without_timm
 from kenspeckle.engines.torch_loading import described, device_of, network
 from kenspeckle.errors import ModelError
-from kenspeckle.types import Float32
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,19 +39,17 @@ class TransformersDetector:
         self.device = device_of(torch, device)
         if self.device == "cpu":
             torch.set_num_threads(_threads.INTRA_OP)
-        config = described(transformers, folder, self._thing)
-        renamed = None
-        if resnet_of(config):
-            config.backbone_config, renamed = to_resnet(transformers, config)
+        own = without_timm(read_json(folder / "config.json"))
+        config = described(transformers, folder, self._thing, own)
         self._network = network(
             transformers,
             "AutoModelForObjectDetection",
             folder,
             config,
             self._thing,
-            renamed=renamed,
+            renamed=renamed() if own else None,
         ).to(self.device)
-        self.names = _names(config.id2label)
+        self.names = kind_names(config.id2label)
         self._frame, self._mean, self._std = _preparation(folder)
 
     def detect(self, image: Image, least: float) -> Boxes:
@@ -69,35 +65,8 @@ class TransformersDetector:
             except (RuntimeError, ValueError, AttributeError) as error:
                 first = str(error).splitlines()[0]
                 raise ModelError(self._thing, f"the network failed ({first})") from error
-        return frame_boxes(logits, boxes, len(self.names), frame, least)
-
-
-def frame_boxes(logits: Float32, boxes: Float32, kinds: int, frame: Frame, least: float) -> Boxes:
-    """Boxes out of `logits` `(queries, kinds [+ 1])` and `boxes` `(queries, 4)`.
-
-    A query says centre, width and height as fractions of the input. One column more than there are
-    kinds is "nothing here" under a softmax (DETR, Carion et al. 2020); otherwise each kind has a
-    sigmoid of its own (Deformable DETR and later).
-    """
-    if logits.shape[1] == kinds + 1:
-        spread = np.exp(logits - logits.max(axis=1, keepdims=True))
-        certain = (spread / spread.sum(axis=1, keepdims=True))[:, :-1]
-    else:
-        certain = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-    found = certain.argmax(axis=1)
-    scores = certain[np.arange(len(certain)), found]
-    kept = np.flatnonzero((scores >= least) & np.isfinite(boxes).all(axis=1))
-    kept = kept[np.argsort(-scores[kept], kind="stable")]
-    centres, half = boxes[kept, :2], boxes[kept, 2:] / 2
-    corners = np.concatenate([centres - half, centres + half], axis=1)
-    corners = (corners * np.array([*frame.size, *frame.size], np.float32)).astype(np.float32)
-    return Boxes(frame.back(corners), scores[kept].astype(np.float32), found[kept].astype(np.int64))
-
-
-def _names(id2label: Mapping[Any, str]) -> tuple[str, ...]:
-    """What the kinds are called, in their order."""
-    named = {int(number): str(name) for number, name in id2label.items()}
-    return tuple(named.get(number, "") for number in range(max(named, default=-1) + 1))
+        found = from_logits(logits, boxes, len(self.names), frame.size, least)
+        return replace(found, corners=frame.back(found.corners))
 
 
 Preparation = tuple[Callable[[Size], Frame], tuple[float, ...], tuple[float, ...]]
