@@ -46,6 +46,7 @@ def create(service: Service) -> FastAPI:
         responses={name: REFUSALS[name] for name in (401, 403, 429, 503)},
     )
     app.state.health = state.health
+    app.state.health = state.health
     _install(app)
     _frames(app, service, state)
     _references(app, state)
@@ -71,9 +72,8 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
             with timed(times, "decode"):
                 picture = state.gallery.picture(data)
             opened = state.deciding.opened()
-            return picture.size, masks(
-                opened, picture, state.deciding.now(), find=state.find, times=times
-            )
+            rule = state.deciding.now(begin=True)
+            return picture.size, masks(opened, picture, rule, find=state.find, times=times)
 
         try:
             size, found = await service.run(state.gallery, work)

@@ -72,14 +72,14 @@ class Deciding:
             except GalleryError:
                 self.note = "the calibration made at the start is not kept: the index is read only"
 
-    def now(self) -> Fixed | Fitted:
-        """The rule in force."""
+    def now(self, *, begin: bool = False) -> Fixed | Fitted:
+        """The rule in force; with `begin` what it still lacks begins to be fitted."""
         if self._fixed is not None:
             return self._fixed
         calibration = self.calibration
         if calibration is None:
             return FORMER
-        return Fitted(calibration, self._for_frames(calibration))
+        return Fitted(calibration, self._for_frames(calibration, begin))
 
     @property
     def calibration(self) -> Calibration | None:
@@ -91,7 +91,7 @@ class Deciding:
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _for_frames(self, calibration: Calibration) -> Calibration:
+    def _for_frames(self, calibration: Calibration, begin: bool) -> Calibration:
         """The calibration for whole frames, or the gallery's until it is fitted."""
         asked = self._gallery.settings.identify.regions or FRAME
         if calibration.regions == effective(asked):
@@ -100,7 +100,7 @@ class Deciding:
         with self._lock:
             if self._fitted_for == key:
                 return self._frame or calibration
-            if self._thread is None or not self._thread.is_alive():
+            if begin and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(
                     target=self._fit, args=(key, asked), name="kenspeckle-frames", daemon=True
                 )
