@@ -135,16 +135,13 @@ async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Ta
     for tasks that cannot be read.
     """
     form = await _form(request)
-    file, text = form.get("image_file"), form.get("tasks_json")
-    faults = []
-    if not isinstance(file, UploadFile):
-        faults.append(_fault("image_file", "value_error" if file else "missing", file))
-    if not isinstance(text, str) or not text:
-        faults.append(_fault("tasks_json", "string_type" if text else "missing", None))
-    if faults or not isinstance(file, UploadFile) or not isinstance(text, str):
-        raise RequestValidationError(faults)
-    tasks = _listed(text, most)
-    return file.filename or "", await file.read(), tasks
+    try:
+        file, text = form.get("image_file"), form.get("tasks_json")
+        if not isinstance(file, UploadFile) or not isinstance(text, str) or not text:
+            raise RequestValidationError([*_bad_file(file), *_bad_text(text)])
+        return file.filename or "", await file.read(), _listed(text, most)
+    finally:
+        await form.close()
 
 
 async def _form(request: Request) -> FormData:
@@ -174,13 +171,22 @@ def _listed(text: str, most: int) -> list[Task]:
     return tasks_of(shapes)
 
 
-def _fault(part: str, kind: str, sent: Any) -> dict[str, Any]:
-    said = {
-        "missing": "Field required",
-        "string_type": "Input should be a valid string",
-        "value_error": "Value error, Expected UploadFile",
-    }
-    return {"type": kind, "loc": ("body", part), "msg": said[kind], "input": sent}
+def _bad_file(sent: object) -> list[dict[str, Any]]:
+    if isinstance(sent, UploadFile):
+        return []
+    if sent is None:
+        return [_fault("image_file", "missing", "Field required", None)]
+    return [_fault("image_file", "value_error", "Value error, Expected UploadFile", sent)]
+
+
+def _bad_text(sent: object) -> list[dict[str, Any]]:
+    if isinstance(sent, UploadFile):
+        return [_fault("tasks_json", "string_type", "Input should be a valid string", None)]
+    return [] if sent else [_fault("tasks_json", "missing", "Field required", sent)]
+
+
+def _fault(part: str, kind: str, message: str, sent: object) -> dict[str, Any]:
+    return {"type": kind, "loc": ("body", part), "msg": message, "input": sent}
 
 
 def _wrong(
