@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from kenspeckle.catalog.entry import Entry
-from kenspeckle.errors import GalleryError, KenspeckleError
+from kenspeckle.errors import GalleryError, KenspeckleError, NotEnrolled
 from kenspeckle.flows import index
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.opened import Opened
@@ -64,7 +64,8 @@ class Heard:
 
 
 def find_item(store: Store, name: str) -> Item:
-    """The item of that key, else of that label. GalleryError names near ones."""
+    """The item of that key, else of that label. NotEnrolled names near ones, GalleryError the
+    several that have the label."""
     items = store.items()
     found = [one for one in items if one.key == name] or [one for one in items if one.label == name]
     if len(found) == 1:
@@ -75,7 +76,7 @@ def find_item(store: Store, name: str) -> Item:
     names = {text.casefold(): one for one in items for text in (one.label, one.key)}
     near = difflib.get_close_matches(name.casefold(), names, n=3)
     meant = dict.fromkeys(f"'{names[text].key}'" for text in near)
-    raise GalleryError(
+    raise NotEnrolled(
         name,
         "no such item",
         expected="a key or a label",
@@ -129,11 +130,11 @@ def reject(opened: Opened, photo: Photo, key: str = "", *, date: str = "") -> Fe
 def undo(store: Store, number: int) -> Feedback:
     """Take feedback back, and with a confirmed photo the reference that it became.
 
-    Raises GalleryError for a number that is not there, IndexReadOnly.
+    Raises NotEnrolled for a number that is not there, IndexReadOnly.
     """
     found = next((one for one in store.feedback() if one.id == number), None)
     if found is None:
-        raise GalleryError(
+        raise NotEnrolled(
             str(number), "no such feedback", expected="its number", do="See `kenspeckle feedback`"
         )
     if found.kind == "confirmed":

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from kenspeckle.errors import KenspeckleError, NotEnrolled, ServiceBusy
 from kenspeckle.serve.events import Bus, Event
+from kenspeckle.serve.problems import told
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
@@ -188,7 +189,7 @@ class Jobs:
         except _Cancelled:
             end = {"state": "cancelled"}
         except KenspeckleError as error:
-            end = {"state": "failed", "error": str(error)}
+            end = {"state": "failed", "error": told(error)}
         except Exception:
             log.exception("job %s ended by a fault", identifier)
             end = {

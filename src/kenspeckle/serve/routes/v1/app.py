@@ -10,13 +10,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from kenspeckle import __version__
+from kenspeckle.serve import problems
 from kenspeckle.serve.routes.v1 import documented
 from kenspeckle.serve.routes.v1.working import DOWNLOADS
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
 
-SUBJECTS: tuple[str, ...] = ("identify",)
+SUBJECTS: tuple[str, ...] = ("identify", "feedback", "events", "jobs")
 """Modules of `kenspeckle.serve.routes.v1`, in the order of the document; each has a `router`, whose
 routes get the service by `working.service_of(request)`."""
 
@@ -34,6 +35,7 @@ def create(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.downloads = anyio.CapacityLimiter(DOWNLOADS)
+    problems.install(app)
     for subject in SUBJECTS:
         app.include_router(import_module(f"kenspeckle.serve.routes.v1.{subject}").router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

@@ -1,0 +1,167 @@
+"""Work that takes longer than a request: indexing, calibrating, many photos at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Path, Request
+from starlette.responses import Response
+
+from kenspeckle.errors import NotEnrolled
+from kenspeckle.serve import work
+from kenspeckle.serve.access import Principal, may, needs
+from kenspeckle.serve.events import Event
+from kenspeckle.serve.jobs import Job
+from kenspeckle.serve.routes.v1 import documented, told
+from kenspeckle.serve.routes.v1.documented import GalleryName
+from kenspeckle.serve.routes.v1.stream import KIND, LastId, Stream
+from kenspeckle.serve.routes.v1.working import service_of
+from kenspeckle.serve.schemas import work as shapes
+
+router = APIRouter(tags=["jobs"])
+
+Reader = Annotated[Principal, Depends(needs("read"))]
+JobId = Annotated[
+    str, Path(description="The id of a job.", max_length=64, examples=["9f2c51d07ab34e18"])
+]
+EXAMPLES = {
+    "index": {"summary": "The gallery's own folder again", "value": {"kind": "index"}},
+    "calibrate": {"summary": "Quickly", "value": {"kind": "calibrate", "seconds": 20}},
+    "identify": {
+        "summary": "Photos by address",
+        "value": {"kind": "identify", "urls": ["https://example.com/photo.jpg"]},
+    },
+}
+STEPS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One event for each state and, now and then, for progress. It ends when "
+        "the job has ended.",
+        "content": {KIND: {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.post(
+    "/galleries/{gallery}/jobs",
+    operation_id="start_job",
+    summary="Start long work.",
+    status_code=202,
+    response_model=shapes.Job,
+    responses=documented.problems(400),
+)
+async def start(
+    request: Request,
+    gallery: GalleryName,
+    wish: Annotated[shapes.Wish, Body(openapi_examples=EXAMPLES)],
+    reader: Reader,
+) -> Response:
+    """It goes on when the request has ended; look for it at the address in `Location`.
+
+    Indexing and calibrating need the scope `write`, any path on the machine of the service needs
+    `admin`. Jobs that write to one gallery come one after another.
+    """
+    service = service_of(request)
+    asked, name = service.gallery(gallery), service.name_of(gallery)
+    writes = wish.kind != "identify"
+    if writes:
+        may(reader, "write")
+    if work.places(wish):
+        may(reader, "admin")
+    job = service.jobs.start(
+        wish.kind,
+        work.work_of(asked, wish),
+        gallery=name,
+        owner=reader.name,
+        lane=f"write {name}" if writes else "identify",
+    )
+    answer = told.sent(shown(job), 202)
+    answer.headers["location"] = f"{request.scope.get('root_path', '')}/jobs/{job.id}"
+    return answer
+
+
+@router.get(
+    "/jobs/{job}",
+    operation_id="job",
+    summary="How far a job is.",
+    response_model=shapes.Job,
+    responses=documented.problems(),
+)
+async def one(request: Request, job: JobId, reader: Reader) -> Response:
+    """Jobs are remembered for a while after they have ended, until the service stops."""
+    return told.sent(shown(found(request, job, reader)))
+
+
+@router.delete(
+    "/jobs/{job}",
+    operation_id="cancel_job",
+    summary="Ask a job to stop.",
+    response_model=shapes.Job,
+    responses=documented.problems(),
+)
+async def cancel(request: Request, job: JobId, reader: Reader) -> Response:
+    """One that waits never begins, one that runs stops at its next step; what it has stored so far
+    stays. One that has ended stays as it is."""
+    known = found(request, job, reader)
+    return told.sent(shown(service_of(request).jobs.cancel(known.id)))
+
+
+@router.get(
+    "/jobs/{job}/events",
+    operation_id="job_events",
+    summary="How far a job is, as it goes on.",
+    response_class=Response,
+    responses={**documented.problems(), **STEPS},
+)
+async def steps(request: Request, job: JobId, reader: Reader, last_id: LastId = "") -> Response:
+    """Who begins to listen hears first how it stands."""
+    known = found(request, job, reader)
+    bus = service_of(request).jobs.bus
+    listener = bus.subscribe(last_id, lambda event: event.subject == known.id)
+    now = found(request, job, reader)
+    if now.ended and not last_id:
+        listener.offer(Event(now.state, {"job": now}, now.gallery, now.id))
+    return Stream(listener, _step, lambda event: event.kind != "heartbeat" and ended(event))
+
+
+def found(request: Request, identifier: str, reader: Principal) -> Job:
+    """The job of that id, if it is one that this reader may see. NotEnrolled."""
+    job = service_of(request).jobs.get(identifier)
+    if not visible(job, reader):
+        raise NotEnrolled(f"job {identifier!r}", "not known here", do="See the list of jobs")
+    return job
+
+
+def visible(job: Job, reader: Principal) -> bool:
+    """Whether a job is the reader's own, or the reader may see all."""
+    return "admin" in reader.scopes or job.owner == reader.name
+
+
+def shown(job: Job) -> shapes.Job:
+    """A job as clients are told of it."""
+    result = {name: value for name, value in job.result.items() if name != work.ANSWERS}
+    return shapes.Job(
+        id=job.id,
+        kind=job.kind,
+        gallery=job.gallery,
+        state=job.state,
+        created=job.created,
+        started=job.started,
+        finished=job.finished,
+        done=job.done,
+        total=job.total,
+        at=job.at,
+        cancelling=job.cancelling,
+        error=job.error,
+        result=result,
+    )
+
+
+def ended(event: Event) -> bool:
+    """Whether an event is the last one of its job."""
+    job = event.data.get("job")
+    return isinstance(job, Job) and job.ended
+
+
+def _step(event: Event) -> dict[str, Any]:
+    job: Job = event.data["job"]
+    return shown(job).model_dump()

@@ -1,0 +1,94 @@
+"""Long work, and what happens: jobs and events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from kenspeckle.serve.schemas.asked import Address
+from kenspeckle.serve.schemas.base import Asked, Number, Share, Told
+
+MOST_PHOTOS = 1000
+"""Photos of one job."""
+Place = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=4096,
+        description="A path on the machine of the service, which needs the scope `admin` unless it "
+        "is the gallery's own.",
+    ),
+]
+
+
+class Index(Asked):
+    """Make the gallery equal to its folder or table of references; embed only what changed."""
+
+    kind: Literal["index"]
+    refs: Place | None = Field(None, description="Another folder than the gallery's own.")
+    table: Place | None = Field(None, description="A table that names the references.")
+    rehash: bool = Field(False, description="Read every file, not only those with a new time.")
+    flat: bool = Field(False, description="Leave folders below out.")
+    replace_all: bool = Field(
+        False, description="Go on where the folder lacks most of what is stored."
+    )
+
+
+class Calibrate(Asked):
+    """Fit the rule for unknowns: the quick one with `seconds`, else the full one."""
+
+    kind: Literal["calibrate"]
+    seconds: Annotated[float, Field(ge=0.1, le=600, allow_inf_nan=False)] | None = None
+    fpir: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None = Field(
+        None, description="Share of strangers that may get a name."
+    )
+    views: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="Camera views made of each item."
+    )
+    second_look: Literal["sift", "orb"] | None = None
+    strangers: Place | None = Field(None, description="A folder of photos of other things.")
+    photos: Place | None = Field(None, description="A table of labelled photos.")
+
+
+class Identify(Asked):
+    """Answer for many photos, by address, or for those of a folder."""
+
+    kind: Literal["identify"]
+    urls: Annotated[list[Address], Field(min_length=1, max_length=MOST_PHOTOS)] | None = None
+    folder: Place | None = Field(None, description="A folder of photos instead.")
+
+
+Wish = Annotated[Index | Calibrate | Identify, Field(discriminator="kind")]
+
+
+class Job(Told):
+    """Long work, as it stands."""
+
+    id: str = Field(examples=["9f2c51d07ab34e18"])
+    kind: str = Field(examples=["index"])
+    gallery: str = Field(examples=["things"])
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    created: str = Field(examples=["2026-11-21T17:03:12.123+00:00"])
+    started: str = Field(examples=["2026-11-21T17:03:12.130+00:00"], description="Empty before.")
+    finished: str = Field(examples=[""], description="Empty until it has ended.")
+    done: int = Field(examples=[120], description="Steps finished.")
+    total: int = Field(examples=[300], description="Steps there are; 0 before that is known.")
+    at: str = Field(examples=["red_mug.jpg"], description="The latest step's name.")
+    cancelling: bool = Field(description="Asked to stop, and not stopped yet.")
+    error: str = Field(examples=[""], description="Why it failed.")
+    result: dict[str, Any] = Field(examples=[{"added": 12}], description="What it came to.")
+
+
+class PhotoAnswer(Told):
+    """What one photo of a job showed, or why nothing can be said."""
+
+    photo: str = Field(examples=["https://example.com/photo.jpg"])
+    known: bool
+    key: str = Field(examples=["red mug"], description="Empty when unknown.")
+    label: str = Field(examples=["Red Mug"])
+    variant: str = Field(examples=[""])
+    confidence: Share | None
+    similarity: Number | None
+    reason: str = Field(examples=["margin 0.210 above the threshold 0.120"])
+    error: str = Field(examples=[""], description="Why it failed; empty when it did not.")

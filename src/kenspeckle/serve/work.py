@@ -1,0 +1,173 @@
+"""What jobs do with a gallery: index it, calibrate it, answer for many photos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kenspeckle.catalog.walk import walk_through
+from kenspeckle.errors import CatalogError, InputError, KenspeckleError
+from kenspeckle.flows.index import Step
+from kenspeckle.gallery import Gallery
+from kenspeckle.image.fetch import fetch
+from kenspeckle.serve.jobs import Tell, Work
+from kenspeckle.serve.problems import told
+from kenspeckle.serve.schemas.work import MOST_PHOTOS, Calibrate, Identify, Index
+from kenspeckle.types import Calibration, Decision
+
+LISTED = 100
+"""Pictures named of those that failed or were passed over."""
+ANSWERS = "answers"
+"""Where the result of a job holds what it has to say of each photo."""
+
+
+def own_refs(gallery: Gallery) -> str:
+    """The folder or table that a gallery is made of. InputError if none is known."""
+    refs = gallery.store.manifest.refs or gallery.settings.index.refs
+    if not refs:
+        raise InputError(
+            "references",
+            "this gallery was made of no folder or table",
+            expected="one",
+            do="Name it as `refs`",
+        )
+    return refs
+
+
+def places(wish: Index | Calibrate | Identify) -> list[str]:
+    """The paths on this machine that a wish names: who names one has to be trusted."""
+    named: Sequence[str | None]
+    if isinstance(wish, Index):
+        named = wish.refs, wish.table
+    elif isinstance(wish, Calibrate):
+        named = wish.strangers, wish.photos
+    else:
+        named = (wish.folder,)
+    return [place for place in named if place is not None]
+
+
+def work_of(gallery: Gallery, wish: Index | Calibrate | Identify) -> Work:
+    """What is to be done, refused at once where that can be seen. Raises InputError."""
+    if isinstance(wish, Index):
+        return _indexing(gallery, wish, wish.refs or own_refs(gallery))
+    if isinstance(wish, Calibrate):
+        return _calibrating(gallery, wish)
+    if (wish.urls is None) == (wish.folder is None):
+        raise InputError("photos", "both or none", expected="either urls or a folder")
+    return _identifying(gallery, wish)
+
+
+def _indexing(gallery: Gallery, wish: Index, refs: str) -> Work:
+    def work(tell: Tell) -> Mapping[str, Any]:
+        with gallery.writing():
+            report = gallery.index(
+                refs,
+                table=wish.table,
+                rehash=wish.rehash,
+                flat=wish.flat,
+                replace_all=wish.replace_all,
+                progress=_steps(tell),
+            )
+        counts = ("added", "changed", "relabelled", "removed", "same")
+        failed = [{"path": path, "error": told(error)} for path, error in report.failed]
+        skipped = [{"path": path, "why": why} for path, why in report.skipped]
+        return {
+            **{name: getattr(report, name) for name in counts},
+            "failed": len(failed),
+            "skipped": len(skipped),
+            "failures": failed[:LISTED],
+            "passed_over": skipped[:LISTED],
+            "notes": list(report.notes),
+            "look_alikes": [
+                {"a": pair.a.path, "b": pair.b.path, "similarity": pair.similarity}
+                for pair in report.look_alikes[:LISTED]
+            ],
+            "seconds": report.seconds,
+            "calibration": _calibration(report.calibration),
+        }
+
+    return work
+
+
+def _calibrating(gallery: Gallery, wish: Calibrate) -> Work:
+    def work(tell: Tell) -> Mapping[str, Any]:
+        with gallery.writing():
+            made = gallery.calibrate(
+                wish.seconds,
+                fpir=wish.fpir or 0.0,
+                strangers=wish.strangers,
+                photos=wish.photos,
+                views=wish.views,
+                second_look=wish.second_look or "",
+                progress=_steps(tell),
+            )
+        return {"calibration": _calibration(made)}
+
+    return work
+
+
+def _identifying(gallery: Gallery, wish: Identify) -> Work:
+    def work(tell: Tell) -> Mapping[str, Any]:
+        names = list(wish.urls or _photos_below(wish.folder or ""))
+        rows = []
+        for number, name in enumerate(names):
+            tell(number, len(names), name)
+            rows.append(_answer(gallery, name, remote=wish.urls is not None))
+        tell(len(names), len(names), "")
+        failed = sum(bool(row["error"]) for row in rows)
+        known = sum(row["known"] for row in rows)
+        counts = {"photos": len(rows), "known": known, "failed": failed}
+        return {**counts, "unknown": len(rows) - known - failed, ANSWERS: rows}
+
+    return work
+
+
+def _photos_below(folder: str) -> list[str]:
+    if not Path(folder).is_dir():
+        raise CatalogError(folder, "no such folder", expected="a folder of photos")
+    found = sorted(one.file for one in walk_through(folder, flat=False).pictures)
+    if not 0 < len(found) <= MOST_PHOTOS:
+        raise CatalogError(
+            folder, f"{len(found)} pictures", expected=f"1 to {MOST_PHOTOS} in one job"
+        )
+    return [os.fspath(one) for one in found]
+
+
+def _answer(gallery: Gallery, name: str, *, remote: bool) -> dict[str, Any]:
+    """One photo; what is wrong with it is its own matter."""
+    try:
+        source: bytes | Path = fetch(name, gallery.settings.image) if remote else Path(name)
+        return _row(name, gallery.identify(source), "")
+    except KenspeckleError as error:
+        return _row(name, None, told(error))
+
+
+def _row(name: str, decision: Decision | None, error: str) -> dict[str, Any]:
+    known = decision is not None and decision.known
+    return {
+        "photo": name,
+        "known": known,
+        "key": decision.key if decision else "",
+        "label": decision.label if decision else "",
+        "variant": decision.variant if decision else "",
+        "confidence": decision.confidence if decision else None,
+        "similarity": decision.similarity if decision else None,
+        "reason": decision.reasons[0] if decision else "",
+        "error": error,
+    }
+
+
+def _steps(tell: Tell) -> Callable[[Step], None]:
+    return lambda step: tell(step.done, step.total, step.path)
+
+
+def _calibration(made: Calibration | None) -> dict[str, Any] | None:
+    """What a calibration is, without its trials."""
+    if made is None:
+        return None
+    names = ("method", "regions", "fpir", "threshold", "score", "mated_trials", "named_right")
+    told_of = {name: getattr(made, name) for name in names}
+    return {**told_of, "promises": [asdict(one) for one in made.promises]}
