@@ -189,7 +189,8 @@ class Shared:
 class Models:
     """The models of one service, each with the scheduler of its work.
 
-    `opener` opens embedders; `queue` bounds what waits for each model. A thread looks for idle
+    `opener` opens embedders; `queue` bounds what waits for each model, `callers` say how many
+    pictures each works on at once (0: one a core; more where batches pay). A thread looks for idle
     models once one is loaded; `close` ends it.
     """
 
@@ -199,10 +200,12 @@ class Models:
         idle_grace: float = 300.0,
         pinned: Iterable[str] = (),
         queue: int = 64,
+        callers: int = 0,
         opener: Opener = open_embedder,
         clock: Clock = time.monotonic,
     ) -> None:
         self._grace, self._queue, self._opener, self._clock = idle_grace, queue, opener, clock
+        self._callers = _threads.callers(callers)
         self._pinned = frozenset(_full_name(name) for name in pinned)
         self._lock = threading.Lock()
         self._opened: dict[ModelSettings, Shared] = {}
@@ -288,7 +291,7 @@ class Models:
 
         def load() -> Embedder:
             inner.device  # noqa: B018  loads the network
-            scheduler.resize(2 * inner.joined if inner.joined > 1 else _threads.cores())
+            scheduler.resize(2 * inner.joined if inner.joined > 1 else self._callers)
             return inner
 
         resident = Resident(
@@ -304,7 +307,7 @@ class Models:
     def _scheduler(self, space_id: str, name: str) -> Scheduler:
         found = self._schedulers.get(space_id)
         if found is None:
-            found = Scheduler(name, callers=_threads.cores(), queue=self._queue)
+            found = Scheduler(name, callers=self._callers, queue=self._queue)
             self._schedulers[space_id] = found
         return found
 

@@ -1,0 +1,316 @@
+"""A picture over HTTP costs little more than in the process, and what is too much is refused.
+
+Claims, for JPEGs of about 1024 × 768, 10,000 references, everything on one machine, the clients'
+process included:
+
+- 32 clients get at least 85 % of the pictures a second that indexing in the process does; 128 at
+  least 95 % of what 32 get; 32 at least 1.15 × what they get of the same server with one locked
+  session. A lone client waits (p50) at most 1.25 × as long as `identify` takes in the process.
+- batches across requests lose nothing where they do not pay (0.97 × the server without them), and
+  give 4 × the rate where a call costs 20 ms whatever the batch.
+- when twice as much is asked as can be done, p99 of what is answered is at most 2 × the queue's
+  length ÷ the rate, everybody else is refused within 50 ms, and `/health` answers within 50 ms
+  (p99).
+
+The sides take turns; clients, server and pipeline are processes of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks._harness import Report, arguments, case, percentile, pinned, save, scratch
+
+SEED = 7
+REFERENCES, QUEUE = 10_000, 64
+PATH = "/v1/galleries/-/identify"
+CLIENTS = (1, 8, 32, 128)
+LOCKED = ("session", "embedder", "one")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured: pictures, rounds, seconds of each run and of the overload."""
+
+    pictures: int = 256
+    rounds: int = 3
+    seconds: float = 8.0
+    overload: float = 20.0
+
+
+QUICK = Scale(pictures=24, rounds=1, seconds=1.5, overload=3.0)
+
+
+def make(folder: str, count: int) -> dict[str, Any]:
+    """Pictures of both sizes, an index of the default model, and one of the dummy model."""
+    from dataclasses import replace
+
+    from benchmarks._pictures import folder_of, synthetic_index
+    from kenspeckle import Gallery
+    from kenspeckle.config import IndexSettings, ModelSettings, Settings
+
+    place = Path(folder)
+    kilobytes = folder_of(place / "photos", "1024", count, SEED)
+    folder_of(place / "small", "348", 16, SEED)
+    synthetic_index(place / "gallery.ken", REFERENCES, SEED)
+    index = IndexSettings(calibrate=False)
+    settings = replace(Settings(), models=ModelSettings(name="dummy"), index=index)
+    with Gallery.create(place / "dummy.ken", settings=settings) as gallery:
+        gallery.index(place / "small")
+    return {"kilobytes": kilobytes}
+
+
+def in_process(folder: str, runs: int) -> dict[str, Any]:
+    """Pictures a second of indexing, and of `identify` by one caller a core; seconds of one."""
+    from dataclasses import replace
+
+    from kenspeckle import Gallery
+    from kenspeckle.config import IndexSettings, Settings
+    from kenspeckle.vectors.pipeline import pooled
+
+    place = Path(folder)
+    settings = replace(Settings(), index=IndexSettings(calibrate=False))
+    index, answers = [], []
+    with tempfile.TemporaryDirectory() as made:
+        for number in range(runs):
+            with Gallery.create(Path(made) / f"{number}.ken", settings=settings) as gallery:
+                _ = gallery.embedder.device  # loaded before the clock starts, as in a server
+                start = time.perf_counter()
+                report = gallery.index(place / "photos")
+                index.append(report.added / (time.perf_counter() - start))
+    data = [path.read_bytes() for path in sorted((place / "photos").iterdir())]
+    with Gallery.open(place / "gallery.ken") as gallery:
+        gallery.identify(data[0])
+        start = time.perf_counter()
+        for done in pooled(data, gallery.identify):
+            assert done.error is None
+        pooled_rate = len(data) / (time.perf_counter() - start)
+        for picture in data:
+            start = time.perf_counter()
+            gallery.identify(picture)
+            answers.append(time.perf_counter() - start)
+    return {
+        "index": statistics.median(index),
+        "identify": pooled_rate,
+        "p50": percentile(answers, 0.5),
+    }
+
+
+@contextlib.contextmanager
+def served(side: str, folder: Path, index: str = "gallery.ken") -> Iterator[str]:
+    """A server of that side on a free port; its address."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    environment = {**pinned(), "KENSPECKLE_SERVE_QUEUE": str(QUEUE)}
+    environment |= {"KENSPECKLE_MODELS_HOME": str(folder / "home"), "PYTHONPATH": str(Path.cwd())}
+    with (folder / f"{side}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks._load_server", side, index, "--port", port],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://[\w.]+:\d+", line := process.stdout.readline())
+        if found is None:
+            said = (folder / f"{side}.log").read_text(encoding="utf-8")
+            raise RuntimeError(f"the server did not start: {line}{said}")
+        yield found[0]
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def load(base: str, pictures: Path, **given: Any) -> dict[str, Any]:
+    """One run of the clients; their answer."""
+    asked = {"base": base, "path": PATH, "pictures": str(pictures), **given}
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        command = [sys.executable, "-m", "benchmarks._load_clients", json.dumps(asked), str(answer)]
+        subprocess.run(command, check=True, env=pinned())
+        found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    return found
+
+
+def summed(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What one run says: the rate, p50 and p99 of what was answered, and what was not."""
+    good = run["seconds"].get("200", [])
+    others = {status: len(values) for status, values in run["seconds"].items() if status != "200"}
+    return {
+        "rate": len(good) / run["measured"],
+        "p50": percentile(good, 0.5) if good else None,
+        "p99": percentile(good, 0.99) if good else None,
+        "others": others,
+        "health_p99": percentile(run["health"], 0.99) if run["health"] else None,
+        "clients_busy": run["busy"] / run["measured"],
+    }
+
+
+def rounds(folder: Path, scale: Scale) -> dict[str, list[dict[str, Any]]]:
+    """Every side once a round, in turn: the pipeline, the servers, the device."""
+    photos, small = folder / "photos", folder / "small"
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def measure(side: str, clients: Sequence[int], index: str = "gallery.ken") -> None:
+        with served(side, folder, index) as base:
+            for count in clients:
+                pictures = small if index == "dummy.ken" else photos
+                run = load(base, pictures, clients=count, seconds=scale.seconds, health=False)
+                found.setdefault(f"{side} {count}", []).append(summed(run))
+
+    for _ in range(scale.rounds):
+        one = case(in_process, folder=str(folder), runs=3)
+        found.setdefault("in process", []).append(one)
+        measure("usual", CLIENTS)
+        for side in (*LOCKED, "alone"):
+            measure(side, (32,))
+        measure("device", (32,), "dummy.ken")
+        measure("device-alone", (32,), "dummy.ken")
+    return found
+
+
+def overloaded(folder: Path, rate: float, seconds: float) -> dict[str, Any]:
+    """Twice the rate is asked."""
+    with served("usual", folder) as base:
+        load(base, folder / "photos", clients=8, seconds=1.0, health=False)
+        run = load(base, folder / "photos", rate=2 * rate, seconds=seconds, warm=2.0)
+    refused = run["seconds"].get("503", [])
+    kept = summed(run)
+    return {
+        **kept,
+        "offered": 2 * rate,
+        "bound": 2 * QUEUE / kept["rate"] if kept["rate"] else None,
+        "refused": len(refused),
+        "refused_p99": percentile(refused, 0.99) if refused else None,
+        "refused_most": max(refused, default=None),
+        "lost": run["lost"],
+        "most_waiting": run["most_waiting"],
+    }
+
+
+def middle(runs: Mapping[str, Sequence[Mapping[str, Any]]], side: str, what: str = "rate") -> float:
+    """Median of a figure over the rounds."""
+    return statistics.median(float(run[what]) for run in runs[side])
+
+
+def table(runs: Mapping[str, Any], over: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """The rows that are claimed: what, wanted, measured, and the two sides of it."""
+
+    def rate(side: str) -> float:
+        return middle(runs, side)
+
+    index = middle(runs, "in process", "index")
+    rows = [
+        ("32 clients ÷ indexing", "≥ 0.85", rate("usual 32"), index, "pictures/s"),
+        (
+            "32 clients ÷ identify in process",
+            "",
+            rate("usual 32"),
+            middle(runs, "in process", "identify"),
+            "pictures/s",
+        ),
+        ("8 clients ÷ 32", "", rate("usual 8"), rate("usual 32"), "pictures/s"),
+        ("128 clients ÷ 32", "≥ 0.95", rate("usual 128"), rate("usual 32"), "pictures/s"),
+    ]
+    told = {
+        "session": "a lock around each call of the network",
+        "embedder": "a lock around resizing and network",
+        "one": "one caller",
+    }
+    wanted = {"embedder": "≥ 1.15"}
+    rows += [
+        (
+            f"÷ {told[side]}",
+            wanted.get(side, ""),
+            rate("usual 32"),
+            rate(f"{side} 32"),
+            "pictures/s",
+        )
+        for side in LOCKED
+    ]
+    rows += [
+        (
+            "one client's p50 ÷ identify in process",
+            "≤ 1.25",
+            1000 * middle(runs, "usual 1", "p50"),
+            1000 * middle(runs, "in process", "p50"),
+            "ms",
+        ),
+        ("÷ no batches, default model", "≥ 0.97", rate("usual 32"), rate("alone 32"), "pictures/s"),
+        (
+            "÷ no batches, 20 ms a call",
+            "≥ 4",
+            rate("device 32"),
+            rate("device-alone 32"),
+            "pictures/s",
+        ),
+    ]
+    lines = [
+        (what, limit, f"{one / other:.2f}", f"{one:.1f} and {other:.1f} {unit}")
+        for what, limit, one, other, unit in rows
+    ]
+    offered = f"{over['offered']:.0f}/s asked, {over['rate']:.0f}/s answered"
+    lines += [
+        (
+            "overload: p99 answered ÷ (queue ÷ rate)",
+            "≤ 2",
+            f"{2 * over['p99'] / over['bound']:.2f}",
+            f"{1000 * over['p99']:.0f} ms; {offered}",
+        ),
+        (
+            "overload: refused within, p99",
+            "≤ 50 ms",
+            f"{1000 * (over['refused_p99'] or 0):.0f} ms",
+            f"{over['refused']} refused, slowest {1000 * (over['refused_most'] or 0):.0f} ms",
+        ),
+        (
+            "overload: /health, p99",
+            "< 50 ms",
+            f"{1000 * over['health_p99']:.0f} ms",
+            f"{over['lost']} connections lost",
+        ),
+    ]
+    return lines
+
+
+def main() -> None:
+    quick = arguments(__doc__).quick
+    scale = QUICK if quick else Scale()
+    with scratch("serve") as folder:
+        made = case(make, folder=str(folder), count=scale.pictures)
+        runs = rounds(folder, scale)
+        over = overloaded(folder, middle(runs, "usual 32"), scale.overload)
+    header = ("what", "wanted", "measured", "of")
+    notes = [
+        f"{scale.pictures} JPEGs of {made['kilobytes']:.0f} kB, {REFERENCES:,} references, a queue "
+        f"of {QUEUE}; medians of {scale.rounds} rounds, {scale.seconds:g} s a run",
+        "the clients' process took "
+        f"{100 * middle(runs, 'usual 32', 'clients_busy'):.0f} % of one core at 32 clients; it has "
+        "the same cores",
+        "the device takes 20 ms a call whatever the batch, one call at a time; its pictures are of "
+        "348 × 348",
+    ]
+    claim = (__doc__ or "").partition("\n")[0]
+    data = {"runs": runs, "overload": over}
+    save(Report("serve_load", claim, header, table(runs, over), data, SEED, notes), quick=quick)
+
+
+if __name__ == "__main__":
+    main()
