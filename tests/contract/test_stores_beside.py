@@ -11,7 +11,7 @@ from stored import CALIBRATION, FINGERPRINT, MANIFEST, ODD, WIDTH, enrolled, vec
 
 from kenspeckle.errors import IndexReadOnly, InputError, SpaceMismatch
 from kenspeckle.store import Store, copy_store, open_store
-from kenspeckle.store.base import MAX_FEATURES
+from kenspeckle.store.checks import MAX_FEATURES
 from kenspeckle.types import Feedback
 
 

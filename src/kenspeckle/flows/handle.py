@@ -6,7 +6,7 @@ import hashlib
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from PIL.Image import Image
 from kenspeckle.catalog.entry import base_of
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, InputError
+from kenspeckle.errors import GalleryError, InputError, SpaceMismatch
 from kenspeckle.flows.looks import Looks
 from kenspeckle.flows.opened import (
     Opened,
@@ -42,15 +42,23 @@ Source = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image | NDArray[n
 class Handle:
     """An index file with its model, which is loaded when the first picture is asked about.
 
-    `opener` opens that model; one that several galleries share is not closed with this one.
+    `opener` opens that model; one that several galleries share is not closed with this one. One
+    that is `following` opens an index of another model anew that is put in the place of its own.
     """
 
-    def __init__(self, store: Store, settings: Settings, opener: Opener = open_embedder) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        opener: Opener = open_embedder,
+        *,
+        following: bool = False,
+    ) -> None:
         self._store, self._settings = store, with_views(store, settings)
-        self._opener = opener
+        self._opener, self._following = opener, following
         self._embedder: Embedder | None = None
         self._looks = Looks()
-        self._lock = Lock()
+        self._lock, self._turn = Lock(), RLock()
 
     @classmethod
     def create(
@@ -165,15 +173,42 @@ class Handle:
         """The model behind it. Raises SpaceMismatch when it is not the one of the index."""
         return self._opened().embedder
 
+    @property
+    def model(self) -> Embedder:
+        """The model as it was last opened. Unlike `embedder` it reads nothing of the index."""
+        return self._embedder or self.embedder
+
     def _opened(self) -> Opened:
         with self._lock:
             if self._embedder is None:
-                store = self._store
-                self._embedder = matching_embedder(
-                    store.path, store.manifest, self._settings, self._opener
-                )
-        self._store.refresh()
-        return Opened(self._store, self._embedder, self._settings, self._looks)
+                self._embedder = self._matching(self._store)
+            store, embedder = self._store, self._embedder
+        try:
+            store.refresh()
+        except SpaceMismatch:
+            if not self._following:
+                raise
+            store, embedder = self._anew(store)
+        return Opened(store, embedder, self._settings, self._looks)
+
+    def _matching(self, store: Store) -> Embedder:
+        return matching_embedder(store.path, store.manifest, self._settings, self._opener)
+
+    def _anew(self, old: Store) -> tuple[Store, Embedder]:
+        """Open the index that lies there now, with its model; what is going on ends on the old one.
+
+        Raises as `open`, SpaceMismatch and ModelError; the old one then stays.
+        """
+        with self._lock:
+            if self._store is old or self._embedder is None:
+                store = open_store(old.path, named=named_by_file)
+                try:
+                    embedder = self._matching(store)
+                except BaseException:
+                    store.close()
+                    raise
+                self._store, self._embedder, self._looks = store, embedder, Looks()
+            return self._store, self._embedder
 
     def _bytes(self, source: Source, room: str = "added") -> tuple[str, bytes]:
         """What a picture is called, `room` before the hash of one without a name, and its bytes."""

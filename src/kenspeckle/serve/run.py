@@ -95,6 +95,7 @@ class Running:
             try:
                 while not all(server.started for server in self._servers):
                     await asyncio.sleep(PAUSE / 4)
+                await asyncio.to_thread(self._service.warmed)
                 self._service.ready = True
                 ready()
                 await self._stop.wait()

@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kenspeckle._extras import need
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
-from kenspeckle.errors import NotEnrolled, SettingError
-from kenspeckle.flows.opened import default_path
+from kenspeckle.errors import GalleryError, NotEnrolled, SettingError
+from kenspeckle.flows.calibrate import quick
+from kenspeckle.flows.opened import Opened, default_path, rule
 from kenspeckle.gallery import Gallery
+from kenspeckle.regions.base import effective
 from kenspeckle.serve.access import Access, open_access
 from kenspeckle.serve.events import Bus
 from kenspeckle.serve.jobs import Jobs
@@ -28,12 +32,16 @@ from kenspeckle.store.open import open_store
 
 T = TypeVar("T")
 
+SECONDS = 5.0
+"""Time for the quick calibration of a gallery that has none."""
+
 
 class Service:
     """Galleries by name, the first of them the default, and what answers about them.
 
     `analysis` stands in for the models of the surface `analyze` where one is handed in.
-    `in_flight` counts the requests that are being answered, `ready` says that all is listening.
+    `in_flight` counts the requests that are being answered, `ready` says that all is listening,
+    `notes` are remarks about the start.
     """
 
     def __init__(
@@ -52,6 +60,8 @@ class Service:
         self.metrics, self.bus, self.jobs = Metrics(), Bus(), Jobs()
         self.streams = Streams(self.bus)
         self.started, self.in_flight, self.ready = time.time(), 0, False
+        self.notes: list[str] = []
+        self._loader, self._loading = ThreadPoolExecutor(1, "kenspeckle-load"), list[Future[str]]()
 
     @property
     def stopping(self) -> bool:
@@ -64,6 +74,19 @@ class Service:
         self.bus.close()
         self.jobs.bus.close()
 
+    def warm_up(self) -> None:
+        """Begin to load the models that are wanted at once; `warmed` waits for them."""
+        wanted = self.settings.serve
+        for gallery in self.galleries.values():
+            if wanted.preload or gallery.model.fingerprint.model in wanted.pinned:
+                self._loading.append(self._loader.submit(getattr, gallery.model, "device"))
+
+    def warmed(self) -> None:
+        """Wait until the models that are wanted at once are loaded. Raises ModelError."""
+        for loading in self._loading:
+            loading.result()
+        self._loader.shutdown(wait=False)
+
     def gallery(self, name: str = "") -> Gallery:
         """The gallery of that name; without one, or by `-`, the first. NotEnrolled."""
         if name in ("", "-"):
@@ -74,9 +97,14 @@ class Service:
             names = ", ".join(self.galleries)
             raise NotEnrolled(name, "no gallery of this name", expected=names) from None
 
+    def name_of(self, name: str) -> str:
+        """What the gallery is called that is meant by `name`. NotEnrolled."""
+        gallery = self.gallery(name)
+        return next(known for known, one in self.galleries.items() if one is gallery)
+
     def scheduler_of(self, gallery: Gallery) -> Scheduler:
         """The queue of the model of a gallery, which all galleries and surfaces with it share."""
-        embedder = gallery.embedder
+        embedder = gallery.model
         return self.models.scheduler(embedder.space_id, embedder.fingerprint.model)
 
     async def run(self, gallery: Gallery, work: Callable[[], T]) -> T:
@@ -104,29 +132,62 @@ def open_service(
 ) -> Service:
     """Open everything and check it; nothing listens yet.
 
-    `indexes` are files, each as `FILE` or `NAME=FILE`; none is the usual one. Raises
-    KenspeckleErrors of one sentence: IndexMissing, IndexCorrupt, SpaceMismatch, ModelError,
-    SettingError.
+    `indexes` are files, each as `FILE` or `NAME=FILE`; none is the usual one. A gallery that was
+    never calibrated gets a quick calibration. Raises KenspeckleErrors of one sentence:
+    IndexMissing, IndexCorrupt, SpaceMismatch, ModelError, SettingError, AccessRefused.
     """
-    galleries: dict[str, Gallery] = {}
     asked = settings.serve
     surfaces = read_surfaces(asked.surfaces)
     models = Models(idle_grace=asked.idle_grace, pinned=asked.pinned, queue=asked.queue)
+    galleries: dict[str, Gallery] = {}
     try:
         paths = named(settings, indexes)
-        opened = [surface.name for surface in surfaces if surface.open]
-        access = open_access(settings, next(iter(paths.values())), open_surfaces=opened)
+        access = open_access(
+            settings,
+            next(iter(paths.values())),
+            open_surfaces=[surface.name for surface in surfaces if surface.open],
+        )
         access.check(surface.name for surface in surfaces)
         for name, path in paths.items():
             store = open_store(path, named=named_by_file)
-            galleries[name] = Gallery(store, settings, models.embedder)
+            galleries[name] = Gallery(store, settings, models.embedder, following=True)
             galleries[name].embedder  # noqa: B018  refused here, not for each picture
+            check_regions(galleries[name])
         models.check_pins()
-        return Service(settings, galleries, models, access, analysis=analysis)
+        service = Service(settings, galleries, models, access, analysis=analysis)
+        service.warm_up()
+        for name, gallery in galleries.items():
+            if gallery.calibration is None and len(gallery):
+                service.notes.append(f"{name} was never calibrated: {_calibrated(gallery)}.")
     except BaseException:
         for gallery in galleries.values():
             gallery.close()
         raise
+    return service
+
+
+def _calibrated(gallery: Gallery) -> str:
+    """Fit a rule for unknowns, and keep it in the index where that may be; what came of it.
+
+    An `.npz` would have to be written anew as a whole: there it is kept as long as this runs.
+    """
+    opened = Opened(gallery.store, gallery.model, gallery.settings)
+    calibration = quick(opened, seconds=SECONDS)
+    if calibration is None:
+        return "no rule for unknowns could be fitted, it offers no strangers"
+    if not gallery.store.path.lower().endswith(".npz"):
+        with contextlib.suppress(GalleryError), gallery.store.writing(0.0):
+            gallery.store.set_calibration(calibration)
+            return "a quick calibration was made and stored"
+    gallery.store.assume(calibration)
+    return "a quick calibration was made for as long as this runs"
+
+
+def check_regions(gallery: Gallery) -> None:
+    """Refuse once, not for each picture, a region rule that needs what is missing. MissingExtra."""
+    asked = gallery.settings.identify.regions
+    if "quad" in effective(rule(gallery.calibration, asked)).split("+"):
+        need("cv2", "the region rule 'quad'")
 
 
 def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import numpy as np
-
-from kenspeckle.errors import InputError, SpaceMismatch
+from kenspeckle.errors import InputError
 from kenspeckle.types import (
     NO_METADATA,
     Calibration,
@@ -24,10 +22,6 @@ from kenspeckle.types import (
 
 if TYPE_CHECKING:
     from kenspeckle.store.snapshot import Snapshot
-
-
-MAX_FEATURES = 8 * 1024 * 1024
-"""Local features of one reference take less than this, bytes; so do the rows of one feedback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +258,9 @@ class Store(Protocol):
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Store or erase that rule. It does not count as a change."""
 
+    def assume(self, calibration: Calibration | None) -> None:
+        """Decide by that rule, through this handle alone, as long as none is stored."""
+
     def standing(self) -> Standing:
         """The rule and the counters that say whether it still fits, of one commit."""
 
@@ -297,104 +294,3 @@ class Store(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-def check_queries(rows: Float32, width: int) -> Float32:
-    """Query rows as contiguous float32 `(Q, D)`. Raises InputError or SpaceMismatch."""
-    queries = np.ascontiguousarray(rows, dtype=np.float32)
-    if queries.ndim != 2:
-        raise InputError("query", f"an array of shape {queries.shape}", expected="(Q, D)")
-    if queries.shape[1] != width:
-        raise SpaceMismatch(
-            "query",
-            f"{queries.shape[1]} columns",
-            expected=f"{width}, the width of this index",
-            do="Use the model that the index was made with",
-        )
-    if not np.isfinite(queries).all():
-        raise InputError("query", "numbers that are not finite", expected="finite numbers")
-    return queries
-
-
-def check_enrolled(enrolled: Sequence[Enrolled], width: int) -> Float32:
-    """Their vectors as `(n, D)` float32, unit rows. Raises InputError or SpaceMismatch."""
-    for one in enrolled:
-        shape = np.shape(one.vector)
-        if shape != (width,):
-            raise SpaceMismatch(
-                one.reference.path,
-                f"a vector of shape {shape}",
-                expected=f"({width},), the width of this index",
-                do="Use the model that the index was made with",
-            )
-    if not enrolled:
-        return np.empty((0, width), np.float32)
-    rows = np.stack([np.asarray(one.vector, np.float32) for one in enrolled])
-    length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    wrong = np.flatnonzero(~(np.abs(length - 1) <= 1e-3))
-    if len(wrong):
-        first = int(wrong[0])
-        raise InputError(
-            enrolled[first].reference.path,
-            f"a vector of length {length[first]:.4g}",
-            expected="finite numbers, length 1",
-        )
-    return rows
-
-
-def check_feedback(feedback: Feedback, width: int) -> None:
-    """Refuse what cannot be feedback. Raises InputError or SpaceMismatch."""
-    rows, subject = feedback.rows, f"feedback on {feedback.name or 'a photo'}"
-    if feedback.kind not in ("confirmed", "rejected") or not feedback.key:
-        raise InputError(
-            subject,
-            f"kind {feedback.kind!r}, key {feedback.key!r}",
-            expected="`confirmed` or `rejected`, and the key of an item",
-        )
-    if rows.ndim != 2 or rows.shape[1] != width:
-        raise SpaceMismatch(
-            subject,
-            f"vectors of shape {rows.shape}",
-            expected=f"(k, {width}), the width of this index",
-            do="Use the model that the index was made with",
-        )
-    if 4 * rows.size >= MAX_FEATURES:
-        raise InputError(subject, f"{len(rows)} vectors", expected="one for each region")
-    length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    if not (np.abs(length - 1) <= 1e-3).all():
-        raise InputError(subject, "vectors that are not finite or not of length 1")
-
-
-def check_features(features: Mapping[int, bytes]) -> None:
-    """Refuse what no index file could be read with. Raises InputError."""
-    for identifier, data in features.items():
-        if len(data) >= MAX_FEATURES:
-            raise InputError(
-                f"local features of reference {identifier}",
-                f"{len(data)} bytes",
-                expected=f"less than {MAX_FEATURES}",
-                do="Keep fewer points",
-            )
-
-
-def last_of_each(enrolled: Sequence[Enrolled]) -> dict[tuple[str, str], int]:
-    """Position of the last entry for each `(path, view)`: what stays when one call names it twice.
-
-    >>> one = Enrolled(Reference("a", "A", "a.jpg"), np.ones(1, np.float32))
-    >>> last_of_each([one, one])
-    {('a.jpg', ''): 1}
-    """
-    return {(one.reference.path, one.reference.view): n for n, one in enumerate(enrolled)}
-
-
-def matches(reference: Reference, where: Mapping[str, str]) -> bool:
-    """Whether a reference equals every named value; other names mean its metadata.
-
-    >>> matches(Reference("a", "A", "x/a.jpg", metadata={"set": "3"}), {"key": "a", "set": "3"})
-    True
-    """
-    own = ("key", "label", "variant", "path", "view", "filename")
-    return all(
-        (getattr(reference, name) if name in own else reference.metadata.get(name)) == value
-        for name, value in where.items()
-    )

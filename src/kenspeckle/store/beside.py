@@ -13,7 +13,7 @@ import numpy as np
 
 from kenspeckle.errors import InputError
 from kenspeckle.store import records
-from kenspeckle.store.base import check_feedback
+from kenspeckle.store.checks import check_feedback
 from kenspeckle.types import Feedback, Float32
 
 COUNTER = "feedback"

@@ -8,11 +8,8 @@ import numpy as np
 
 from kenspeckle.errors import SpaceMismatch
 from kenspeckle.store import beside, pages, reading, records
-from kenspeckle.store.base import (
-    Enrolled,
-    Hits,
-    Manifest,
-    Standing,
+from kenspeckle.store.base import Enrolled, Hits, Manifest, Standing
+from kenspeckle.store.checks import (
     check_enrolled,
     check_features,
     check_feedback,
@@ -209,6 +206,11 @@ class DiskStore(DiskFile):
         """Store or erase that rule. It does not count as a change."""
         with self._commit():
             records.write_calibration(self._connection, self._space, calibration)
+
+    def assume(self, calibration: Calibration | None) -> None:
+        """Decide by that rule as long as none is stored; see `Store.assume`."""
+        with self._reading:
+            self._assumed, self._last = calibration, None
 
     def standing(self) -> Standing:
         """The rule and the counters; see `Store.standing`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from kenspeckle.store.base import Manifest, Standing
 from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
 from kenspeckle.store.place import kind_of
+from kenspeckle.types import Calibration
 
 WAIT = reading.WAIT
 
@@ -32,6 +34,7 @@ class DiskFile:
         self._lock = threading.RLock()
         self._always = writer is not None
         self._turn, self._lent = threading.Lock(), 0
+        self._assumed: Calibration | None = None
         self._reading = file.translated(path, self._lock)
         self._use(reading.opened(path, write=writer is not None, wait=wait))
 
@@ -209,7 +212,10 @@ class DiskFile:
         if self._last is None or self._last[0] != reading.data_version(self._connection):
             with reading.one_read(self._connection):
                 data = reading.data_version(self._connection)
-                self._last = data, reading.standing(self._connection, self._path, self._space)
+                found = reading.standing(self._connection, self._path, self._space)
+            if found.calibration is None:
+                found = replace(found, calibration=self._assumed)
+            self._last = data, found
         return self._last[1]
 
     @contextmanager

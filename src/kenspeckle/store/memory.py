@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from kenspeckle import _threads
-from kenspeckle.store.base import Hits, check_queries
+from kenspeckle.store.base import Hits
 from kenspeckle.store.blocks import Block, Bytes, Estimates, Floats
+from kenspeckle.store.checks import check_queries
 from kenspeckle.store.prefilter import Frame, Query
 from kenspeckle.store.selection import best, ranked
 from kenspeckle.types import Float32, Int64

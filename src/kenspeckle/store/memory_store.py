@@ -13,11 +13,8 @@ from typing import Protocol, Self
 import numpy as np
 
 from kenspeckle.errors import IndexReadOnly, SpaceMismatch
-from kenspeckle.store.base import (
-    Enrolled,
-    Hits,
-    Manifest,
-    Standing,
+from kenspeckle.store.base import Enrolled, Hits, Manifest, Standing
+from kenspeckle.store.checks import (
     check_enrolled,
     check_features,
     check_feedback,
@@ -72,6 +69,7 @@ class MemoryStore:
         self._turn, self._lent = threading.Lock(), 0
         self._dirty = new
         self._held = Held.of(contents)
+        self._assumed: Calibration | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -240,17 +238,22 @@ class MemoryStore:
 
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
-        return self._held.calibration
+        return self._held.calibration or self._assumed
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Store or erase that rule. It does not count as a change."""
         with self._changing() as held:
             held.calibration = calibration
 
+    def assume(self, calibration: Calibration | None) -> None:
+        """Decide by that rule as long as none is stored; see `Store.assume`."""
+        self._assumed = calibration
+
     def standing(self) -> Standing:
         """The rule and the counters; see `Store.standing`."""
         with self._lock:
-            return self._held.standing
+            found = self._held.standing
+        return found if found.calibration else replace(found, calibration=self._assumed)
 
     def refresh(self) -> bool:
         """Read the home anew if another process has replaced it; whether it had.

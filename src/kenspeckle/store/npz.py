@@ -20,7 +20,8 @@ import numpy as np
 
 from kenspeckle.errors import IndexBusy, IndexCorrupt, IndexMissing, IndexVersion, InputError
 from kenspeckle.store import archive
-from kenspeckle.store.base import Manifest, Summary, check_feedback
+from kenspeckle.store.base import Manifest, Summary
+from kenspeckle.store.checks import check_feedback
 from kenspeckle.store.contents import Contents, Said
 from kenspeckle.types import Calibration, Feedback, Fingerprint, Float32, Recipe, Reference
 
