@@ -12,6 +12,7 @@ from kenspeckle.flows.identify import Answer
 from kenspeckle.gallery import Gallery
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName
+from kenspeckle.serve.routes.v1.frames import Frame
 from kenspeckle.serve.routes.v1.received import one_picture
 from kenspeckle.serve.routes.v1.working import downloaded, service_of, standing, times_of
 from kenspeckle.serve.schemas import answers
@@ -55,7 +56,10 @@ class Options:
     openapi_extra=documented.one_picture(),
 )
 async def identify(
-    request: Request, gallery: GalleryName, options: Annotated[Options, Depends()]
+    request: Request,
+    gallery: GalleryName,
+    options: Annotated[Options, Depends()],
+    frame: Annotated[Frame, Depends()],
 ) -> Response:
     """One picture in; out comes the item that it shows, or that it is none of them, and why.
 
@@ -63,12 +67,15 @@ async def identify(
     """
     service = service_of(request)
     asked = service.gallery(gallery)
+    frame.admit(service, gallery)
     times = times_of(request)
     data = await downloaded(request, await one_picture(request), asked.settings.image, times)
     settings = options.over(asked.settings.identify)
 
     def work() -> tuple[Answer, told.Standing]:
-        return answered(gallery, asked, data, settings, times)
+        answer, now = answered(gallery, asked, data, settings, times)
+        frame.seen(service, gallery, answer)
+        return answer, now
 
     answer, now = await service.run(asked, work)
     return told.sent(told.identified(answer, told.Links.of(request, gallery), now, times.seconds))

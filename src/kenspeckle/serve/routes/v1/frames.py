@@ -1,0 +1,47 @@
+"""Photos that are the frames of one camera: they lead to events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query
+
+from kenspeckle.flows.identify import Answer
+from kenspeckle.serve.service import Service
+from kenspeckle.serve.streams import LONGEST_NAME, glances
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Which camera a photo is a frame of, if it is one."""
+
+    stream: Annotated[
+        str,
+        Query(
+            max_length=LONGEST_NAME,
+            examples=["door"],
+            description="The camera that this photo is a frame of, by any name: what appears "
+            "before it and goes is told at `/v1/events`. Empty: it is none.",
+        ),
+    ] = ""
+    at: Annotated[
+        float | None,
+        Query(
+            allow_inf_nan=False,
+            examples=[12.48],
+            description="The time of the frame, seconds in the stream's own count; now by default. "
+            "A frame that comes later than one with a later time is answered and not counted.",
+        ),
+    ] = None
+
+    def admit(self, service: Service, gallery: str) -> None:
+        """Refuse it before its picture is looked at. Raises InputError, ServiceBusy."""
+        if self.stream:
+            service.streams.admit(service.name_of(gallery), self.stream, self.at)
+
+    def seen(self, service: Service, gallery: str, answer: Answer) -> None:
+        """Tell of what the frame leads to. Raises as `admit`."""
+        if self.stream:
+            name = service.name_of(gallery)
+            service.streams.see(name, self.stream, glances(answer), self.at)
