@@ -25,12 +25,13 @@ _CLOSE = 2
 def to_rgb(image: Image.Image, profile: bytes, intake: Intake) -> Image.Image:
     """`image` in mode RGB: colours to sRGB by `profile`, alpha composited, 16 bits scaled to 8.
 
+    Raw colours are those of Pillow's own conversion: no profile, and wide numbers cut off at 255.
     The result may share its pixels with `image`.
     """
     if image.mode == "RGB" and not profile and "transparency" not in image.info:
         return image
     if image.mode.startswith(("I", "F")):
-        image = _scaled(image)
+        image = _scaled(image) if intake.colour == "srgb" else image.convert("L")
     alpha = None
     if image.has_transparency_data:
         if intake.alpha != "drop":

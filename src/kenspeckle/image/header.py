@@ -40,7 +40,8 @@ class Header:
     """A picture before it is decoded.
 
     `size` is width and height as stored (before the EXIF rotation), `orientation` the EXIF value
-    1 … 8, `profile` an ICC profile or empty. `load` decodes the first frame.
+    1 … 8, `profile` an ICC profile or empty. `load` decodes the first frame; `ink` says that its
+    CMYK is stored as it is, while Pillow takes it for inverted.
     """
 
     format: str
@@ -49,6 +50,7 @@ class Header:
     frames: int = 1
     orientation: int = 1
     profile: bytes = b""
+    ink: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
-    Image,
-    ImageChops,
     JpegImagePlugin,
     PngImagePlugin,
     WebPImagePlugin,
@@ -79,15 +77,16 @@ def jpeg(data: bytes) -> Header:
     kept.append(data[start:])
     body = b"".join(kept)
 
-    def load() -> Image.Image:
-        image = JpegImagePlugin.JpegImageFile(io.BytesIO(body))
-        image.load()
-        # Adobe stores ink inverted and says so by its marker; Pillow takes that for granted.
-        return image if adobe or image.mode != "CMYK" else ImageChops.invert(image)
-
     # Each part of a profile begins with its number and the count of parts.
     joined = b"".join(part[2:] for part in sorted(profile, key=lambda part: part[:1]))
-    return Header("JPEG", size, load, orientation=orientation(exif), profile=joined)
+    return Header(
+        "JPEG",
+        size,
+        lambda: JpegImagePlugin.JpegImageFile(io.BytesIO(body)),
+        orientation=orientation(exif),
+        profile=joined,
+        ink=not adobe,  # Adobe stores ink inverted and says so by its marker
+    )
 
 
 def _check_scans(data: bytes, start: int, kind: int, size: tuple[int, int]) -> None:
