@@ -10,28 +10,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.folder import scan
-from kenspeckle.catalog.naming import Scheme, name_item
 from kenspeckle.catalog.renames import Renames, follow
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.config import IdentifySettings
 from kenspeckle.errors import GalleryError, InputError
-from kenspeckle.flows import calibrate, feedback, index
+from kenspeckle.flows import calibrate, enrol, feedback, index
 from kenspeckle.flows.carry import Carried, carry
 from kenspeckle.flows.handle import Handle, Source
 from kenspeckle.flows.identify import Answer, answer, identify
 from kenspeckle.flows.index import IndexReport, Progress
 from kenspeckle.flows.opened import absolute
 from kenspeckle.flows.rename import rename
+from kenspeckle.flows.search import nearest, text_row
 from kenspeckle.match.similar import look_alikes
-from kenspeckle.store.base import Manifest, Summary
+from kenspeckle.store.base import Enrolled, Summary
 from kenspeckle.store.open import copy_store, open_store, peek
-from kenspeckle.types import Calibration, Candidate, Decision, Feedback, Item, Reference
+from kenspeckle.types import (
+    NO_METADATA,
+    Calibration,
+    Candidate,
+    Decision,
+    Feedback,
+    Float32,
+    Item,
+    Reference,
+)
 from kenspeckle.vectors.pipeline import StageTimes, timed
 
 
@@ -126,19 +134,23 @@ class Gallery(Handle):
         leaves it alone. Makes the calibration stale. Raises PictureError, FetchError.
         """
         name, data = self._bytes(source)
-        named = name_item(label or Path(name).stem, _scheme(self._store.manifest))
-        key = key or named.key
-        reference = Reference(
-            key=key,
-            label=self._label(key) or label or named.label,
-            path=name,
-            variant=variant or ("" if label else named.variant),
-            size=len(data),
-            origin="added",
-            metadata={**named.metadata, **(metadata or {})},
-        )
-        opened = self._opened()
-        return self._store.add(index.enrol(opened, Entry(reference, name), data))[0]
+        said = enrol.Newcomer(data, name, name, label, key, variant, metadata or NO_METADATA)
+        return self.enrol([self.prepare(said)])[0]
+
+    def prepare(self, newcomer: enrol.Newcomer) -> list[Enrolled]:
+        """A picture, looked at and ready for `enrol`. Raises PictureError, InputError."""
+        return enrol.prepared(self._opened(), newcomer)
+
+    def enrol(
+        self, pictures: Sequence[Sequence[Enrolled]], *, instead_of: Sequence[int] = ()
+    ) -> list[int]:
+        """Store what `prepare` made of pictures, all or none, in place of other references.
+
+        Returns their ids. Makes the calibration stale. Raises GalleryError for a picture that is a
+        reference of another item, NotEnrolled.
+        """
+        with self._turn:
+            return enrol.store_all(self._store, pictures, instead_of=instead_of)
 
     def remove(self, *names: str) -> int:
         """Erase items by key or label, or references by path; how many references went.
@@ -174,7 +186,8 @@ class Gallery(Handle):
         PictureError, FetchError.
         """
         said = feedback.Photo(*self._bytes(photo, "confirmed"))
-        return feedback.confirm(self._opened(), said, key, variant)
+        with self._turn:
+            return feedback.confirm(self._opened(), said, key, variant)
 
     def reject(self, photo: Source, key: str = "") -> Feedback:
         """Say that a photo does not show that item; without a key, the one it is named now.
@@ -183,7 +196,8 @@ class Gallery(Handle):
         name to reject, and as `confirm`), PictureError, FetchError.
         """
         said = feedback.Photo(*self._bytes(photo, "rejected"))
-        return feedback.reject(self._opened(), said, key)
+        with self._turn:
+            return feedback.reject(self._opened(), said, key)
 
     def rename(self, key: str, label: str = "", *, new_key: str = "", merge: bool = False) -> Item:
         """Give an item another label, another key, or both; a later `index` keeps them.
@@ -191,7 +205,8 @@ class Gallery(Handle):
         `merge` lets it become one with the item that has the new key. Raises GalleryError,
         InputError.
         """
-        return rename(self._store, key, label, new_key, merge=merge)
+        with self._turn:
+            return rename(self._store, key, label, new_key, merge=merge)
 
     def feedback(self) -> list[Feedback]:
         """What was confirmed and rejected, by number."""
@@ -210,7 +225,8 @@ class Gallery(Handle):
 
         Raises GalleryError for a number that is not there.
         """
-        return feedback.undo(self._store, number)
+        with self._turn:
+            return feedback.undo(self._store, number)
 
     def calibrate(
         self,
@@ -284,6 +300,26 @@ class Gallery(Handle):
         whole = replace(opened, settings=replace(self._settings, identify=settings))
         return list(identify(whole, self.picture(source)).candidates)
 
+    def vector(self, source: Source, times: StageTimes | None = None) -> Float32:
+        """The unit vector `(D,)` of a whole picture, as a reference would have it."""
+        opened = self._opened()
+        with timed(times, "decode"):
+            picture = self.picture(source)
+        with timed(times, "embedding"):
+            return opened.embedder.vector(picture.image)
+
+    def nearest(self, row: Float32, top: int = 10) -> list[Candidate]:
+        """The items nearest to a vector `(D,)` of any length but 0, best first.
+
+        Raises InputError for one that is not finite, or of another width.
+        """
+        return nearest(self._opened().store, row, top)
+
+    def search_text(self, words: str, top: int = 10) -> list[Candidate]:
+        """The items that words describe, best first. InputError where the model reads no text."""
+        opened = self._opened()
+        return nearest(opened.store, text_row(opened.embedder, words), top)
+
     def items(self) -> list[Item]:
         """All items, by key."""
         return self._store.items()
@@ -351,12 +387,3 @@ class Gallery(Handle):
             calibration = self.calibrate(min(max(5.0, report.seconds), 60.0))
         pairs = look_alikes(self._store) if changed else ()
         return replace(report, look_alikes=tuple(pairs), calibration=calibration)
-
-    def _label(self, key: str) -> str:
-        """The label of an enrolled item, empty if there is none: one item has one name."""
-        found = self._store.select({"key": key})
-        return self._store.get(found[:1].tolist())[0].label if len(found) else ""
-
-
-def _scheme(manifest: Manifest) -> Scheme:
-    return "cards" if manifest.naming == "cards" else "plain"

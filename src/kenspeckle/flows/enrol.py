@@ -1,0 +1,136 @@
+"""Enrolling pictures that somebody hands in: looked at one by one, stored all or none."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from kenspeckle.catalog.entry import Entry, shown
+from kenspeckle.catalog.naming import Scheme, name_item, stem, tidy
+from kenspeckle.errors import GalleryError, InputError, NotEnrolled
+from kenspeckle.flows import feedback, index
+from kenspeckle.flows.opened import Opened
+from kenspeckle.store.base import Enrolled, Manifest, Store
+from kenspeckle.types import NO_METADATA, Reference
+
+ADDED = "added"
+"""Origin of references that a later `index` leaves alone, and the room of those without a path."""
+LONGEST_NAME = 100
+_FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A picture to be enrolled, and what is said of it.
+
+    `path` is what the gallery will call it; where it is empty one is made of the bytes and `name`,
+    which may be a file's. Without a label and a key the name says which item it shows.
+    """
+
+    data: bytes
+    name: str = ""
+    path: str = ""
+    label: str = ""
+    key: str = ""
+    variant: str = ""
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+
+
+def filename(name: str) -> str:
+    """The file's own name in what a client calls it: no folders, nothing that cannot be printed.
+
+    >>> filename("C:\\\\pictures\\\\red mug.jpg"), filename("../../a#1 50%.png"), filename("..")
+    ('red mug.jpg', 'a#1 50%.png', '')
+    """
+    plain = tidy(_FOLDERS.sub("", name))[-LONGEST_NAME:]
+    return "" if not plain.strip(".") else plain
+
+
+def path_of(name: str, data: bytes) -> str:
+    """What a picture is called that has no place of its own: the same for the same bytes."""
+    own = filename(name)
+    made = f"{ADDED}/{hashlib.sha256(data).hexdigest()[:16]}"
+    return f"{made}/{own}" if own else made
+
+
+def reference_of(newcomer: Newcomer, manifest: Manifest) -> Reference:
+    """The reference that a picture will be, by the naming scheme of the gallery. InputError."""
+    label, key = tidy(newcomer.label), tidy(newcomer.key)
+    path = newcomer.path or path_of(newcomer.name, newcomer.data)
+    own = label or key or stem(filename(newcomer.name or path))
+    if not own:
+        raise InputError(
+            newcomer.name or "picture",
+            "nothing says what it shows",
+            expected="a label, a key or a file name",
+        )
+    scheme: Scheme = "cards" if manifest.naming == "cards" else "plain"
+    named = name_item(own, scheme)
+    return Reference(
+        key=key or named.key,
+        label=label or named.label,
+        path=shown(path),
+        variant=tidy(newcomer.variant) or ("" if label else named.variant),
+        size=len(newcomer.data),
+        origin=ADDED,
+        metadata={**named.metadata, **newcomer.metadata},
+    )
+
+
+def prepared(opened: Opened, newcomer: Newcomer) -> list[Enrolled]:
+    """One picture, looked at and not yet stored. Raises PictureError, InputError, ModelError."""
+    reference = reference_of(newcomer, opened.store.manifest)
+    return index.enrol(opened, Entry(reference, newcomer.name or reference.path), newcomer.data)
+
+
+def store_all(
+    store: Store, pictures: Sequence[Sequence[Enrolled]], *, instead_of: Sequence[int] = ()
+) -> list[int]:
+    """Store pictures in one commit, in place of the references `instead_of` with their views.
+
+    An item that is enrolled keeps its label. Returns the ids of the pictures, in order. Raises
+    GalleryError for a picture that is a reference of another item, IndexBusy, IndexReadOnly.
+    """
+    store.refresh()
+    gone = _with_views(store, instead_of)
+    labels: dict[str, str] = {}
+    rows: list[Enrolled] = []
+    for one in (row for picture in pictures for row in picture):
+        key = one.reference.key
+        if key not in labels:
+            labels[key] = _label(store, key) or one.reference.label
+        _check(store, one.reference, gone)
+        rows.append(replace(one, reference=replace(one.reference, label=labels[key])))
+    ids = store.add(rows, instead_of=list(gone))
+    feedback.forget(store, [one for one in gone.values() if not one.view])
+    return [number for number, row in zip(ids, rows, strict=True) if not row.reference.view]
+
+
+def _with_views(store: Store, ids: Sequence[int]) -> dict[int, Reference]:
+    try:
+        paths = dict.fromkeys(reference.path for reference in store.get(ids))
+    except KeyError as error:
+        raise NotEnrolled(f"reference {error}", "not in this gallery") from error
+    gone = [n for path in paths for n in store.select({"path": path}).tolist()]
+    return dict(zip(gone, store.get(gone), strict=True))
+
+
+def _label(store: Store, key: str) -> str:
+    """The label of an enrolled item, empty if there is none: one item has one name."""
+    found = store.page(key=key, most=1)
+    return found[0][1].label if found else ""
+
+
+def _check(store: Store, new: Reference, gone: Mapping[int, Reference]) -> None:
+    """Refuse to take a picture away from the item that it is a reference of."""
+    for number in store.select({"path": new.path}).tolist():
+        (old,) = store.get([number])
+        if old.key != new.key and number not in gone:
+            raise GalleryError(
+                new.filename,
+                f"it is a reference of '{old.key}' already",
+                expected=f"another picture of '{new.key}'",
+                do="Remove it there first, if it shows something else",
+            )
