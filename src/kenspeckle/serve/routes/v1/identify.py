@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from kenspeckle.config import IdentifySettings
 from kenspeckle.flows.identify import Answer
 from kenspeckle.gallery import Gallery
+from kenspeckle.serve.routes.query import query
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.frames import Frame
@@ -58,8 +59,8 @@ class Options:
 async def identify(
     request: Request,
     gallery: GalleryName,
-    options: Annotated[Options, Depends()],
-    frame: Annotated[Frame, Depends()],
+    options: Annotated[Options, Depends(query(Options))],
+    frame: Annotated[Frame, Depends(query(Frame))],
 ) -> Response:
     """One picture in; out comes the item that it shows, or that it is none of them, and why.
 
