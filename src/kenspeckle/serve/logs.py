@@ -6,14 +6,16 @@ Never in it: what a picture shows, vectors, keys, and query strings, which may h
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import queue
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -71,6 +73,38 @@ class Log:
                     self._stream.flush()
             except (OSError, ValueError):  # nobody reads it any more
                 self._lost += 1
+
+
+class _Ear(logging.Handler):
+    """Hands on what libraries and other rooms log: a warning or worse, in one line."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, an error with where it was raised."""
+        values = {"logger": record.name, "message": record.getMessage()}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            values |= {"error": type(error).__name__, "at": frames(error)}
+        self._log.tell("logged", values, level=record.levelname.lower())
+
+
+@contextlib.contextmanager
+def heard(log: Log, names: Sequence[str] = ("kenspeckle", "uvicorn", "asyncio")) -> Iterator[None]:
+    """Write what these loggers are told to our log, as long as the block runs."""
+    ear, loggers = _Ear(log), [logging.getLogger(name) for name in names]
+    before = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(ear)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, propagate in zip(loggers, before, strict=True):
+            logger.removeHandler(ear)
+            logger.propagate = propagate
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kenspeckle.errors import SettingError
 from kenspeckle.serve.app import build
+from kenspeckle.serve.logs import heard
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.surfaces import Surface, by_port
 from kenspeckle.serve.wire import protocol
@@ -77,7 +78,8 @@ class Running:
         """Answer until `stop` or a signal; `ready` is called when everything listens."""
         import uvloop
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        make = uvloop.new_event_loop
+        with heard(self._service.log), asyncio.Runner(loop_factory=make) as runner:
             runner.run(self._run(ready))
 
     def stop(self) -> None:
