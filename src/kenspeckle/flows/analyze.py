@@ -103,9 +103,7 @@ def analyze(
     asked = list(tasks)
     wanted = {task.operation_id: task for task in asked}
     if len(wanted) < len(asked):
-        _log.warning(
-            "%d tasks share an id with a later one and are not done", len(asked) - len(wanted)
-        )
+        _log.warning("%d of %d tasks share ids", len(asked) - len(wanted), len(asked))
     scene = Scene(image, analysis.engines, times)
     return {name: _result(task, scene, analysis, crops) for name, task in wanted.items()}
 
@@ -188,7 +186,7 @@ def _classified(
     found = classifiers.find(collection)
     if found is None:
         raise Skip(f"Classifier not found for collection_id {collection}")
-    target, context = (found.region, PERSON) if found.region else asked
+    target, context = (found.region, _context({}, scene.engines)) if found.region else asked
     if target not in TARGETS:
         raise Skip(f"the classifier of collection_id {collection} names no part of a picture")
     box = _part(task, scene, target, context)

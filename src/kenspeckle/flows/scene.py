@@ -49,7 +49,7 @@ class Scene:
     """
 
     def __init__(self, image: Image, engines: Engines, times: StageTimes) -> None:
-        self.image, self._engines, self._times = image, engines, times
+        self.image, self.engines, self._times = image, engines, times
         self._found: dict[Hashable, object] = {}
 
     @property
@@ -63,7 +63,7 @@ class Scene:
         def find() -> list[Detection]:
             part = self.crop(within)
             with self._times.stage("detection"):
-                seen = self._engines.detect(use, part, model)
+                seen = self.engines.detect(use, part, model)
             placed = (_placed(one, within) for one in seen)
             return sorted((one for one in placed if one is not None), key=lambda one: -one.score)
 
@@ -105,7 +105,7 @@ class Scene:
         def make() -> Float32:
             part = self.crop(box)
             with self._times.stage("embedding"):
-                return self._engines.vector(use, part, model)
+                return self.engines.vector(use, part, model)
 
         return self._once(("vector", use, model, box), make)
 
@@ -115,7 +115,7 @@ class Scene:
         def make() -> str:
             part = self.crop(box)
             with self._times.stage("description"):
-                return self._engines.caption(part, max_length, model)
+                return self.engines.caption(part, max_length, model)
 
         return self._once(("caption", max_length, model, box), make)
 

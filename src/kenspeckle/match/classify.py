@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FORMAT = "kenspeckle-classifier"
 VERSION = 1
 
+_MALFORMED = (ValueError, TypeError, AttributeError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
@@ -94,11 +96,11 @@ def from_json(data: bytes, thing: str) -> Linear:
         weights, bias = _numbers(told["coefficients"]), float(_numbers([told["intercept"]])[0])
         metadata = told.get("metadata", {})
         region, vectors = _text(metadata, "derivative_type"), _text(metadata, "embedding_type")
-        classes = told["classes"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        classes = [bool(one) for one in told["classes"]]
+    except (LookupError, ArithmeticError, *_MALFORMED) as error:
         found = f"not readable ({type(error).__name__})"
         raise ModelError(thing, found, expected=expected) from error
-    if [bool(one) for one in classes] not in ([False, True], [True, False]):
+    if classes not in ([False, True], [True, False]):
         raise ModelError(thing, f"{len(classes)} classes", expected="false and true")
     if not classes[1]:
         weights, bias = -weights, -bias
