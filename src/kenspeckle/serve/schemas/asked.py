@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from kenspeckle.serve.schemas.base import Asked, Text
+from kenspeckle.serve.schemas.base import Asked, Number, Text
 
 Address = Annotated[str, Field(max_length=4096, examples=["https://example.com/photo.jpg"])]
 """An http or https address, fetched by the service within its limits."""
 Encoded = Annotated[str, Field(description="The file, base64.")]
+Vector = Annotated[
+    list[Number],
+    Field(min_length=1, max_length=65_536, examples=[[0.1, -0.2]], description="Of any length."),
+]
+Packed = Annotated[str, Field(max_length=400_000, description="Little-endian float32, base64.")]
 
 
 class Picture(Asked):
@@ -18,7 +24,7 @@ class Picture(Asked):
 
     url: Address | None = None
     data: Encoded | None = None
-    name: Text = Field("", description="What answers call it.")
+    name: Text = Field(default="", description="What answers call it.")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -41,6 +47,49 @@ class Pictures(Asked):
             raise ValueError("one of url, data and pictures is needed")
         return self
 
-    def single(self) -> Picture:
-        """The only picture."""
-        return Picture(url=self.url, data=self.data, name=self.name)
+    @property
+    def rows(self) -> Sequence[Picture]:
+        """All pictures."""
+        if self.pictures is not None:
+            return self.pictures
+        return (Picture(url=self.url, data=self.data, name=self.name),)
+
+
+Metadata = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=100)], Text],
+    Field(max_length=50, examples=[{"shelf": "3"}], description="Comes back with answers."),
+]
+
+
+class About(Asked):
+    """What is said of pictures that are enrolled. Without label and key, file names say it."""
+
+    label: Text = Field(default="", examples=["Red Mug"], description="The item's name for people.")
+    key: Text = Field(default="", examples=["red mug"], description="Its key; made of the label.")
+    variant: Text = Field(default="", description="Print or finish of the item.")
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class Enrolment(About, Pictures):
+    """Pictures to enrol, and what is said of all of them."""
+
+
+class Search(Asked):
+    """What to search for: a picture (`url` or `data`), a vector or words."""
+
+    url: Address | None = None
+    data: Encoded | None = None
+    vector: Vector | None = None
+    vector_base64: Packed | None = None
+    text: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    space_id: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="Of the model that made the vector; another than the gallery's is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _way(self) -> Self:
+        ways = (self.url, self.data, self.vector, self.vector_base64, self.text)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("one of url, data, vector, vector_base64 and text is needed")
+        return self

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from kenspeckle import __version__
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes.v1 import documented
-from kenspeckle.serve.routes.v1.working import DOWNLOADS
+from kenspeckle.serve.routes.v1.working import CHANGES, DOWNLOADS
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
@@ -35,6 +35,7 @@ def create(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.downloads = anyio.CapacityLimiter(DOWNLOADS)
+    app.state.changes = anyio.CapacityLimiter(CHANGES)
     problems.install(app)
     for subject in SUBJECTS:
         app.include_router(import_module(f"kenspeckle.serve.routes.v1.{subject}").router)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from kenspeckle.config import IdentifySettings
-from kenspeckle.flows.identify import Answer
-from kenspeckle.gallery import Gallery
+from kenspeckle.serve.access import needs
 from kenspeckle.serve.routes.query import query
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.frames import Frame
-from kenspeckle.serve.routes.v1.received import one_picture
-from kenspeckle.serve.routes.v1.working import downloaded, service_of, standing, times_of
+from kenspeckle.serve.routes.v1.received import Sent, one_picture, received
+from kenspeckle.serve.routes.v1.working import At, at
 from kenspeckle.serve.schemas import answers
 from kenspeckle.vectors.pipeline import StageTimes
 
-router = APIRouter(tags=["identify"])
+router = APIRouter(tags=["identify"], dependencies=[Depends(needs("read"))])
+NO_FRAME = Frame()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +49,77 @@ class Options:
         )
 
 
+Asked = Annotated[Options, Depends(query(Options))]
+
+
 @router.post(
     "/galleries/{gallery}/identify",
     operation_id="identify",
     summary="Which item does this photo show?",
     response_model=answers.Identified,
-    responses=documented.problems(400, 404, 409, 413, 415, 422),
+    responses=documented.problems(400, 409, 415),
     openapi_extra=documented.one_picture(),
 )
 async def identify(
     request: Request,
     gallery: GalleryName,
-    options: Annotated[Options, Depends(query(Options))],
+    options: Asked,
     frame: Annotated[Frame, Depends(query(Frame))],
 ) -> Response:
     """One picture in; out comes the item that it shows, or that it is none of them, and why.
 
     The picture is the part `image` of a form, an address or base64 in JSON, or the body itself.
     """
-    service = service_of(request)
-    asked = service.gallery(gallery)
-    frame.admit(service, gallery)
-    times = times_of(request)
-    data = await downloaded(request, await one_picture(request), asked.settings.image, times)
-    settings = options.over(asked.settings.identify)
-
-    def work() -> tuple[Answer, told.Standing]:
-        answer, now = answered(gallery, asked, data, settings, times)
-        frame.seen(service, gallery, answer)
-        return answer, now
-
-    answer, now = await service.run(asked, work)
-    return told.sent(told.identified(answer, told.Links.of(request, gallery), now, times.seconds))
+    here = at(request, gallery)
+    frame.admit(here.service, gallery)
+    sent = await one_picture(request)
+    return told.sent(await identified(here, sent, options, here.times, frame))
 
 
-def answered(
-    name: str, gallery: Gallery, data: bytes, asked: IdentifySettings, times: StageTimes
-) -> tuple[Answer, told.Standing]:
-    """The whole way of one photo, on a thread of the model; and what the gallery is by then."""
-    answer = gallery.answer(data, asked, times=times)
-    return answer, standing(name, gallery)
+@router.post(
+    "/galleries/{gallery}/identify/batch",
+    operation_id="identify_batch",
+    summary="Which item does each of these photos show?",
+    response_model=answers.IdentifiedBatch,
+    responses=documented.problems(409, 415),
+    openapi_extra=documented.pictures("The photos."),
+)
+async def identify_batch(request: Request, gallery: GalleryName, options: Asked) -> Response:
+    """Several pictures in, an answer for each in their order; one that cannot be used fails alone.
+
+    Times are of the whole; those of a picture are in its own answer.
+    """
+    here, start = at(request, gallery), time.perf_counter()
+    got = await received(request, here.most)
+
+    async def one(sent: Sent) -> answers.NamedAnswer:
+        own = StageTimes()
+        answer = await identified(here, sent, options, own)
+        for stage, seconds in own.seconds.items():
+            here.times.add(stage, seconds)
+        return answers.NamedAnswer(name=sent.name, answer=answer)
+
+    found = await here.each(got.pictures, one)
+    return told.sent(
+        answers.IdentifiedBatch(
+            answers=found,
+            failed=sum(isinstance(answer, answers.Failed) for answer in found),
+            elapsed_seconds=round(time.perf_counter() - start, 6),
+            stages=told.timed(here.times)["stages"],
+        )
+    )
+
+
+async def identified(
+    here: At, sent: Sent, options: Options, times: StageTimes, frame: Frame = NO_FRAME
+) -> answers.Identified:
+    """The whole way of one photo: fetched where it has to be, then on a thread of the model."""
+    data = await here.data(sent, times)
+    settings = options.over(here.gallery.settings.identify)
+
+    def work() -> answers.Identified:
+        answer = here.gallery.answer(data, settings, times=times)
+        frame.seen(here.service, here.name, answer)
+        return told.identified(answer, here.links, here.standing, times)
+
+    return await here.run(work)

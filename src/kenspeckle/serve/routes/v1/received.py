@@ -6,18 +6,16 @@ All routes that take pictures take them in all of these ways.
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from kenspeckle.errors import InputError
 from kenspeckle.serve.schemas import asked
 
 M = TypeVar("M", bound=BaseModel)
@@ -26,6 +24,7 @@ FIELD = "image"
 """The part of a form that holds a picture; several pictures are several parts of this name."""
 FIELDS = 32
 """Most other parts of a form."""
+NOTHING = asked.About()
 MOST_TEXT = 256 * 1024
 """Longest other part of a form, bytes."""
 
@@ -42,10 +41,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a request brought: pictures, and the fields beside them as text."""
+    """What a request brought: pictures, and what it says of them."""
 
     pictures: tuple[Sent, ...]
-    fields: dict[str, str]
+    about: asked.About = NOTHING
 
 
 class _InMemory(MultiPartParser):
@@ -54,19 +53,21 @@ class _InMemory(MultiPartParser):
     spool_max_size = 0  # never rolled over to a disk
 
 
-async def received(request: Request, most: int) -> Received:
-    """The pictures and fields of a request, at most `most` pictures.
+async def received(request: Request, most: int, *, about: bool = False) -> Received:
+    """The pictures of a request, at most `most`; with `about` also what it says of them.
 
     Raises RequestValidationError for what is not of the shape that is documented, HTTPException
     413 for too many, 415 for another content type.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type(request)
     if kind == "multipart/form-data":
-        got = await _form(request, most)
+        got = await _form(request, most, about)
     elif kind == "application/json":
-        got = pictures_of(await body(request, asked.Pictures))
+        told = await body(request, asked.Enrolment if about else asked.Pictures)
+        pictures = tuple(sent(row, place) for place, row in enumerate(told.rows))
+        got = Received(pictures, told if isinstance(told, asked.About) else NOTHING)
     elif kind.startswith("image/") or kind == "application/octet-stream":
-        got = Received((Sent("", await request.body()),), {})
+        got = Received((Sent("", await request.body()),))
     else:
         raise HTTPException(
             415,
@@ -80,6 +81,11 @@ async def received(request: Request, most: int) -> Received:
     return got
 
 
+def content_type(request: Request) -> str:
+    """The kind of body that a request says to have, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def one_picture(request: Request) -> Sent:
     """The only picture of a request. Raises as `received`."""
     return (await received(request, 1)).pictures[0]
@@ -90,16 +96,7 @@ async def body(request: Request, shape: type[M]) -> M:
     try:
         return shape.model_validate_json(await request.body())
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError(
-            [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
-        ) from error
-
-
-def pictures_of(told: asked.Pictures) -> Received:
-    """What a JSON body brings. Raises RequestValidationError for what is no base64."""
-    rows: Sequence[asked.Picture] = told.pictures if told.pictures is not None else [told.single()]
-    return Received(tuple(_sent(row, n) for n, row in enumerate(rows)), {})
+        raise _invalid(error) from error
 
 
 def wrong(place: tuple[str | int, ...], message: str, kind: str) -> RequestValidationError:
@@ -112,19 +109,27 @@ def too_many(found: int | str, most: int) -> HTTPException:
     return HTTPException(413, f"request: {found} pictures; expected at most {most} here")
 
 
-def _sent(row: asked.Picture, place: int) -> Sent:
-    if row.url:
+def sent(row: asked.Picture, place: int = 0) -> Sent:
+    """A picture that JSON brings. Raises RequestValidationError for what is no base64."""
+    if row.url is not None:
         return Sent(row.name or row.url, None, row.url)
+    return Sent(row.name, decoded(row.data or "", "data", place))
+
+
+def decoded(text: str, name: str, place: int = 0) -> bytes:
+    """The bytes of base64. Raises RequestValidationError."""
     try:
-        data = base64.b64decode(row.data or "", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise wrong(("body", "pictures", place, "data"), "not base64", "base64") from error
-    return Sent(row.name, data)
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise wrong(("body", name, place), "not base64", "base64") from error
 
 
-async def _form(request: Request, most: int) -> Received:
-    if not request.headers.get("content-type"):
-        raise InputError("content type", "none", expected="multipart/form-data")
+def _invalid(error: ValidationError) -> RequestValidationError:
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in faults])
+
+
+async def _form(request: Request, most: int, about: bool) -> Received:
     parser = _InMemory(
         request.headers,
         request.stream(),
@@ -138,14 +143,40 @@ async def _form(request: Request, most: int) -> Received:
         if error.message.startswith("Too many files"):
             raise too_many(f"more than {most + 1}", most) from error
         raise wrong(("body",), f"a form that cannot be read ({error.message})", "form") from error
+    try:
+        return await _parts(form, about)
+    finally:
+        await form.close()
+
+
+async def _parts(form: FormData, about: bool) -> Received:
+    """Files and fields of a form that was read."""
     pictures, fields = [], {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             if name != FIELD:
-                raise wrong(("body", name[:100]), f"a file where '{FIELD}' is expected", "form")
+                raise wrong(("body", name), f"a file where '{FIELD}' is expected", "form")
             pictures.append(Sent(value.filename or "", await value.read()))
         elif name == FIELD:
             raise wrong(("body", FIELD), "text where a file is expected", "form")
+        elif not about or name in fields:
+            raise wrong(("body", name), "a part that is not expected here", "form")
         else:
             fields[name] = value
-    return Received(tuple(pictures), fields)
+    return Received(tuple(pictures), _about(fields))
+
+
+def _about(fields: dict[str, str]) -> asked.About:
+    """What the parts of a form say; `metadata` is a JSON object. Raises RequestValidationError."""
+    if not fields:
+        return NOTHING
+    told: dict[str, Any] = dict(fields)
+    if "metadata" in told:
+        try:
+            told["metadata"] = json.loads(told["metadata"])
+        except (ValueError, RecursionError) as error:
+            raise wrong(("body", "metadata"), "not a JSON object", "json") from error
+    try:
+        return asked.About.model_validate(told)
+    except ValidationError as error:
+        raise _invalid(error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -9,8 +10,11 @@ from urllib.parse import quote
 from fastapi import Response
 
 from kenspeckle.flows.identify import Answer
+from kenspeckle.gallery import Gallery
 from kenspeckle.serve.schemas import answers
-from kenspeckle.types import Candidate, Decision, Fingerprint, Region
+from kenspeckle.serve.schemas import gallery as gallery_shapes
+from kenspeckle.types import Candidate, Decision, Fingerprint, Reference, Region
+from kenspeckle.vectors.pipeline import StageTimes
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -74,12 +78,54 @@ def candidate(one: Candidate, links: Links) -> answers.Candidate:
         key=one.key,
         label=one.label,
         variant=one.reference.variant,
-        similarity=one.similarity,
-        reference=one.reference.path,
+        similarity=cosine(one.similarity),
+        reference=shown(one.reference),
         reference_id=one.reference_id,
         picture_url=links.picture(one.reference_id),
         thumbnail_url=links.thumbnail(one.reference_id),
         metadata=dict(one.reference.metadata),
+    )
+
+
+def cosine(value: float) -> float:
+    """A cosine within its bounds, which rounding may have passed by a little."""
+    return min(1.0, max(-1.0, value))
+
+
+def shown(reference: Reference) -> str:
+    """The path of a reference for strangers: no folder of this machine, no secret of an address.
+
+    >>> shown(Reference("a", "A", "/home/me/a.jpg")), shown(Reference("a", "A", "mugs/a.jpg"))
+    ('a.jpg', 'mugs/a.jpg')
+    >>> shown(Reference("a", "A", "https://me:word@example.com/a.jpg?token=1"))
+    'https://example.com/a.jpg'
+    """
+    path = reference.path
+    if path.lower().startswith(("http://", "https://")):
+        scheme, _, rest = path.partition("://")
+        host, slash, rest = rest.partition("/")
+        plain = re.split(r"[?#]", rest, maxsplit=1)[0]
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{plain}"
+    if path.startswith(("/", "\\")) or path[1:3] in (":\\", ":/"):
+        return re.split(r"[/\\]", path)[-1]
+    return path
+
+
+def reference(number: int, one: Reference, links: Links) -> gallery_shapes.Reference:
+    """One enrolled picture."""
+    return gallery_shapes.Reference(
+        id=number,
+        key=one.key,
+        label=one.label,
+        variant=one.variant,
+        path=shown(one),
+        sha256=one.sha256,
+        bytes=one.size if one.size >= 0 else None,
+        added=bool(one.origin),
+        metadata=dict(one.metadata),
+        url=links.reference(number),
+        picture_url=links.picture(number),
+        thumbnail_url=links.thumbnail(number),
     )
 
 
@@ -103,22 +149,6 @@ def seen(one: Decision, links: Links) -> answers.Seen:
     return answers.Seen(**_verdict(one), region=area(one.region), candidate=nearest)
 
 
-def identified(
-    answer: Answer, links: Links, gallery: Standing, stages: dict[str, float]
-) -> answers.Identified:
-    """All that is told of one photo."""
-    return answers.Identified(
-        gallery=gallery.name,
-        image_size=list(answer.size),
-        decision=decision(answer.decision, links),
-        regions=[seen(one, links) for one in answer.regions],
-        stale=gallery.stale,
-        model=gallery.model,
-        elapsed_seconds=round(sum(stages.values()), 6),
-        stages={name: round(seconds, 6) for name, seconds in stages.items()},
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What every answer of a gallery says of it."""
@@ -126,6 +156,32 @@ class Standing:
     name: str
     stale: str
     model: answers.Model
+
+
+def standing(name: str, gallery: Gallery) -> Standing:
+    """What a gallery is at this moment."""
+    return Standing(name, gallery.stale, model(gallery.store.manifest.fingerprint))
+
+
+def timed(times: StageTimes) -> dict[str, Any]:
+    """How long an answer took, by stage."""
+    stages = {name: round(seconds, 6) for name, seconds in times.seconds.items()}
+    return {"elapsed_seconds": round(sum(stages.values()), 6), "stages": stages}
+
+
+def identified(
+    answer: Answer, links: Links, now: Standing, times: StageTimes
+) -> answers.Identified:
+    """All that is told of one photo."""
+    return answers.Identified(
+        gallery=now.name,
+        image_size=list(answer.size),
+        decision=decision(answer.decision, links),
+        regions=[seen(one, links) for one in answer.regions],
+        stale=now.stale,
+        model=now.model,
+        **timed(times),
+    )
 
 
 def _verdict(one: Decision) -> dict[str, Any]:
@@ -138,6 +194,6 @@ def _verdict(one: Decision) -> dict[str, Any]:
         "confidence": one.confidence,
         "score": one.score,
         "threshold": one.threshold,
-        "similarity": one.similarity,
+        "similarity": cosine(one.similarity),
         "margin": one.margin,
     }

@@ -1,16 +1,24 @@
-"""What all routes need: the service, and pictures with their bytes."""
+"""What all routes need: the gallery asked, pictures with their bytes, and where work runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from anyio.to_thread import run_sync
+from starlette.exceptions import HTTPException
 
 from kenspeckle.config import ImageSettings
+from kenspeckle.errors import KenspeckleError, ServiceBusy
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.fetch import fetch
+from kenspeckle.serve import problems
 from kenspeckle.serve.routes.v1 import told
 from kenspeckle.serve.routes.v1.received import Sent
+from kenspeckle.serve.schemas.answers import Failed
+from kenspeckle.serve.schemas.base import Problem
 from kenspeckle.serve.service import Service
 from kenspeckle.vectors.pipeline import StageTimes
 
@@ -18,20 +26,102 @@ if TYPE_CHECKING:
     import anyio
     from fastapi import Request
 
+T = TypeVar("T")
+
 DOWNLOADS = 16
 """Addresses fetched at once: they wait for others, and must not hold the model's threads."""
+CHANGES = 4
+"""Changes that wait for the file or for each other; more wait before they take a thread."""
 
 
-def service_of(request: Request) -> Service:
-    """The service behind a request."""
-    service: Service = request.app.state.service
-    return service
+@dataclass(frozen=True, slots=True)
+class At:
+    """A gallery that is asked: under its own name, whatever the request called it.
+
+    `times` are the stages of this request; its line in the log tells them too.
+    """
+
+    request: Request
+    service: Service
+    name: str
+    gallery: Gallery
+    links: told.Links
+    times: StageTimes
+
+    @property
+    def most(self) -> int:
+        """Most pictures that one request may bring."""
+        return self.service.settings.serve.max_tasks
+
+    @property
+    def standing(self) -> told.Standing:
+        """What every answer says of the gallery. Reads the index."""
+        return told.standing(self.name, self.gallery)
+
+    async def data(self, sent: Sent, times: StageTimes | None = None) -> bytes:
+        """The bytes of a picture, fetched where it came as an address. Raises FetchError."""
+        limits = self.gallery.settings.image
+        return await downloaded(self.request, sent, limits, times or self.times)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The value of work that needs the model, done in its queue. Raises ServiceBusy too."""
+        return await self.service.run(self.gallery, work)
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """The value of work that reads the index and needs no model."""
+        return await run_sync(work)
+
+    async def change(self, work: Callable[[], T]) -> T:
+        """The value of work that changes the index; it is in the file when this returns.
+
+        Raises IndexBusy, which names the process that is writing; IndexReadOnly.
+        """
+
+        def writing() -> T:
+            with self.gallery.writing():
+                return work()
+
+        waiting: anyio.CapacityLimiter = self.request.app.state.changes
+        return await run_sync(writing, limiter=waiting)
+
+    async def each(
+        self, pictures: Sequence[Sent], one: Callable[[Sent], Awaitable[T]]
+    ) -> list[T | Failed]:
+        """What becomes of each of several pictures, in order; one that fails, fails alone.
+
+        No more of them are in the queue at once than the model has threads, so that others get
+        their turn. Raises ServiceBusy, which is no picture's fault.
+        """
+        turns = asyncio.Semaphore(self.service.scheduler_of(self.gallery).callers)
+
+        async def turn(place: int, sent: Sent) -> T | Failed:
+            async with turns:
+                try:
+                    return await one(sent)
+                except ServiceBusy:
+                    raise
+                except (KenspeckleError, HTTPException) as error:
+                    return self._failed(sent.name or f"picture {place}", error)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(turn(n, sent)) for n, sent in enumerate(pictures, 1)]
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    def _failed(self, name: str, error: Exception) -> Failed:
+        answer = problems.answer(error, self.request)
+        return Failed(name=name, problem=Problem.model_validate_json(bytes(answer.body)))
 
 
-def standing(name: str, gallery: Gallery) -> told.Standing:
-    """What every answer of a gallery says of it."""
-    model = told.model(gallery.store.manifest.fingerprint)
-    return told.Standing(name, gallery.stale, model)
+def at(request: Request, gallery: str) -> At:
+    """The gallery of that name. Raises NotEnrolled."""
+    service = service_of(request)
+    found = service.gallery(gallery)
+    name = service.name_of(gallery)
+    links = told.Links.of(request, name)
+    return At(request, service, name, found, links, times_of(request))
 
 
 def times_of(request: Request) -> StageTimes:
@@ -49,3 +139,9 @@ async def downloaded(
     waiting: anyio.CapacityLimiter = request.app.state.downloads
     with times.stage("download"):
         return await run_sync(fetch, sent.url, limits, limiter=waiting, abandon_on_cancel=True)
+
+
+def service_of(request: Request) -> Service:
+    """The service behind a request."""
+    service: Service = request.app.state.service
+    return service
