@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kenspeckle.config import Settings
@@ -30,11 +30,9 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(service: Service) -> Iterator[str]:
-    """Answer for a service in a thread; its base address. Set `serve.port` for a certain one."""
-    settings = service.settings
-    if not settings.serve.port:
-        object.__setattr__(settings.serve, "port", free_port())
-    sockets = opened(service)
+    """Answer for a service in a thread, on the port of its settings, else a free one; its base
+    address."""
+    sockets = opened(service, service.settings.serve.port or free_port())
     running, ready = Running(service, sockets), threading.Event()
     failed: list[BaseException] = []
 
@@ -119,6 +117,3 @@ def command(words: Sequence[object], folder: Path, **env: str) -> Iterator[tuple
         yield started.ready(), started
     finally:
         started.stop(signal.SIGTERM)
-
-
-Serving = Callable[[Service], contextlib.AbstractContextManager[str]]

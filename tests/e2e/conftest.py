@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image, ImageDraw
+from drawing import draw, draw_folder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
 
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
-
-
-def draw(seed: int, side: int = 240) -> Image.Image:
-    """A picture that no other seed gives: shapes in colours on a ground."""
-    choose = random.Random(seed)
-    image = Image.new("RGB", (side, side), tuple(choose.randrange(256) for _ in range(3)))
-    pen = ImageDraw.Draw(image)
-    for _ in range(14):
-        x, y = choose.randrange(side - 40), choose.randrange(side - 40)
-        box = (x, y, x + choose.randrange(20, 100), y + choose.randrange(20, 100))
-        colour = tuple(choose.randrange(256) for _ in range(3))
-        (pen.ellipse if choose.random() < 0.5 else pen.rectangle)(box, fill=colour)
-    return image
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -69,8 +60,4 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture
 def things(tmp_path: Path) -> Path:
     """Six drawn reference pictures."""
-    folder = tmp_path / "things"
-    folder.mkdir()
-    for number in range(6):
-        draw(number).save(folder / f"thing_{number}.png")
-    return folder
+    return draw_folder(tmp_path / "things")

@@ -11,6 +11,8 @@ import pytest
 from kenspeckle import Gallery
 from kenspeckle.config import IdentifySettings, IndexSettings, ModelSettings, Settings
 from kenspeckle.errors import GalleryError, InputError, ModelError, SpaceMismatch
+from kenspeckle.store.open import open_store
+from kenspeckle.vectors.embed import open_embedder
 
 DUMMY = Settings(models=ModelSettings(name="dummy"))
 
@@ -87,15 +89,16 @@ def test_one_item_has_one_label(folder, tmp_path):
     assert labels == {"Odd Thing"}
 
 
-def test_many_threads_load_one_model(folder, tmp_path, monkeypatch):
-    from kenspeckle.flows import opened
-
+def test_many_threads_load_one_model(folder, tmp_path):
     made(tmp_path / "g.ken", folder).close()
     loaded = []
-    real = opened.open_embedder
-    monkeypatch.setattr(opened, "open_embedder", lambda s: loaded.append(s) or real(s))
+
+    def opener(models):
+        loaded.append(models)
+        return open_embedder(models)
+
     photo = sorted(folder.iterdir())[0]
-    with Gallery.open(tmp_path / "g.ken", settings=DUMMY) as gallery:
+    with Gallery(open_store(tmp_path / "g.ken"), DUMMY, opener) as gallery:
         threads = [threading.Thread(target=gallery.identify, args=(photo,)) for _ in range(4)]
         for thread in threads:
             thread.start()

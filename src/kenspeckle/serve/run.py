@@ -50,13 +50,16 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def opened(service: Service) -> Sockets:
-    """The sockets of the ports that the settings name, each with its surfaces. SettingError."""
+def opened(service: Service, port: int = 0) -> Sockets:
+    """The sockets of the service, each with its surfaces, on the port given or of the settings.
+
+    Raises SettingError.
+    """
     settings = service.settings.serve
     made: dict[int, tuple[socket.socket, tuple[Surface, ...]]] = {}
     try:
-        for port, surfaces in by_port(service.surfaces, settings.port).items():
-            made[port] = listen(settings.host, port), surfaces
+        for number, surfaces in by_port(service.surfaces, port or settings.port).items():
+            made[number] = listen(settings.host, number), surfaces
     except BaseException:
         for one, _ in made.values():
             one.close()
