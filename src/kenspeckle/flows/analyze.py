@@ -15,10 +15,20 @@ import numpy as np
 
 from kenspeckle.errors import InputError, KenspeckleError, MissingExtra, ModelMissing
 from kenspeckle.flows.classifiers import Classifiers
-from kenspeckle.flows.operations import BY_NAME, FACE, PERSON, TARGETS, VECTORS, WHOLE, Operation
+from kenspeckle.flows.operations import (
+    BY_NAME,
+    EMPLOYED,
+    FACE,
+    PERSON,
+    TARGETS,
+    VECTORS,
+    WHOLE,
+    Operation,
+)
 from kenspeckle.flows.scene import Engines, Scene
 from kenspeckle.match.classify import Linear, sigmoid
-from kenspeckle.types import Box, Float32
+from kenspeckle.regions.detect import Detection
+from kenspeckle.types import Box
 from kenspeckle.vectors.pipeline import StageTimes
 
 if TYPE_CHECKING:
@@ -59,6 +69,10 @@ class Result:
         That part as a PNG in base64.
     message
         Why it was skipped or failed.
+    detections
+        Everything that a detection found, the surest first.
+    model
+        What made it; several are joined by `+`.
     """
 
     status: Literal["success", "error", "skipped"]
@@ -66,6 +80,8 @@ class Result:
     box: Box | None = None
     crop: str | None = None
     message: str | None = None
+    detections: tuple[Detection, ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +167,29 @@ def _done(task: Task, scene: Scene, analysis: Analysis) -> Result:
     if operation.name == "describe_image":
         most = _max_length(task.params, analysis.max_caption)
         box = _part(task, scene, target, context)
-        return Result("success", scene.caption(box or scene.whole, most, task.model), box)
-    box = _part(task, scene, target, context)
-    row = scene.vector(VECTORS[operation.name], box or scene.whole, task.model)
-    return Result("success", row.tolist(), box)
+        text = scene.caption(box or scene.whole, most, task.model)
+        return Result("success", text, box, model=_named(scene, task, "caption"))
+    box, use = _part(task, scene, target, context), VECTORS[operation.name]
+    row = scene.vector(use, box or scene.whole, task.model)
+    return Result("success", row.tolist(), box, model=_named(scene, task, use))
 
 
 def _detected(task: Task, scene: Scene, target: str, context: str) -> Result:
-    if target == PERSON:
-        found = scene.person(task.model)
+    use = EMPLOYED[target]
+    if use == "person":
+        found = scene.people(task.model)
     else:
-        found = scene.face(inside_person=context == PERSON, model=task.model)
-    return Result("success", None if found is None else list(found))
+        found = scene.faces(inside_person=context == PERSON, model=task.model)
+    return Result(
+        "success",
+        list(found[0].box) if found else None,
+        detections=tuple(found),
+        model=_named(scene, task, use),
+    )
+
+
+def _named(scene: Scene, task: Task, use: str) -> str:
+    return task.model or scene.engines.name(use)
 
 
 def _part(task: Task, scene: Scene, target: str, context: str) -> Box | None:
@@ -170,12 +197,11 @@ def _part(task: Task, scene: Scene, target: str, context: str) -> Box | None:
     too. Raises Skip where there is no face."""
     if target == WHOLE:
         return None
-    if target == PERSON:
-        return scene.person()
-    face = scene.face(inside_person=context == PERSON)
-    if face is None:
+    face = target == FACE
+    found = scene.faces(inside_person=context == PERSON) if face else scene.people()
+    if face and not found:
         raise Skip(f"No prominent face found for operation_id {task.operation_id!r}")
-    return face
+    return found[0].box if found else None
 
 
 def _classified(
@@ -190,23 +216,24 @@ def _classified(
     if target not in TARGETS:
         raise Skip(f"the classifier of collection_id {collection} names no part of a picture")
     box = _part(task, scene, target, context)
-    row = _joined(found, scene, box or scene.whole, collection)
-    score = found.score(row, f"classifier of collection_id {collection}")
+    uses = _uses(found, collection)
+    row = np.concatenate([scene.vector(use, box or scene.whole) for use in uses])
+    with scene.times.stage("classification"):
+        score = found.score(row, f"classifier of collection_id {collection}")
     data = {"is_in_collection": score > 0, "probability": sigmoid(score)}
-    return Result("success", data, box)
+    return Result("success", data, box, model="+".join(map(scene.engines.name, uses)))
 
 
-def _joined(classifier: Linear, scene: Scene, box: Box, collection: int) -> Float32:
-    """The vectors that a classifier reads, one behind the other."""
+def _uses(classifier: Linear, collection: int) -> list[str]:
+    """The engines whose vectors a classifier reads, one behind the other."""
     names = classifier.vectors.split("+") if classifier.vectors else ["embed_clip_vit_b_32"]
-    uses = [VECTORS.get(name.strip()) for name in names]
-    rows = [scene.vector(use, box) for use in uses if use is not None]
-    if len(rows) < len(names):
+    uses = [VECTORS[name.strip()] for name in names if name.strip() in VECTORS]
+    if len(uses) < len(names):
         raise Skip(
             f"the classifier of collection_id {collection} was trained on "
             f"{_shown(classifier.vectors)}; vectors here are {', '.join(VECTORS)}"
         )
-    return np.concatenate(rows)
+    return uses
 
 
 def _context(params: Mapping[str, Any], engines: Engines) -> str:

@@ -49,7 +49,7 @@ class Scene:
     """
 
     def __init__(self, image: Image, engines: Engines, times: StageTimes) -> None:
-        self.image, self.engines, self._times = image, engines, times
+        self.image, self.engines, self.times = image, engines, times
         self._found: dict[Hashable, object] = {}
 
     @property
@@ -62,25 +62,25 @@ class Scene:
 
         def find() -> list[Detection]:
             part = self.crop(within)
-            with self._times.stage("detection"):
+            with self.times.stage("detection"):
                 seen = self.engines.detect(use, part, model)
             placed = (_placed(one, within) for one in seen)
             return sorted((one for one in placed if one is not None), key=lambda one: -one.score)
 
         return self._once(("detect", use, model, within), find)
 
-    def person(self, model: str = "") -> Box | None:
-        """The box of the surest person."""
-        return _first(self.detections("person", self.whole, model))
+    def people(self, model: str = "") -> list[Detection]:
+        """Everybody, the surest first."""
+        return self.detections("person", self.whole, model)
 
-    def face(self, *, inside_person: bool, model: str = "") -> Box | None:
-        """The box of the surest face: inside the surest person, or in the whole picture.
+    def faces(self, *, inside_person: bool, model: str = "") -> list[Detection]:
+        """The faces inside the surest person, or in the whole picture, the surest first.
 
         Where nobody is found the whole picture is searched; where somebody is found without a
         face, there is none.
         """
-        person = self.person() if inside_person else None
-        return _first(self.detections("face", person or self.whole, model))
+        people = self.people() if inside_person else []
+        return self.detections("face", people[0].box if people else self.whole, model)
 
     def crop(self, box: Box) -> Image:
         """The pixels of a box; the whole picture comes back as it is."""
@@ -93,7 +93,7 @@ class Scene:
 
         def pack() -> str:
             file = io.BytesIO()
-            with self._times.stage("crops"):
+            with self.times.stage("crops"):
                 self.crop(box).save(file, "PNG", compress_level=1)
                 return base64.b64encode(file.getvalue()).decode("ascii")
 
@@ -104,7 +104,7 @@ class Scene:
 
         def make() -> Float32:
             part = self.crop(box)
-            with self._times.stage("embedding"):
+            with self.times.stage("embedding"):
                 return self.engines.vector(use, part, model)
 
         return self._once(("vector", use, model, box), make)
@@ -114,7 +114,7 @@ class Scene:
 
         def make() -> str:
             part = self.crop(box)
-            with self._times.stage("description"):
+            with self.times.stage("description"):
                 return self.engines.caption(part, max_length, model)
 
         return self._once(("caption", max_length, model, box), make)
@@ -123,10 +123,6 @@ class Scene:
         if key not in self._found:
             self._found[key] = make()
         return cast("T", self._found[key])
-
-
-def _first(detections: list[Detection]) -> Box | None:
-    return detections[0].box if detections else None
 
 
 def _placed(found: Detection, within: Box) -> Detection | None:
