@@ -57,7 +57,7 @@ class Exchange:
         self._parts: deque[bytes] = deque()
         self._held, self._counted, self._fresh = 0, False, True
         self._started, self._complete, self._left = False, False, False
-        self._streams = False
+        self._streams, self._spoilt = False, False
         self._gone = asyncio.Event()
         self._clock: asyncio.Timeout | None = None
 
@@ -92,6 +92,8 @@ class Exchange:
         try:
             async with asyncio.timeout(self._limits.timeout) as self._clock:
                 await app(self._scope, self._next, self._answer)
+            if self._spoilt:
+                raise RuntimeError("a route answered with a status of a fault")
         except asyncio.CancelledError:
             if not self._left:  # the server ends, and grace is over
                 await self.refuse(Refusal(503, "the service is stopping", wait=5.0))
@@ -163,9 +165,16 @@ class Exchange:
 
     async def _answer(self, message: Message) -> None:
         """What `app` sends, with the headers that every answer has."""
+        if self._spoilt:
+            return
         if message["type"] == "http.response.start":
+            status: int = message["status"]
+            if status >= 500 and status != 503:  # its text may tell what nobody should know
+                self._spoilt = True
+                return
             self._started = True
-            message = {**message, "headers": self._headers(message.get("headers", ()))}
+            headers = self._headers(message.get("headers", ()), status)
+            message = {**message, "headers": headers}
         elif not message.get("more_body", False):
             self._complete = True
         if not self._streams:
@@ -178,7 +187,7 @@ class Exchange:
             self._left = True
             raise asyncio.CancelledError from None
 
-    def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> Headers:
+    def _headers(self, given: Iterable[tuple[bytes, bytes]], status: int) -> Headers:
         headers = list(given)
         there = {name.lower(): value for name, value in headers}
         kind = there.get(b"content-type", b"")
@@ -186,6 +195,8 @@ class Exchange:
             self._streams = True
             if self._clock is not None:
                 self._clock.reschedule(None)
+        if status == 503 and b"retry-after" not in there:
+            headers.append((b"retry-after", problems.seconds(problems.RETRY_AFTER).encode()))
         if b"content-security-policy" not in there:
             policy = _PAGE if kind.startswith(b"text/html") else _NO_PAGE
             headers.append((b"content-security-policy", policy))
@@ -199,7 +210,11 @@ class Exchange:
     async def plainly(self, status: int, headers: Headers) -> None:
         """An answer without a body."""
         self._started = self._complete = True
-        start = {"type": "http.response.start", "status": status, "headers": self._headers(headers)}
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": self._headers(headers, status),
+        }
         await self._send(start)
         await self._send({"type": "http.response.body", "body": b""})
 
@@ -229,7 +244,11 @@ class Exchange:
             *([(b"connection", b"close")] if self.unread else []),
             *headers,
         ]
-        start = {"type": "http.response.start", "status": status, "headers": self._headers(headers)}
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": self._headers(headers, status),
+        }
         await self._send(start)
         last = {"type": "http.response.body", "body": content, "more_body": self.unread}
         await self._send(last)

@@ -117,18 +117,17 @@ def read(path: Path) -> tuple[Key, ...]:
     Raises AccessRefused for a file that cannot be trusted or understood.
     """
     try:
-        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(path, "rb", opener=_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise _unusable(path, "no file")
+            if os.name == "posix" and mode & stat.S_IWOTH:
+                raise _unusable(path, "anybody may write to it", f"Run: chmod 600 {path}")
+            data = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise _unusable(path, f"it cannot be read ({error.strerror})") from error
-    with os.fdopen(number, "rb") as file:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise _unusable(path, "no file")
-        if os.name == "posix" and state.st_mode & stat.S_IWOTH:
-            raise _unusable(path, "anybody may write to it", f"Run: chmod 600 {path}")
-        data = file.read(LARGEST_FILE + 1)
     try:
         return _parsed(data)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -186,6 +185,11 @@ class _changing:  # noqa: N801
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for the writer of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _parsed(data: bytes) -> tuple[Key, ...]:

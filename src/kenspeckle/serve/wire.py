@@ -101,9 +101,10 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
                 self.transport.abort()
 
         def _end(self, status: int) -> None:
-            """Answer, where no other answer is being written, and close."""
+            """Answer, where no other answer has begun, and close."""
             self._hurry()
-            if self.cycle is None or self.cycle.response_complete:
+            cycle = self.cycle
+            if cycle is None or cycle.response_complete or not cycle.response_started:
                 self.transport.write(_answer(status))
             self.transport.close()
 
