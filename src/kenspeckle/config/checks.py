@@ -50,6 +50,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "serve.connections": (lambda v: 1 <= v <= 100_000, "1 to 100000"),
     "serve.rate": (lambda v: 0 <= v < float("inf"), "0 or more"),
     "serve.idle_grace": (lambda v: 0 <= v < float("inf"), "0 or more"),
+    "serve.patience": (lambda v: 0.1 <= v <= 3600, "0.1 to 3600"),
     "serve.grace": (lambda v: 0 <= v <= 3600, "0 to 3600"),
     "serve.log_format": (lambda v: v in ("text", "json"), "text or json"),
     "serve.similarity": (lambda v: v == -2 or -1 <= v <= 1, "-1 to 1"),

@@ -121,6 +121,9 @@ class ServeSettings:
     pinned: tuple[str, ...] = _setting((), "models that stay in memory")
     preload: bool = _setting(True, "load the model of the gallery before the service is ready")
     log_format: str = _setting("text", "text or json")
+    patience: float = _setting(
+        3.0, "seconds unseen after which an item is gone from before a camera"
+    )
     grace: float = _setting(20.0, "seconds that running requests have when the service stops")
     similarity: float = _setting(
         -2.0,

@@ -58,7 +58,7 @@ class Service:
         self.surfaces = read_surfaces(settings.serve.surfaces)
         self.limits, self.log = Limits(settings.serve), Log(settings.serve.log_format)
         self.metrics, self.bus, self.jobs = Metrics(), Bus(), Jobs()
-        self.streams = Streams(self.bus)
+        self.streams = Streams(self.bus, patience=settings.serve.patience)
         self.started, self.in_flight, self.ready = time.time(), 0, False
         self.notes: list[str] = []
         self._loader, self._loading = ThreadPoolExecutor(1, "kenspeckle-load"), list[Future[str]]()
@@ -138,7 +138,12 @@ def open_service(
     """
     asked = settings.serve
     surfaces = read_surfaces(asked.surfaces)
-    models = Models(idle_grace=asked.idle_grace, pinned=asked.pinned, queue=asked.queue)
+    models = Models(
+        idle_grace=asked.idle_grace,
+        pinned=asked.pinned,
+        queue=asked.queue,
+        callers=settings.index.callers,
+    )
     galleries: dict[str, Gallery] = {}
     try:
         paths = named(settings, indexes)

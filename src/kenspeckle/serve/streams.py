@@ -2,8 +2,8 @@
 
 A client that sends the frames of one camera names the stream in each request. The answers of a
 stream are joined to tracks (`match/track.py`), so that one frame says nothing yet and a flicker
-ends nothing; an item appears once, when a track takes its name, and is gone when no track has had
-that name for `patience` seconds.
+ends nothing. An item appears once, when a track takes its name, and is gone when no frame has shown
+it for `patience` seconds.
 """
 
 from __future__ import annotations
@@ -66,7 +66,6 @@ class Appearance:
 
     key: str
     label: str
-    number: int
     first: float
     last: float
     since: str
@@ -84,7 +83,6 @@ class _Watch:
     came: float
     scene: Scene = field(default_factory=Scene)
     present: dict[str, Appearance] = field(default_factory=dict)
-    count: int = 0
 
 
 class Streams:
@@ -194,25 +192,17 @@ class Streams:
         tracks = {track.id: track for track in watch.scene.tracks}
         events = []
         for glance, number in zip(frame, watch.scene.seen, strict=True):
-            track = tracks[number]
-            if not track.key:
-                continue
+            track, sure = tracks[number], glance.decision.confidence
+            if not track.key or track.key != glance.decision.key:
+                continue  # no name yet, or one that outlives a frame which does not give it
             known = watch.present.get(track.key)
-            own = glance.decision.key == track.key
-            sure = glance.decision.confidence if own else None
             if known is None:
-                watch.count += 1
-                known = _first(track, watch.count, at, sure)
-                watch.present[track.key] = known
+                watch.present[track.key] = known = _first(track, at, sure)
                 events.append(self._publish(watch, "appeared", known, at))
-            else:
-                watch.present[track.key] = replace(
-                    known,
-                    last=at,
-                    box=track.box,
-                    frames=known.frames + 1,
-                    confidence=known.confidence if sure is None else sure,
-                )
+                continue
+            watch.present[track.key] = replace(
+                known, last=at, box=track.box, frames=known.frames + 1, confidence=sure
+            )
         return events
 
     def _leave(self, watch: _Watch, at: float) -> list[Event]:
@@ -252,12 +242,11 @@ def check(stream: str, at: float | None = None) -> None:
         raise InputError("at", f"{at}", expected="a finite number of seconds")
 
 
-def _first(track: Track, number: int, at: float, confidence: float | None) -> Appearance:
+def _first(track: Track, at: float, confidence: float | None) -> Appearance:
     """An appearance that begins: its first frame is the track's, not the one that gave the name."""
     return Appearance(
         key=track.key,
         label=track.label or track.key,
-        number=number,
         first=track.first,
         last=at,
         since=_now(),

@@ -3,29 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from kenspeckle.gallery import Gallery
 from kenspeckle.serve.access import needs
+from kenspeckle.serve.routes.v1 import cursor as marks
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.received import one_picture
-from kenspeckle.serve.routes.v1.working import downloaded, service_of, times_of
+from kenspeckle.serve.routes.v1.working import at
 from kenspeckle.serve.schemas import feedback as shapes
+from kenspeckle.serve.schemas.base import Page
 from kenspeckle.types import Feedback
-
-T = TypeVar("T")
 
 router = APIRouter(tags=["feedback"])
 READ, WRITE = [Depends(needs("read"))], [Depends(needs("write"))]
 
-Key = Annotated[
+Name = Annotated[
     str,
     Query(description="The item: its key or label.", examples=["red mug"], max_length=1000),
 ]
+
+
+@router.get(
+    "/galleries/{gallery}/feedback",
+    operation_id="feedback",
+    summary="What was confirmed and rejected.",
+    response_model=Page[shapes.Feedback],
+    responses=documented.problems(400),
+    dependencies=READ,
+)
+async def listed(
+    request: Request,
+    gallery: GalleryName,
+    said: Annotated[Literal["confirmed", "rejected"] | None, Query()] = None,
+    limit: documented.Limit = 100,
+    cursor: documented.Cursor = None,
+) -> Response:
+    """By number, the oldest first."""
+    here = at(request, gallery)
+    kind = f"feedback {said}"
+    after = marks.read(cursor, kind, here.name, int) if cursor else 0
+    rows = [
+        one
+        for one in await here.read(here.gallery.feedback)
+        if one.id > after and said in (None, one.kind)
+    ]
+    more = marks.written(rows[limit - 1].id, kind, here.name) if len(rows) > limit else None
+    items = [shapes.Feedback.model_validate(_shown(one)) for one in rows[:limit]]
+    return told.sent(Page(items=items, next=more))
 
 
 @router.post(
@@ -41,7 +69,7 @@ Key = Annotated[
 async def confirm(
     request: Request,
     gallery: GalleryName,
-    key: Annotated[Key, Query(min_length=1)],
+    key: Annotated[Name, Query(min_length=1)],
     variant: Annotated[
         str | None,
         Query(max_length=1000, description="Its print; by default the one it is nearest to."),
@@ -51,9 +79,11 @@ async def confirm(
 
     A later run over the references folder leaves it alone.
     """
-    return await _said(
-        request, gallery, lambda asked, data: asked.confirm(data, key, variant=variant)
-    )
+
+    def say(asked: Gallery, photo: bytes) -> Feedback:
+        return asked.confirm(photo, key, variant=variant)
+
+    return await _said(request, gallery, say)
 
 
 @router.post(
@@ -66,12 +96,12 @@ async def confirm(
     openapi_extra=documented.one_picture(),
     dependencies=WRITE,
 )
-async def reject(request: Request, gallery: GalleryName, key: Key = "") -> Response:
+async def reject(request: Request, gallery: GalleryName, key: Name = "") -> Response:
     """The next calibration learns from it; until then the answer stays.
 
     Without a key it is the item that the photo is named now.
     """
-    return await _said(request, gallery, lambda asked, data: asked.reject(data, key))
+    return await _said(request, gallery, lambda asked, photo: asked.reject(photo, key))
 
 
 @router.delete(
@@ -85,12 +115,15 @@ async def reject(request: Request, gallery: GalleryName, key: Key = "") -> Respo
 async def undo(
     request: Request,
     gallery: GalleryName,
-    number: Annotated[int, Path(ge=1, le=2**62, examples=[1])],
+    number: Annotated[int, Path(ge=1, lt=2**63, examples=[1], description="Its number.")],
 ) -> Response:
     """With a confirmation the reference goes that the photo became."""
-    asked = service_of(request).gallery(gallery)
-    said = await run_sync(changed, asked, lambda: asked.undo_feedback(number))
-    return told.sent(_taken(said, asked.stale))
+    here = at(request, gallery)
+
+    def work() -> shapes.Taken:
+        return _taken(here.gallery.undo_feedback(number), here.gallery.stale)
+
+    return told.sent(await here.change(work))
 
 
 @router.post(
@@ -104,36 +137,31 @@ async def undo(
 async def rename(request: Request, gallery: GalleryName, wish: shapes.Rename) -> Response:
     """Later runs over the references folder keep the name. A fresh calibration stays fresh, unless
     two items became one."""
-    asked = service_of(request).gallery(gallery)
+    here = at(request, gallery)
 
     def work() -> shapes.Renamed:
-        item = asked.rename(wish.item, wish.label, new_key=wish.key, merge=wish.merge)
+        item = here.gallery.rename(wish.item, wish.label, new_key=wish.key, merge=wish.merge)
         return shapes.Renamed(
             former=wish.item, key=item.key, label=item.label, references=item.references
         )
 
-    return told.sent(await run_sync(changed, asked, work))
+    return told.sent(await here.change(work))
 
 
-async def _said(request: Request, name: str, say: Callable[[Gallery, bytes], Feedback]) -> Response:
+async def _said(
+    request: Request, gallery: str, say: Callable[[Gallery, bytes], Feedback]
+) -> Response:
     """Take feedback with the picture of a request."""
-    service = service_of(request)
-    asked, times = service.gallery(name), times_of(request)
-    data = await downloaded(request, await one_picture(request), asked.settings.image, times)
+    here = at(request, gallery)
+    photo = await here.data(await one_picture(request))
 
     def work() -> shapes.Taken:
-        return _taken(say(asked, data), asked.stale)
+        return _taken(say(here.gallery, photo), here.gallery.stale)
 
-    return told.sent(await service.run(asked, lambda: changed(asked, work)), 201)
-
-
-def changed(gallery: Gallery, work: Callable[[], T]) -> T:
-    """The value of work that writes, done while nobody else may."""
-    with gallery.writing():
-        return work()
+    return told.sent(await here.change(work), 201)
 
 
-def _shown(one: Feedback) -> dict[str, object]:
+def _shown(one: Feedback) -> dict[str, Any]:
     return {
         "number": one.id,
         "said": one.kind,

@@ -1,0 +1,188 @@
+"""Events of a real server: what appears and goes, once for each time, told to all who listen."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+from listening import Listener, listening
+from serving import served
+
+from kenspeckle import Gallery
+from kenspeckle.config import ModelSettings, ServeSettings, Settings
+from kenspeckle.serve.service import Service
+
+SETTINGS = Settings(
+    models=ModelSettings(name="dummy"), serve=ServeSettings(patience=0.6, surfaces=("falcon",))
+)
+FRAMES = 12
+"""More than the votes of one view need to give a name."""
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory, drawn) -> Path:
+    folder = tmp_path_factory.mktemp("things")
+    for number in range(8):
+        drawn(number).save(folder / f"thing_{number}.png")
+    with Gallery.create(folder / "things.ken", settings=SETTINGS) as gallery:
+        gallery.index(folder)
+    return folder / "things.ken"
+
+
+@pytest.fixture
+def server(index: Path) -> Iterator[tuple[str, Service]]:
+    with served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [index]) as found:
+        yield found
+
+
+@pytest.fixture
+def photo(drawn) -> Callable[[int], bytes]:
+    def taken(number: int) -> bytes:
+        file = io.BytesIO()
+        drawn(number).rotate(3).save(file, "PNG")
+        return file.getvalue()
+
+    return taken
+
+
+def play(base: str, data: bytes, stream: str, frames: int = FRAMES, gallery: str = "-") -> None:
+    with httpx2.Client(base_url=base) as client:
+        for _ in range(frames):
+            answer = client.post(
+                f"/v1/galleries/{gallery}/identify",
+                params={"stream": stream},
+                files={"image": ("frame.png", data)},
+            )
+            assert answer.status_code == 200, answer.text
+
+
+def kinds(listener: Listener) -> list[str]:
+    return [one.kind for one in listener.of("appeared", "gone")]
+
+
+def test_an_item_appears_once_and_is_gone_once(server, photo):
+    base, _ = server
+    with (
+        listening(f"{base}/v1/events") as all_of_it,
+        listening(f"{base}/v1/galleries/things/events") as of_one,
+    ):
+        play(base, photo(3), "door", 2 * FRAMES)
+        for listener in (all_of_it, of_one):
+            listener.wait(lambda listener=listener: len(kinds(listener)) == 2)
+            assert kinds(listener) == ["appeared", "gone"]
+        appeared, gone = all_of_it.of("appeared", "gone")
+        assert appeared.data["gallery"] == "things"
+        assert (appeared.data["stream"], appeared.data["item"]) == ("door", "thing 3")
+        assert appeared.data["label"] == "thing 3"
+        assert 0 < appeared.data["confidence"] <= 1
+        assert appeared.data["time"] < gone.data["time"]
+        assert gone.data["frames"] == 2 * FRAMES
+        assert gone.data["seconds"] > 0
+
+
+def test_a_stranger_and_a_photo_of_no_stream_are_no_events(server, photo):
+    base, service = server
+    with listening(f"{base}/v1/events") as listener, httpx2.Client(base_url=base) as client:
+        play(base, photo(99), "door")
+        for _ in range(FRAMES):
+            client.post("/v1/galleries/-/identify", files={"image": ("a.png", photo(3))})
+        time.sleep(0.3)
+        assert kinds(listener) == []
+        assert len(service.streams) == 1
+
+
+def test_two_cameras_and_a_second_visit(server, photo):
+    base, _ = server
+    with listening(f"{base}/v1/events") as listener:
+        play(base, photo(1), "left")
+        play(base, photo(1), "right")
+        listener.wait(lambda: kinds(listener).count("gone") == 2)
+        play(base, photo(1), "left")
+        listener.wait(lambda: len(kinds(listener)) == 6)
+        assert [one.data["stream"] for one in listener.of("appeared")] == ["left", "right", "left"]
+
+
+def test_who_was_cut_off_hears_what_it_missed(server, photo):
+    base, service = server
+    with listening(f"{base}/v1/events") as listener:
+        play(base, photo(1), "door")
+        listener.wait(lambda: kinds(listener) == ["appeared"])
+        last = listener.of("appeared")[0].id
+    play(base, photo(2), "window")
+    deadline = time.monotonic() + 10
+    while service.bus.listeners and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert service.bus.listeners == 0, "a client that leaves leaves nothing behind"
+    with listening(f"{base}/v1/events", **{"Last-Event-ID": last}) as again:
+        again.wait(lambda: len(kinds(again)) >= 3)
+        assert again.of("appeared")[0].data["stream"] == "window"
+        assert last not in [one.id for one in again.events]
+
+
+def test_who_comes_late_hears_what_is_there(server, photo):
+    base, _ = server
+    play(base, photo(1), "door")
+    with listening(f"{base}/v1/events") as listener:
+        listener.wait(lambda: kinds(listener))
+        assert listener.of("appeared")[0].data["item"] == "thing 1"
+
+
+def test_a_frame_may_say_its_own_time(server, photo):
+    base, _ = server
+    with listening(f"{base}/v1/events") as listener, httpx2.Client(base_url=base) as client:
+        for step in range(60):
+            client.post(
+                "/v1/galleries/-/identify",
+                params={"stream": "clip", "at": step / 10},
+                files={"image": ("a.png", photo(1 if step < 30 else 99))},
+            )
+        listener.wait(lambda: kinds(listener) == ["appeared", "gone"])
+        assert listener.of("gone")[0].data["seconds"] == pytest.approx(2.9)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"stream": "x" * 101}, 422),
+        ({"stream": "a\nb"}, 400),
+        ({"stream": "a", "at": "nan"}, 422),
+        ({"stream": "a", "at": "never"}, 422),
+    ],
+)
+def test_a_bad_name_or_time_is_refused(server, photo, query, status):
+    base, service = server
+    answer = httpx2.post(
+        f"{base}/v1/galleries/-/identify", params=query, files={"image": ("a.png", photo(1))}
+    )
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(service.streams) == 0
+
+
+def test_no_gallery_of_that_name_no_events(server):
+    base, _ = server
+    assert httpx2.get(f"{base}/v1/galleries/nothing/events").status_code == 404
+
+
+def test_when_the_service_stops_nobody_is_kept_waiting(index, photo):
+    with served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [index]) as (base, _):
+        listener = Listener(f"{base}/v1/events")
+        listener.wait(lambda: listener.status == 200)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    listener.wait(lambda: listener.ended)
+    listener.close()
+
+
+def test_too_many_listeners_are_told_to_come_back(server):
+    base, service = server
+    service.bus._most = 1
+    with listening(f"{base}/v1/events"):
+        answer = httpx2.get(f"{base}/v1/events")
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
