@@ -169,6 +169,11 @@ class Handle:
         return self._store
 
     @property
+    def opened(self) -> Opened:
+        """What a flow needs of it, as it is at this moment. Raises SpaceMismatch, ModelError."""
+        return self._opened()
+
+    @property
     def embedder(self) -> Embedder:
         """The model behind it. Raises SpaceMismatch when it is not the one of the index."""
         return self._opened().embedder

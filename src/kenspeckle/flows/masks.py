@@ -44,14 +44,6 @@ class Fixed:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """Calibrations: one for each thing by itself, and one for the regions of the whole photo."""
-
-    thing: Calibration
-    photo: Calibration
-
-
-@dataclass(frozen=True, slots=True)
 class Mask:
     """A part of a photo that got a name.
 
@@ -88,13 +80,15 @@ def nothing(image: Image.Image) -> list[Region]:  # noqa: ARG001
 def masks(
     opened: Opened,
     picture: Picture,
-    rule: Fixed | Fitted,
+    rule: Fixed | Calibration,
     *,
     find: Finder = quads,
     times: StageTimes | None = None,
 ) -> tuple[Mask, ...]:
     """What is named in a photo, the surest first; of overlapping things the surest one.
 
+    A calibration judges each thing as it judges one region of a photo; its promise is for a photo
+    of as many regions as its own rule has.
     `times` take in `detection`, `embedding` and `search`. Raises ModelError, SettingError.
     """
     with timed(times, "detection"):
@@ -133,10 +127,10 @@ def _each(
     opened: Opened,
     picture: Picture,
     things: Sequence[tuple[Region, Float32]],
-    rule: Fixed | Fitted,
+    rule: Fixed | Calibration,
 ) -> list[_Named]:
     """The things that get a name, one of those that overlap."""
-    standing = _standing(opened, rule.thing if isinstance(rule, Fitted) else None)
+    standing = _standing(opened, rule)
     found: list[_Named] = []
     for region, row in things:
         crop = Picture(cut(picture.image, region), picture.name)
@@ -146,7 +140,10 @@ def _each(
             found.append(_Named(region, decision, _sure(decision, rule), row))
     best = apart(
         [one.region.box for one in found],
-        [one.decision.score if isinstance(rule, Fitted) else _similarity(one) for one in found],
+        [
+            one.decision.score if isinstance(rule, Calibration) else _similarity(one)
+            for one in found
+        ],
         [one.decision.key for one in found],
     )
     return [found[place] for place in best]
@@ -157,11 +154,11 @@ def _whole(
     picture: Picture,
     things: Sequence[Region],
     known: dict[Region, Float32],
-    rule: Fixed | Fitted,
+    rule: Fixed | Calibration,
     times: StageTimes | None,
 ) -> list[_Named]:
     """At most one: the best region of the photo, if it gets a name."""
-    parts = effective(rule.photo.regions if isinstance(rule, Fitted) else "auto").split("+")
+    parts = effective(rule.regions if isinstance(rule, Calibration) else "auto").split("+")
     plain = "+".join(part for part in parts if part != "quad")
     with timed(times, "detection"):
         regions = split(picture, plain)
@@ -169,7 +166,7 @@ def _whole(
     regions = (*regions, *own)
     _embed(opened, picture, regions, known, times)
     rows = np.stack([known[region] for region in regions])
-    standing = _standing(opened, rule.photo if isinstance(rule, Fitted) else None)
+    standing = _standing(opened, rule)
     with timed(times, "search"):
         asked = Asked(picture, regions, rows)
         said = judged(opened, asked, standing, each=isinstance(rule, Fixed))
@@ -186,7 +183,8 @@ def _whole(
     return [_Named(decision.region, decision, True, known[decision.region])]
 
 
-def _standing(opened: Opened, calibration: Calibration | None) -> Standing:
+def _standing(opened: Opened, rule: Fixed | Calibration) -> Standing:
+    calibration = rule if isinstance(rule, Calibration) else None
     return replace(opened.store.standing(), calibration=calibration)
 
 
@@ -194,15 +192,20 @@ def _similarity(one: _Named) -> float:
     return one.decision.similarity
 
 
-def _names(decision: Decision, rule: Fixed | Fitted) -> bool:
-    if isinstance(rule, Fitted):
+def _worth(one: _Named, rule: Fixed | Calibration) -> float:
+    """Which of two overlapping things is the surer one."""
+    return one.decision.score if isinstance(rule, Calibration) else one.decision.similarity
+
+
+def _names(decision: Decision, rule: Fixed | Calibration) -> bool:
+    if isinstance(rule, Calibration):
         return decision.known
     return bool(decision.key) and decision.similarity >= rule.similarity - ROUNDING
 
 
-def _sure(decision: Decision, rule: Fixed | Fitted) -> bool:
+def _sure(decision: Decision, rule: Fixed | Calibration) -> bool:
     """Whether the lead over the next item is large enough; alone, the cosine has to be."""
-    return isinstance(rule, Fitted) or lead(decision) >= rule.margin - ROUNDING
+    return isinstance(rule, Calibration) or lead(decision) >= rule.margin - ROUNDING
 
 
 def lead(decision: Decision) -> float:

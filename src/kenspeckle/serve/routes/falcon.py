@@ -34,10 +34,7 @@ GONE: dict[int | str, dict[str, Any]] = {
 
 
 def create(service: Service) -> FastAPI:
-    """The application of this surface. It answers from the first gallery of the service.
-
-    Calibrates a gallery that never was. Raises ModelError.
-    """
+    """The application of this surface. It answers from the first gallery of the service."""
     state = Falcon.of(service)
     app = FastAPI(
         title="Kenspeckle: falcon",
@@ -71,8 +68,8 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
         def work() -> tuple[tuple[int, int], tuple[Mask, ...]]:
             with timed(times, "decode"):
                 picture = state.gallery.picture(data)
-            opened = state.deciding.opened()
-            rule = state.deciding.now(begin=True)
+            opened = state.gallery.opened
+            rule = state.deciding.now(opened.store, begin=True)
             return picture.size, masks(opened, picture, rule, find=state.find, times=times)
 
         try:

@@ -7,19 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from kenspeckle.config import ServeSettings
-from kenspeckle.errors import GalleryError, KenspeckleError
+from kenspeckle.errors import KenspeckleError
 from kenspeckle.flows.calibrate import quick
-from kenspeckle.flows.looks import Looks
-from kenspeckle.flows.masks import Fitted, Fixed
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.masks import Fixed
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
+from kenspeckle.store.base import Store
 from kenspeckle.types import Calibration
 
 FORMER = Fixed(0.70, 0.04)
 """The numbers of the replaced service: where one of them is asked for, and where nothing fits."""
-SECONDS = 5.0
-"""Time that a quick calibration may take."""
+SECONDS = 20.0
+"""Time that fitting a rule for frames may take, on one thread."""
 FRAME = "auto"
 """The region rule for frames in which no single thing is named."""
 
@@ -38,95 +37,75 @@ def asked_for(settings: ServeSettings) -> Fixed | None:
 class Deciding:
     """The rule for frames of one gallery, as the gallery is now.
 
-    A gallery without calibration gets a quick one at the start. One that was calibrated for other
-    regions gets another for whole frames, fitted beside the first frames; until it is there, frames
-    are asked about in the regions of the gallery's own. May be asked from any thread.
+    A gallery that was calibrated for other regions than those of frames gets a rule for these,
+    fitted beside the first frames and kept in memory; until it is there, the gallery's own rule
+    holds, with its own regions. May be asked from any thread.
     """
 
-    def __init__(self, gallery: Gallery, settings: ServeSettings) -> None:
-        self._gallery, self._fixed = gallery, asked_for(settings)
-        self._looks, self._lock = Looks(), threading.Lock()
-        self._own: Calibration | None = None
-        self._frame: Calibration | None = None
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery, self._fixed = gallery, asked_for(gallery.settings.serve)
+        self._lock = threading.Lock()
+        self._frames: Calibration | None = None
         self._fitted_for: object = None
         self._thread: threading.Thread | None = None
         self.note = ""
         """What went wrong with the last fit, or empty."""
 
-    def opened(self) -> Opened:
-        """What a flow needs of the gallery, at this moment."""
-        gallery = self._gallery
-        return Opened(gallery.store, gallery.embedder, gallery.settings, self._looks)
-
-    def prepare(self) -> None:
-        """Calibrate a gallery that never was, which takes seconds. Kept in the index if it may be.
-
-        Raises ModelError.
-        """
-        if self._fixed is not None or self._gallery.calibration is not None:
-            return
-        self._own = quick(self.opened(), seconds=SECONDS)
-        if self._own is not None:
-            try:
-                self._gallery.store.set_calibration(self._own)
-            except GalleryError:
-                self.note = "the calibration made at the start is not kept: the index is read only"
-
-    def now(self, *, begin: bool = False) -> Fixed | Fitted:
+    def now(self, store: Store, *, begin: bool = False) -> Fixed | Calibration:
         """The rule in force; with `begin` what it still lacks begins to be fitted."""
         if self._fixed is not None:
             return self._fixed
-        calibration = self.calibration
-        if calibration is None:
+        own = store.calibration()
+        if own is None:
             return FORMER
-        return Fitted(calibration, self._for_frames(calibration, begin))
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """That of the gallery, else the one made at the start."""
-        return self._gallery.calibration or self._own
+        asked = self._gallery.settings.identify.regions or FRAME
+        if own.regions == effective(asked):
+            return own
+        key = (own.space_id, own.date, own.change, own.fpir, own.threshold)
+        with self._lock:
+            if self._fitted_for == key:
+                return self._frames or own
+            if begin and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(
+                    target=self._fit, args=(key, own, asked), name="kenspeckle-frames", daemon=True
+                )
+                self._thread.start()
+        return own
 
     def wait(self, seconds: float) -> None:
         """Wait for a fit that is going on."""
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _for_frames(self, calibration: Calibration, begin: bool) -> Calibration:
-        """The calibration for whole frames, or the gallery's until it is fitted."""
-        asked = self._gallery.settings.identify.regions or FRAME
-        if calibration.regions == effective(asked):
-            return calibration
-        key = (calibration.space_id, calibration.date, calibration.change, calibration.fpir)
-        with self._lock:
-            if self._fitted_for == key:
-                return self._frame or calibration
-            if begin and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(
-                    target=self._fit, args=(key, asked), name="kenspeckle-frames", daemon=True
-                )
-                self._thread.start()
-        return calibration
-
-    def _fit(self, key: object, regions: str) -> None:
-        opened = self.opened()
-        settings = opened.settings
-        settings = replace(
-            settings,
-            identify=replace(settings.identify, regions=regions),
-            index=replace(settings.index, callers=1),
-        )
+    def _fit(self, key: object, own: Calibration, regions: str) -> None:
         found = None
         try:
+            opened = self._gallery.opened
+            settings = replace(
+                opened.settings,
+                identify=replace(opened.settings.identify, regions=regions),
+                index=replace(opened.settings.index, callers=1),
+            )
             found = quick(replace(opened, settings=settings), seconds=SECONDS)
         except KenspeckleError as error:
             self.note = str(error)
         except Exception as error:  # the gallery may be closed in the middle of it
-            self.note = f"no rule for whole frames: {type(error).__name__}"
+            self.note = f"no rule for frames: {type(error).__name__}"
         with self._lock:
-            self._frame, self._fitted_for = found, key
+            self._frames, self._fitted_for = stricter(found, own), key
 
 
-def thresholds(rule: Fixed | Fitted) -> tuple[float, float]:
+def stricter(found: Calibration | None, own: Calibration) -> Calibration | None:
+    """A rule for more regions, no looser than the one for fewer: a short fit may know less.
+
+    Regions only add chances for a stranger, so a lower threshold would come of too few trials.
+    """
+    if found is None or (found.score, found.fpir) != (own.score, own.fpir):
+        return found
+    return replace(found, threshold=max(found.threshold, own.threshold))
+
+
+def thresholds(rule: Fixed | Calibration) -> tuple[float, float]:
     """Least similarity and least margin as clients know them.
 
     A calibrated rule compares one score with one threshold: for the margin that is the second
@@ -134,22 +113,19 @@ def thresholds(rule: Fixed | Fitted) -> tuple[float, float]:
     """
     if isinstance(rule, Fixed):
         return rule.similarity, rule.margin
-    fitted = rule.thing
-    return (0.0, fitted.threshold) if fitted.score == "margin" else (fitted.threshold, 0.0)
+    return (0.0, rule.threshold) if rule.score == "margin" else (rule.threshold, 0.0)
 
 
-def described(rule: Fixed | Fitted, stale: str) -> dict[str, Any]:
+def described(rule: Fixed | Calibration, stale: str) -> dict[str, Any]:
     """The rule for people and programs."""
     if isinstance(rule, Fixed):
         return {"kind": "fixed", "similarity": rule.similarity, "margin": rule.margin}
-    fitted = rule.thing
     return {
         "kind": "calibrated",
-        "score": fitted.score,
-        "threshold": fitted.threshold,
-        "fpir": fitted.fpir,
-        "regions": fitted.regions,
-        "frame_regions": rule.photo.regions,
-        "date": fitted.date,
+        "score": rule.score,
+        "threshold": rule.threshold,
+        "fpir": rule.fpir,
+        "regions": rule.regions,
+        "date": rule.date,
         "stale": stale,
     }

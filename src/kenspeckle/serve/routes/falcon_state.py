@@ -28,7 +28,7 @@ class Falcon:
 
     def __init__(self, gallery: Gallery, *, find: Finder = quads) -> None:
         self.gallery, self.find, self.served = gallery, find, 0
-        self.deciding = Deciding(gallery, gallery.settings.serve)
+        self.deciding = Deciding(gallery)
         self.prices: PriceBook = open_prices(gallery.settings)
         self._cards: dict[str, Reference] = {}
         self._cards_of: object = None
@@ -36,18 +36,17 @@ class Falcon:
 
     @classmethod
     def of(cls, service: Service) -> Falcon:
-        """The state of a service's surface, made and prepared when it is first asked for."""
+        """The state of a service's surface, made when it is first asked for."""
         found = cls._made.get(service)
         if found is None:
             things = quads if service.settings.serve.detector else nothing
             found = cls._made[service] = cls(service.gallery(), find=things)
-            found.deciding.prepare()
         return found
 
     def health(self) -> dict[str, Any]:
         """The fields of `/health` that clients of the replaced service read, but for the phase and
         the model, and by which rule it decides."""
-        rule = self.deciding.now()
+        rule = self.deciding.now(self.gallery.store)
         similarity, margin = thresholds(rule)
         return {
             "index_size": len(self.gallery),
@@ -68,7 +67,7 @@ class Falcon:
             version=__version__,
             index_size=len(self.gallery),
             items=len(self.gallery.items()),
-            decides=described(self.deciding.now(), self.gallery.stale),
+            decides=described(self.deciding.now(self.gallery.store), self.gallery.stale),
             prices=self._prices(),
             fx=self.fx(),
         )
