@@ -1,0 +1,187 @@
+"""Checkpoints of a few layers, of the architectures that people pull, made where a test needs them.
+
+Each maker writes one into a folder, as `save_pretrained` does, and returns the network and the
+processor that transformers itself would use. Weights are large enough that a wrong pixel shows.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+SIDE = 32
+WORDS = (
+    *("a", "cup", "of", "coffee", "on", "the", "wooden", "table", "woman"),
+    *("in", "orange", "suit", "smiling", "flag", "spoon", "and", "red"),
+)
+_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]"]
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": SIDE,
+    "patch_size": 8,
+    "initializer_range": 0.1,
+}
+
+
+def _made(network: Any, loud: float = 4.0) -> Any:
+    """The network with weights of its own, larger than those it starts with."""
+    import torch
+
+    with torch.no_grad():
+        for name, weights in network.named_parameters():
+            if weights.ndim > 1 and "norm" not in name:
+                weights.mul_(loud)
+    return network.eval()
+
+
+def _processor(name: str, folder: Path, **options: Any) -> Any:
+    import transformers
+
+    made = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
+    processor = made(**options)
+    processor.save_pretrained(folder)
+    return processor
+
+
+def tokenizer(folder: Path) -> Any:
+    """A tokenizer of whole words, as the files that BERT's has."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: n for n, word in enumerate([*_SPECIAL, *WORDS])}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.WordPiece()
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    special |= {"sep_token": "[SEP]", "mask_token": "[MASK]", "bos_token": "[DEC]"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=made, **special)
+    fast.save_pretrained(folder)
+    return fast
+
+
+def blip(folder: Path, seed: int = 2) -> tuple[Any, Any]:
+    """A captioner of BLIP's architecture."""
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    text = {
+        "vocab_size": len(_SPECIAL) + len(WORDS),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "encoder_hidden_size": 32,
+        "max_position_embeddings": 64,
+        "projection_dim": 16,
+        "bos_token_id": 5,
+        "eos_token_id": 2,
+        "sep_token_id": 3,
+        "pad_token_id": 0,
+        "initializer_range": 0.1,
+    }
+    config = transformers.BlipConfig(
+        text_config=text, vision_config=VISION, projection_dim=16, image_text_hidden_size=16
+    )
+    network = _made(transformers.BlipForConditionalGeneration(config), 2.0)
+    network.save_pretrained(folder)
+    tokenizer(folder)
+    size = {"height": SIDE, "width": SIDE}
+    return network, _processor("BlipImageProcessor", folder, size=size)
+
+
+def clip(folder: Path, activation: str = "quick_gelu") -> tuple[Any, Any]:
+    """A CLIP whose image features have 24 columns."""
+    import torch
+    import transformers
+
+    torch.manual_seed(7)
+    text = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "vocab_size": 99,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    config = transformers.CLIPConfig(
+        text_config=text, vision_config={**VISION, "hidden_act": activation}, projection_dim=24
+    )
+    network = _made(transformers.CLIPModel(config))
+    network.save_pretrained(folder)
+    size = {"shortest_edge": SIDE}
+    return network, _processor("CLIPImageProcessor", folder, size=size, crop_size=SIDE)
+
+
+def dinov2(folder: Path) -> tuple[Any, Any]:
+    """A DINOv2 of 32 columns, published with a crop of 24 as its large kin is with 224 of 518.
+
+    The processor that comes back prepares the 32 pixels that it was trained at.
+    """
+    import torch
+    import transformers
+
+    torch.manual_seed(5)
+    shape = {key: value for key, value in VISION.items() if key != "intermediate_size"}
+    network = _made(transformers.Dinov2Model(transformers.Dinov2Config(**shape)))
+    network.save_pretrained(folder)
+    trained = _processor(
+        "BitImageProcessor",
+        folder,
+        size={"shortest_edge": SIDE},
+        crop_size=SIDE,
+        do_convert_rgb=True,
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+    )
+    path = folder / "preprocessor_config.json"
+    published = json.loads(path.read_text())
+    published |= {"size": {"shortest_edge": 28}, "crop_size": {"height": 24, "width": 24}}
+    path.write_text(json.dumps(published))
+    return network, trained
+
+
+KINDS = {0: "N/A", 1: "person", 2: "bicycle"}
+
+
+def detr(folder: Path, layer: str = "basic") -> tuple[Any, Any]:
+    """A detector of the layout of `facebook/detr-resnet-50`, with a trunk of 18 or 50 layers."""
+    import torch
+    import transformers
+
+    torch.manual_seed(11)
+    basic = layer == "basic"
+    sides = [64, 128, 256, 512]
+    trunk = transformers.ResNetConfig(
+        depths=[2, 2, 2, 2] if basic else [3, 4, 6, 3],
+        hidden_sizes=sides if basic else [4 * side for side in sides],
+        layer_type=layer,
+        out_features=["stage4"],
+    )
+    config = transformers.DetrConfig(
+        backbone_config=trunk, d_model=32, num_queries=12, encoder_layers=1, decoder_layers=1,
+        encoder_ffn_dim=32, decoder_ffn_dim=32, encoder_attention_heads=2,
+        decoder_attention_heads=2, id2label=KINDS, label2id={v: k for k, v in KINDS.items()},
+    )  # fmt: skip
+    network = transformers.DetrForObjectDetection(config).eval()
+    random = torch.Generator().manual_seed(13)
+    with torch.no_grad():
+        for name, values in network.named_buffers():
+            if name.endswith("running_mean"):
+                values.copy_(torch.randn(values.shape, generator=random) * 0.1)
+            elif name.endswith("running_var"):
+                values.copy_(torch.rand(values.shape, generator=random) + 0.5)
+        for name, weights in network.named_parameters():
+            if "class_labels" in name or "query_position" in name or "bbox_predictor" in name:
+                weights.mul_(8.0)
+            elif weights.ndim == 2:
+                weights.mul_(2.0)
+    network.save_pretrained(folder)
+    size = {"shortest_edge": 80, "longest_edge": 133}
+    return network, _processor("DetrImageProcessor", folder, size=size)
