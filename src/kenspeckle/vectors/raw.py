@@ -101,7 +101,10 @@ class RawFeatures:
 
     def _load(self) -> _Loaded:
         found = files.locate(self._row, self._settings)
-        found = replace(found, recipe=recipe_of(found.weights, found.recipe))
+        recipe = replace(found.recipe, reduce=False)
+        if self._row.kind == "torch":
+            recipe = at_training(found.weights, recipe)
+        found = replace(found, recipe=recipe)
         engine, note = admitted(self._row, found, self._settings.device)
         run: Callable[[Float32], Float32] = engine.run
         if engine.device != "cpu":
@@ -112,15 +115,12 @@ class RawFeatures:
         return _Loaded(run, found.recipe, engine.width, note)
 
 
-def recipe_of(weights: Path, recipe: Recipe) -> Recipe:
-    """How pictures are prepared for raw features of the model at `weights`.
+def at_training(folder: Path, recipe: Recipe) -> Recipe:
+    """The recipe of a checkpoint, at the side of its network where its kind wants that.
 
     Raises ModelError for a checkpoint whose description is damaged.
     """
-    recipe = replace(recipe, reduce=False)
-    if not weights.is_dir():
-        return recipe
-    config = read_json(weights / "config.json")
+    config = read_json(folder / "config.json")
     if config.get("model_type") not in AT_TRAINING:
         return recipe
     side = config.get("image_size", recipe.side)

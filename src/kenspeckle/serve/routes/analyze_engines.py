@@ -20,7 +20,14 @@ from kenspeckle.vectors.raw import raw_features
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-USES = ("person", "face", "clip", "dino", "caption")
+MAKES = {
+    "person": "boxes",
+    "face": "boxes",
+    "clip": "features",
+    "dino": "features",
+    "caption": "captions",
+}
+"""Uses, and what their models make of a picture."""
 
 _KNOWN = frozenset(
     name.lower()
@@ -42,7 +49,7 @@ class ModelEngines:
         self._residents: dict[tuple[str, str], Resident[Any]] = {}
         if settings.analyze.require_gpu:
             check_gpu(settings.models.device)
-        for use in USES:
+        for use in MAKES:
             self._resident(use, "")
 
     def detect(self, use: str, image: Image, model: str = "") -> list[Detection]:
@@ -78,13 +85,8 @@ class ModelEngines:
 
     def _resident(self, use: str, model: str) -> Resident[Any]:
         """The model of a use; InputError for a name that no task may use."""
-        if model and model.strip().lower() not in _KNOWN:
-            raise InputError(
-                "model",
-                repr(model[:80]),
-                expected="a name of `kenspeckle models list`",
-                do="Leave it out for the one that is set",
-            )
+        if model:
+            _check_named(use, model)
         name = model or self.name(use)
         with self._lock:
             found = self._residents.get((use, name))
@@ -104,6 +106,20 @@ class ModelEngines:
         analyze = settings.analyze
         least = analyze.person_score if use == "person" else analyze.face_score
         return lambda: detector(name, settings.models, use, least)
+
+
+def _check_named(use: str, model: str) -> None:
+    """Refuse a model that a task may not name, or that makes something else. InputError."""
+    if model.strip().lower() not in _KNOWN:
+        raise InputError(
+            "model",
+            repr(model[:80]),
+            expected="a name of `kenspeckle models list`",
+            do="Leave it out for the one that is set",
+        )
+    makes = table.find(model).task
+    if makes != MAKES[use]:
+        raise InputError(model, f"a model of {makes}", expected=f"one of {MAKES[use]}")
 
 
 def check_gpu(device: str) -> None:

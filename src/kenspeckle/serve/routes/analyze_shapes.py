@@ -134,7 +134,7 @@ async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Ta
     Raises RequestValidationError for a part that is missing or of another kind, HTTPException 400
     for tasks that cannot be read.
     """
-    form = await _form(request)
+    form = await form_of(request)
     try:
         file, text = form.get("image_file"), form.get("tasks_json")
         if not isinstance(file, UploadFile) or not isinstance(text, str) or not text:
@@ -144,12 +144,16 @@ async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Ta
         await form.close()
 
 
-async def _form(request: Request) -> FormData:
+async def form_of(request: Request, files: int = 8) -> FormData:
+    """The parts of a form, empty for another kind of body; close it when it is read.
+
+    Raises HTTPException 400 for one that is broken or has too many parts.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         return FormData()
     parser = _InMemory(
-        request.headers, request.stream(), max_files=8, max_fields=32, max_part_size=MOST_TEXT
+        request.headers, request.stream(), max_files=files, max_fields=32, max_part_size=MOST_TEXT
     )
     try:
         return await parser.parse()

@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
+from kenspeckle.config import ImageSettings
 from kenspeckle.flows.analyze import Analysis, Result, Task, analyze
 from kenspeckle.flows.classifiers import Classifiers
 from kenspeckle.flows.scene import Engines
@@ -53,12 +54,25 @@ async def analysed(
     intake = Intake(rotate=settings.analyze.rotate, alpha="drop", colour="raw")
 
     def work() -> dict[str, Result]:
-        with times.stage("processing"):
-            picture = decode(data, intake=intake, limits=settings.image)
-        return analyze(picture.image, tasks, analysis, times)
+        return looked_at(data, tasks, analysis, times, (intake, settings.image))[1]
 
     queue = service.models.scheduler(QUEUE, QUEUE)
     return await queue.run(work, timeout=settings.serve.timeout)
+
+
+def looked_at(
+    data: bytes,
+    tasks: Sequence[Task],
+    analysis: Analysis,
+    times: StageTimes,
+    reading: tuple[Intake, ImageSettings],
+    *,
+    crops: bool = True,
+) -> tuple[tuple[int, int], dict[str, Result]]:
+    """Size of a picture, and what came of the tasks, all on one thread. Raises PictureError."""
+    with times.stage("processing"):
+        picture = decode(data, intake=reading[0], limits=reading[1])
+    return picture.size, analyze(picture.image, tasks, analysis, times, crops=crops)
 
 
 async def encoded(told: Callable[[], Any]) -> Response:

@@ -1,0 +1,204 @@
+"""`/v1/analyze`: several pictures, a model per task, everything typed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from analysing import (
+    FACE_IN_PERSON,
+    PERSON,
+    FixedEngines,
+    gives,
+    packed,
+    scene,
+    site,
+    small_index,
+    vector_of,
+)
+from PIL import Image
+from serving import served
+
+from kenspeckle.config import (
+    AnalyzeSettings,
+    ImageSettings,
+    ModelSettings,
+    ServeSettings,
+    Settings,
+)
+from kenspeckle.match.classify import Linear, to_json
+
+ONE, TWO = packed(scene()), packed(scene(seed=4))
+FACE = {"id": "face", "type": "detect_bounding_box", "target": "prominent_face"}
+CLIP = {"id": "clip", "type": "embed_clip_vit_b_32", "target": "prominent_person"}
+CAPTION = {"id": "words", "type": "describe_image", "max_length": 3}
+
+
+@pytest.fixture(scope="module")
+def engines() -> FixedEngines:
+    return FixedEngines()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = tmp_path_factory.mktemp("analyze")
+    small_index(made)
+    line = Linear(np.ones(512), 0.0)
+    (made / "collection_1_classifier_2025-01-01.json").write_text(to_json(line))
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, engines: FixedEngines) -> Iterator[httpx.Client]:
+    settings = Settings(
+        image=ImageSettings(fetch_private=True),
+        models=ModelSettings(name="dummy", home=str(folder), offline=True),
+        serve=ServeSettings(max_tasks=12),
+        analyze=AnalyzeSettings(classifiers=str(folder)),
+    )
+    with (
+        served(settings, [folder / "gallery.ken"], analysis=engines) as (base, _),
+        httpx.Client(base_url=f"{base}/v1", timeout=60) as asking,
+    ):
+        yield asking
+
+
+@pytest.fixture(autouse=True)
+def _anew(engines: FixedEngines) -> None:
+    engines.reset()
+
+
+def sent(client: httpx.Client, tasks: Any, *pictures: bytes, **fields: str) -> httpx.Response:
+    files = [("image", (f"{n}.png", data, "image/png")) for n, data in enumerate(pictures)]
+    return client.post("/analyze", files=files, data={"tasks": json.dumps(tasks), **fields})
+
+
+def told(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_several_pictures_each_task(client: httpx.Client, engines: FixedEngines) -> None:
+    found = told(sent(client, [FACE, CLIP, CAPTION], ONE, TWO, crops="true"))
+    assert [one["name"] for one in found["pictures"]] == ["0.png", "1.png"]
+    assert found["failed"] == 0
+    assert {"processing", "detection", "embedding", "description"} <= set(found["stages"])
+    for seed, one in zip((3, 4), found["pictures"], strict=True):
+        assert (one["image_size"], one["problem"]) == ([400, 300], None)
+        face, clip, words = one["results"]
+        assert face["detections"][0] == {
+            "box": list(FACE_IN_PERSON), "score": 0.9, "label": "face"
+        }  # fmt: skip
+        assert face["model"] == "fixed-face"
+        part = scene(seed=seed).crop(PERSON)
+        assert clip["vector"] == vector_of(part, 512, "clip").tolist()
+        assert (clip["box"], clip["model"]) == (list(PERSON), "fixed-clip")
+        crop = Image.open(BytesIO(base64.b64decode(clip["crop"])))
+        assert np.array_equal(np.asarray(crop), np.asarray(part))
+        assert words["caption"] == "a picture of word0 word1"
+        assert (words["box"], words["crop"], words["vector"]) == (None, None, None)
+    assert engines.calls == {"person": 2, "face": 2, "clip": 2, "caption": 2}
+
+
+def test_pictures_by_address_and_as_base64(client: httpx.Client) -> None:
+    with site(gives(ONE)) as (base, _):
+        pictures = [{"url": base}, {"data": base64.b64encode(TWO).decode(), "name": "two"}]
+        found = told(client.post("/analyze", json={"pictures": pictures, "tasks": [CLIP]}))
+        single = told(client.post("/analyze", json={"url": base, "tasks": [CLIP]}))
+    assert [one["name"] for one in found["pictures"]] == [base, "two"]
+    assert all(one["results"][0]["crop"] is None for one in found["pictures"])
+    assert single["pictures"][0]["results"] == found["pictures"][0]["results"]
+
+
+def test_a_picture_that_cannot_be_used_fails_alone(client: httpx.Client) -> None:
+    found = told(sent(client, [FACE], ONE, b"junk", TWO))
+    assert found["failed"] == 1
+    assert [one["problem"] is None for one in found["pictures"]] == [True, False, True]
+    broken = found["pictures"][1]
+    assert (broken["name"], broken["results"], broken["image_size"]) == ("1.png", [], None)
+    assert broken["problem"]["status"] == 400
+
+
+def test_a_classifier_and_a_task_that_is_skipped(client: httpx.Client) -> None:
+    tasks = [
+        {"id": "yes", "type": "classify", "collection_id": 1},
+        {"id": "no", "type": "classify", "collection_id": 2},
+    ]
+    yes, no = told(sent(client, tasks, ONE))["pictures"][0]["results"]
+    assert 0 <= yes["classification"]["probability"] <= 1
+    assert yes["model"] == "fixed-clip"
+    assert (no["status"], no["classification"]) == ("skipped", None)
+    assert "collection_id 2" in no["message"]
+
+
+def test_operations_and_their_models(client: httpx.Client) -> None:
+    found = client.get("/analyze/operations").json()["operations"]
+    clip = next(one for one in found if one["type"] == "embed_clip_vit_b_32")
+    assert clip["models"] == [
+        {"use": "clip", "name": "fixed-clip", "available": True, "missing": ""}
+    ]
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        *([], {}, "x", [{}], [{**FACE, "type": "x"}], [{**FACE, "id": ""}], [{**FACE, "id": 5}]),
+        *([{**FACE, "more": 1}], [FACE, FACE], [{**FACE, "target": "foot"}]),
+        *([{"id": "c", "type": "classify"}], [{**CAPTION, "max_length": 0}]),
+        [{"id": "c", "type": "classify", "collection_id": 1, "model": "clip"}],
+        [{**FACE, "id": str(n)} for n in range(13)],
+    ],
+)
+def test_tasks_that_are_none(client: httpx.Client, tasks: Any) -> None:
+    body = {"data": base64.b64encode(ONE).decode(), "tasks": tasks}
+    for answer in (sent(client, tasks, ONE), client.post("/analyze", json=body)):
+        assert answer.status_code == 422, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_requests_that_are_none(client: httpx.Client) -> None:
+    asked = [
+        sent(client, [FACE]),
+        client.post("/analyze", files={"image": ("a", ONE)}),
+        sent(client, [FACE], *[ONE] * 13),
+        sent(client, [FACE], ONE, crops="perhaps"),
+        sent(client, [FACE], ONE, other="x"),
+        client.post("/analyze", data={"image": "x", "tasks": json.dumps([FACE])}),
+        client.post("/analyze", content=b"[" * 100_000),
+        client.post("/analyze", json={"data": "###", "tasks": [FACE]}),
+        client.post("/analyze", json={"tasks": [FACE]}),
+    ]
+    assert {answer.status_code for answer in asked} <= {400, 422}, [a.text for a in asked]
+
+
+def test_a_task_may_name_models_of_the_table_alone(folder: Path) -> None:
+    models = ModelSettings(name="dummy", home=str(folder / "home"), offline=True)
+    (folder / "secret").mkdir(exist_ok=True)
+    with (
+        served(Settings(models=models), [folder / "gallery.ken"]) as (base, _),
+        httpx.Client(base_url=f"{base}/v1", timeout=60) as asking,
+    ):
+        said = set()
+        for name in (str(folder / "secret"), str(folder / "nothing"), "../x.onnx", "some/hub"):
+            tasks = [{**CLIP, "target": "whole_image", "model": name}]
+            one = told(sent(asking, tasks, ONE))["pictures"][0]["results"][0]
+            assert one["status"] == "skipped"
+            said.add(one["message"].replace(name, "").replace(Path(name).name, ""))
+        assert len(said) == 1
+        tasks = [{**CLIP, "target": "whole_image", "model": "dummy"}]
+        one = told(sent(asking, tasks, ONE))["pictures"][0]["results"][0]
+        assert (one["status"], one["model"], len(one["vector"])) == ("success", "dummy", 192)
+        tasks = [{**CLIP, "target": "whole_image", "model": "yunet"}]
+        one = told(sent(asking, tasks, ONE))["pictures"][0]["results"][0]
+        assert one["status"] == "skipped"
+        assert "a model of boxes; expected one of features" in one["message"]
+        tasks = [{**FACE, "model": "yunet", "face_context": "whole_image"}]
+        assert told(sent(asking, tasks, ONE))["pictures"][0]["results"][0]["model"] == "yunet"
