@@ -166,6 +166,7 @@ def test_who_says_the_same_at_once_is_heard_once(client, photo, index):
         assert len(gallery.references("thing 4")) == 2
 
 
+@pytest.mark.slow
 def test_while_another_writes_it_is_said_who(client, index, photo):
     with Gallery.open(index, settings=SETTINGS, write=True):
         answer = client.post(f"{AT}/rename", json={"item": "thing 3", "label": "Tower"})

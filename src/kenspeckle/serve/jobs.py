@@ -30,7 +30,7 @@ log = logging.getLogger("kenspeckle.jobs")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of long work, as it stands.
+    """One piece of long work, as it stands; `number` counts them within one run of the service.
 
     `done` of `total` steps are finished, `at` is the latest one's name. `result` is what it came
     to, `error` the sentence that says why it failed. `cancelling` says that it was asked to stop
@@ -38,6 +38,7 @@ class Job:
     """
 
     id: str
+    number: int
     kind: str
     gallery: str
     owner: str
@@ -85,7 +86,7 @@ class Jobs:
 
     def __init__(self, *, threads: int = 2, waiting: int = 32, kept: int = 100) -> None:
         self._most, self._room, self._kept = threads, waiting, kept
-        self._lock, self._closed = Lock(), False
+        self._lock, self._closed, self._number = Lock(), False, 0
         self._table: dict[str, _Entry] = {}
         self._threads: dict[str, Thread] = {}
         self.bus = Bus(kept=1024, queue=1024)
@@ -102,7 +103,8 @@ class Jobs:
             if self._closed or waiting >= self._room:
                 found = "stopping" if self._closed else f"{waiting} wait already"
                 raise ServiceBusy("jobs", found, do="Try again later")
-            job = Job(secrets.token_hex(8), kind, gallery, owner, _now())
+            self._number += 1
+            job = Job(secrets.token_hex(8), self._number, kind, gallery, owner, _now())
             self._table[job.id] = _Entry(job, work, lane)
             self._tell(self._table[job.id])
             self._pump()

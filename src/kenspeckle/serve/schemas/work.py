@@ -9,6 +9,7 @@ from pydantic import Field
 from kenspeckle.serve.schemas.asked import Address
 from kenspeckle.serve.schemas.base import Asked, Number, Share, Told
 
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
 MOST_PHOTOS = 1000
 """Photos of one job."""
 Place = Annotated[
@@ -68,7 +69,7 @@ class Job(Told):
     id: str = Field(examples=["9f2c51d07ab34e18"])
     kind: str = Field(examples=["index"])
     gallery: str = Field(examples=["things"])
-    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    state: State
     created: str = Field(examples=["2026-11-21T17:03:12.123+00:00"])
     started: str = Field(examples=["2026-11-21T17:03:12.130+00:00"], description="Empty before.")
     finished: str = Field(examples=[""], description="Empty until it has ended.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Request
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from kenspeckle.errors import NotEnrolled
@@ -12,11 +12,13 @@ from kenspeckle.serve import work
 from kenspeckle.serve.access import Principal, may, needs
 from kenspeckle.serve.events import Event
 from kenspeckle.serve.jobs import Job
+from kenspeckle.serve.routes.v1 import cursor as marks
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.stream import KIND, LastId, Stream
-from kenspeckle.serve.routes.v1.working import service_of
+from kenspeckle.serve.routes.v1.working import at, service_of
 from kenspeckle.serve.schemas import work as shapes
+from kenspeckle.serve.schemas.base import Page
 
 router = APIRouter(tags=["jobs"])
 
@@ -60,23 +62,51 @@ async def start(
     Indexing and calibrating need the scope `write`, any path on the machine of the service needs
     `admin`. Jobs that write to one gallery come one after another.
     """
-    service = service_of(request)
-    asked, name = service.gallery(gallery), service.name_of(gallery)
+    here = at(request, gallery)
     writes = wish.kind != "identify"
     if writes:
         may(reader, "write")
     if work.places(wish):
         may(reader, "admin")
-    job = service.jobs.start(
+    job = here.service.jobs.start(
         wish.kind,
-        work.work_of(asked, wish),
-        gallery=name,
+        work.work_of(here.gallery, wish),
+        gallery=here.name,
         owner=reader.name,
-        lane=f"write {name}" if writes else "identify",
+        lane=f"write {here.name}" if writes else "identify",
     )
     answer = told.sent(shown(job), 202)
     answer.headers["location"] = f"{request.scope.get('root_path', '')}/jobs/{job.id}"
     return answer
+
+
+@router.get(
+    "/jobs",
+    operation_id="jobs",
+    summary="The jobs that are remembered.",
+    response_model=Page[shapes.Job],
+    responses=documented.problems(400),
+)
+async def listed(
+    request: Request,
+    reader: Reader,
+    gallery: Annotated[str | None, Query(max_length=255, description="Of this one only.")] = None,
+    state: Annotated[shapes.State | None, Query(description="In this state only.")] = None,
+    limit: documented.Limit = 100,
+    cursor: documented.Cursor = None,
+) -> Response:
+    """The newest first. Who may not do everything sees their own."""
+    after = marks.read(cursor, "jobs", "", int) if cursor else None
+    rows = [
+        job
+        for job in service_of(request).jobs.list()
+        if (after is None or job.number < after)
+        and visible(job, reader)
+        and gallery in (None, job.gallery)
+        and state in (None, job.state)
+    ]
+    more = marks.written(rows[limit - 1].number, "jobs", "") if len(rows) > limit else None
+    return told.sent(Page(items=[shown(job) for job in rows[:limit]], next=more))
 
 
 @router.get(
@@ -103,6 +133,29 @@ async def cancel(request: Request, job: JobId, reader: Reader) -> Response:
     stays. One that has ended stays as it is."""
     known = found(request, job, reader)
     return told.sent(shown(service_of(request).jobs.cancel(known.id)))
+
+
+@router.get(
+    "/jobs/{job}/answers",
+    operation_id="job_answers",
+    summary="What each photo of a job showed.",
+    response_model=Page[shapes.PhotoAnswer],
+    responses=documented.problems(400),
+)
+async def answers(
+    request: Request,
+    job: JobId,
+    reader: Reader,
+    limit: documented.Limit = 100,
+    cursor: documented.Cursor = None,
+) -> Response:
+    """In the order of the photos, once the job has ended; none before, and none of other work."""
+    known = found(request, job, reader)
+    first = marks.read(cursor, "answers", known.id, int) if cursor else 0
+    rows = known.result.get(work.ANSWERS, ())[first:]
+    more = marks.written(first + limit, "answers", known.id) if len(rows) > limit else None
+    items = [shapes.PhotoAnswer.model_validate(row) for row in rows[:limit]]
+    return told.sent(Page(items=items, next=more))
 
 
 @router.get(

@@ -1,0 +1,279 @@
+"""Jobs over HTTP: indexing, calibrating and many photos, while the service goes on answering."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from listening import listening
+from serving import served
+
+from kenspeckle import Gallery
+from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
+from kenspeckle.serve.keys import create
+
+SETTINGS = Settings(
+    models=ModelSettings(name="dummy"),
+    index=IndexSettings(calibrate=False),
+    serve=ServeSettings(surfaces=("falcon",)),
+)
+AT = "/v1/galleries/things"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, drawn) -> Path:
+    made = tmp_path / "things"
+    made.mkdir()
+    for number in range(6):
+        drawn(number).save(made / f"thing_{number}.png")
+    return made
+
+
+@pytest.fixture
+def index(folder: Path, tmp_path: Path) -> Path:
+    with Gallery.create(tmp_path / "things.ken", settings=SETTINGS) as gallery:
+        gallery.index(folder)
+    return tmp_path / "things.ken"
+
+
+@pytest.fixture
+def client(index: Path) -> Iterator[httpx2.Client]:
+    with (
+        served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [index]) as (base, _),
+        httpx2.Client(base_url=base, timeout=30) as made,
+    ):
+        yield made
+
+
+def start(client: httpx2.Client, status: int = 202, **wish: Any) -> dict[str, Any]:
+    answer = client.post(f"{AT}/jobs", json=wish)
+    assert answer.status_code == status, answer.text
+    if status == 202:
+        assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    else:
+        assert answer.headers["content-type"] == "application/problem+json"
+    return dict(answer.json())
+
+
+def until(client: httpx2.Client, job: dict[str, Any], wanted: Callable[[Any], bool]) -> Any:
+    deadline = time.monotonic() + 60
+    while True:
+        now = client.get(f"/v1/jobs/{job['id']}").json()
+        if wanted(now):
+            return now
+        assert time.monotonic() < deadline, now
+        time.sleep(0.02)
+
+
+def ended(client: httpx2.Client, job: dict[str, Any]) -> dict[str, Any]:
+    return dict(until(client, job, lambda one: one["finished"]))
+
+
+def test_a_folder_is_indexed_again_and_the_next_question_knows(client, folder, drawn):
+    drawn(50).save(folder / "new_thing.png")
+    (folder / "thing_0.png").unlink()
+    (folder / "broken.png").write_bytes(b"junk")
+    job = start(client, kind="index")
+    assert (job["kind"], job["gallery"], job["created"] != "") == ("index", "things", True)
+    done = ended(client, job)
+    assert (done["state"], done["error"]) == ("done", "")
+    counts = {name: done["result"][name] for name in ("added", "removed", "same", "failed")}
+    assert counts == {"added": 1, "removed": 1, "same": 5, "failed": 1}
+    assert done["result"]["failures"][0]["path"] == "broken.png"
+    file = io.BytesIO()
+    drawn(50).save(file, "PNG")
+    answer = client.post(f"{AT}/identify", files={"image": ("p", file.getvalue())}).json()
+    assert answer["decision"]["candidates"][0]["key"] == "new thing"
+
+
+def test_progress_is_told_and_the_line_ends_with_the_job(client, folder, drawn):
+    for number in range(100, 160):
+        drawn(number, 640).save(folder / f"more_{number}.png")
+    job = start(client, kind="index")
+    with listening(f"{client.base_url}/v1/jobs/{job['id']}/events") as listener:
+        listener.wait(lambda: listener.ended, 60)
+        states = [one.kind for one in listener.events if one.kind != "heartbeat"]
+        assert states[-1] == "done"
+        assert set(states[:-1]) <= {"waiting", "running"}
+        counts = [one.data["done"] for one in listener.of("running")]
+        assert counts == sorted(counts)
+        assert listener.of("done")[0].data["result"]["added"] == 60
+    with listening(f"{client.base_url}/v1/jobs/{job['id']}/events") as late:
+        late.wait(lambda: late.ended)
+        assert [one.kind for one in late.events] == ["done"]
+
+
+def test_a_calibration_is_fitted(client):
+    quick = ended(client, start(client, kind="calibrate", seconds=0.5))
+    assert quick["state"] == "done", quick
+    assert quick["result"]["calibration"]["method"] == "quick"
+    full = ended(client, start(client, kind="calibrate", views=2, fpir=0.5))
+    assert full["state"] == "done", full
+    assert full["result"]["calibration"]["method"] == "full"
+    refused = ended(client, start(client, kind="calibrate", views=2, fpir=0.001))
+    assert refused["state"] == "failed"
+    assert refused["error"]
+
+
+def test_photos_of_a_folder_are_answered_in_pages(client, folder):
+    (folder / "broken.png").write_bytes(b"junk")
+    job = ended(client, start(client, kind="identify", folder=str(folder)))
+    assert job["state"] == "done", job
+    assert job["result"] == {"photos": 7, "known": 6, "unknown": 0, "failed": 1}
+    first = client.get(f"/v1/jobs/{job['id']}/answers", params={"limit": 4}).json()
+    mark = {"limit": 4, "cursor": first["next"]}
+    second = client.get(f"/v1/jobs/{job['id']}/answers", params=mark).json()
+    rows = [*first["items"], *second["items"]]
+    assert second["next"] is None
+    assert [row["label"] for row in rows] == ["", *(f"thing {number}" for number in range(6))]
+    assert rows[0]["error"]
+    assert all(row["known"] for row in rows[1:])
+    forged = client.get(f"/v1/jobs/{job['id']}/answers", params={"cursor": "x"})
+    assert forged.status_code == 400
+
+
+def test_an_address_that_may_not_be_fetched_fails_alone(client):
+    urls = ["http://127.0.0.1:9/a.png", "file:///etc/passwd", "http://[::1]/", "nonsense"]
+    job = ended(client, start(client, kind="identify", urls=urls))
+    assert job["result"] == {"photos": 4, "known": 0, "unknown": 0, "failed": 4}
+    rows = client.get(f"/v1/jobs/{job['id']}/answers").json()["items"]
+    assert len({row["error"] for row in rows}) == 1, "who asks learns nothing of the targets"
+
+
+@pytest.mark.slow
+def test_a_job_is_cancelled_and_keeps_what_it_stored(client, folder, drawn):
+    for number in range(100, 400):
+        drawn(number, 400).save(folder / f"more_{number}.png")
+    job = start(client, kind="index")
+    second = start(client, kind="index")
+    assert second["state"] == "waiting", "one writer at a time"
+    until(client, job, lambda one: one["done"] > 0 or one["finished"])
+    assert client.delete(f"/v1/jobs/{second['id']}").json()["state"] == "cancelled"
+    asked = client.delete(f"/v1/jobs/{job['id']}").json()
+    assert asked["cancelling"] or asked["finished"]
+    assert ended(client, job)["state"] == "cancelled"
+    assert client.delete(f"/v1/jobs/{job['id']}").json()["state"] == "cancelled"
+    third = ended(client, start(client, kind="index"))
+    assert third["state"] == "done"
+    assert third["result"]["same"] + third["result"]["added"] == 306
+
+
+def test_jobs_are_listed_the_newest_first(client):
+    made = [ended(client, start(client, kind="index"))["id"] for _ in range(5)]
+    first = client.get("/v1/jobs", params={"limit": 3}).json()
+    second = client.get("/v1/jobs", params={"limit": 3, "cursor": first["next"]}).json()
+    assert [one["id"] for one in (*first["items"], *second["items"])] == made[::-1]
+    assert client.get("/v1/jobs", params={"state": "failed"}).json()["items"] == []
+    assert len(client.get("/v1/jobs", params={"gallery": "things"}).json()["items"]) == 5
+    assert client.get("/v1/jobs", params={"state": "happy"}).status_code == 422
+
+
+def test_what_cannot_be_done_is_said_and_harms_nothing(client, tmp_path):
+    job = ended(client, start(client, kind="index", refs=str(tmp_path / "nowhere")))
+    assert (job["state"], job["result"]) == ("failed", {})
+    assert "nowhere" in job["error"]
+    assert str(tmp_path) not in job["error"], "where files lie is nobody's business"
+    (tmp_path / "empty").mkdir()
+    job = ended(client, start(client, kind="index", refs=str(tmp_path / "empty")))
+    assert job["state"] == "failed"
+    assert client.get(AT).status_code in (200, 404)
+    assert ended(client, start(client, kind="index"))["state"] == "done"
+
+
+@pytest.mark.slow
+def test_while_another_writes_a_job_says_who(client, index):
+    with Gallery.open(index, settings=SETTINGS, write=True):
+        job = ended(client, start(client, kind="index"))
+    assert job["state"] == "failed"
+    assert "writing" in job["error"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "status"),
+    [
+        ({}, 422),
+        ({"kind": "destroy"}, 422),
+        ({"kind": "index", "refs": ""}, 422),
+        ({"kind": "index", "refs": "x" * 5000}, 422),
+        ({"kind": "index", "rehash": "yes"}, 422),
+        ({"kind": "index", "seconds": 3}, 422),
+        ({"kind": "calibrate", "seconds": -1}, 422),
+        ({"kind": "calibrate", "seconds": 1e9}, 422),
+        ({"kind": "calibrate", "fpir": 0}, 422),
+        ({"kind": "identify"}, 400),
+        ({"kind": "identify", "urls": []}, 422),
+        ({"kind": "identify", "urls": ["a"] * 1001}, 422),
+        ({"kind": "identify", "urls": ["a"], "folder": "b"}, 400),
+        ([], 422),
+    ],
+)
+def test_what_is_no_job_is_refused(client, wish, status):
+    answer = client.post(
+        f"{AT}/jobs", content=json.dumps(wish), headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/v1/jobs").json()["items"] == []
+
+
+@pytest.mark.parametrize("name", ["none", "x" * 65, "%00", "..%2f..%2fetc"])
+def test_there_is_no_such_job(client, name):
+    for way, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("GET", "/answers")):
+        answer = client.request(way, f"/v1/jobs/{name}{path}")
+        assert answer.status_code in (400, 404, 422), answer.text
+
+
+@pytest.mark.slow
+def test_who_may_do_what(index, folder):
+    """Keys: reading, writing, paths of the machine; and jobs of others are not there."""
+    keys = index.parent / "keys.json"
+    serve = replace(SETTINGS.serve, keys=str(keys))
+    secret = {
+        name: create(keys, name, scopes)
+        for name, scopes in {
+            "reader": ("read",),
+            "writer": ("read", "write"),
+            "other": ("read", "write"),
+            "owner": ("read", "write", "admin"),
+        }.items()
+    }
+    with (
+        served(replace(SETTINGS, serve=serve), [index]) as (base, _),
+        httpx2.Client(base_url=base, timeout=30) as client,
+    ):
+
+        def ask(who: str, way: str, path: str, **more: Any) -> httpx2.Response:
+            headers = {"authorization": f"Bearer {secret[who]}"}
+            return client.request(way, path, headers=headers, **more)
+
+        own, elsewhere = {"kind": "index"}, {"kind": "index", "refs": str(folder)}
+        photos = {"kind": "identify", "urls": ["http://127.0.0.1/"]}
+        below = {"kind": "identify", "folder": str(folder)}
+        for who, wish, status in (
+            *(("reader", own, 403), ("reader", below, 403), ("reader", photos, 202)),
+            *(("writer", elsewhere, 403), ("writer", below, 403), ("writer", own, 202)),
+            *(("owner", elsewhere, 202), ("owner", below, 202)),
+        ):
+            answer = ask(who, "POST", f"{AT}/jobs", json=wish)
+            assert answer.status_code == status, (who, wish, answer.text)
+        assert client.post(f"{AT}/jobs", json=own).status_code == 401
+        assert client.get("/v1/events").status_code == 401
+        listed = {who: ask(who, "GET", "/v1/jobs").json()["items"] for who in secret}
+        assert {who: len(jobs) for who, jobs in listed.items()} == {
+            "reader": 1,
+            "writer": 1,
+            "other": 0,
+            "owner": 4,
+        }
+        (job,) = listed["writer"]
+        for way, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("GET", "/answers")):
+            answer = ask("other", way, f"/v1/jobs/{job['id']}{path}")
+            assert answer.status_code == 404
+        assert ask("owner", "GET", f"/v1/jobs/{job['id']}").status_code == 200
