@@ -19,6 +19,7 @@ from kenspeckle.flows.opened import Opened, default_path, rule
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
 from kenspeckle.serve.access import Access, open_access
+from kenspeckle.serve.engines import ModelEngines
 from kenspeckle.serve.events import Bus
 from kenspeckle.serve.jobs import Jobs
 from kenspeckle.serve.limits import Limits
@@ -39,7 +40,7 @@ SECONDS = 5.0
 class Service:
     """Galleries by name, the first of them the default, and what answers about them.
 
-    `analysis` stands in for the models of the surface `analyze` where one is handed in.
+    `analysis` are the engines of people and scenes, or whatever stands in for them.
     `in_flight` counts the requests that are being answered, `ready` says that all is listening,
     `notes` are remarks about the start.
     """
@@ -158,8 +159,9 @@ def open_service(
             galleries[name] = Gallery(store, settings, models.embedder, following=True)
             galleries[name].embedder  # noqa: B018  refused here, not for each picture
             check_regions(galleries[name])
+        engines = analysis or ModelEngines(settings, models)
         models.check_pins()
-        service = Service(settings, galleries, models, access, analysis=analysis)
+        service = Service(settings, galleries, models, access, analysis=engines)
         service.warm_up()
         for name, gallery in galleries.items():
             if gallery.calibration is None and len(gallery):

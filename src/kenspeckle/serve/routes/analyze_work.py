@@ -14,10 +14,9 @@ from starlette.responses import Response
 from kenspeckle.config import ImageSettings
 from kenspeckle.flows.analyze import Analysis, Result, Task, analyze
 from kenspeckle.flows.classifiers import Classifiers
-from kenspeckle.flows.scene import Engines
 from kenspeckle.image.decode import decode
+from kenspeckle.serve.engines import ModelEngines
 from kenspeckle.serve.problems import told
-from kenspeckle.serve.routes.analyze_engines import ModelEngines
 from kenspeckle.types import Intake
 from kenspeckle.vectors.pipeline import StageTimes
 
@@ -34,10 +33,10 @@ QUEUE = "analyze"
 def analysis_of(service: Service) -> Analysis:
     """The engines and classifiers that all routes of the service share."""
     if not isinstance(service.analysis, Analysis):
-        settings = service.settings
-        engines: Engines = service.analysis or ModelEngines(settings, service.models)
-        folder = Classifiers(settings.analyze.classifiers)
-        service.analysis = Analysis(engines, folder, settings.analyze.max_caption, told)
+        asked = service.settings.analyze
+        engines = service.analysis or ModelEngines(service.settings, service.models)
+        folder = Classifiers(asked.classifiers)
+        service.analysis = Analysis(engines, folder, asked.max_caption, told)
     found: Analysis = service.analysis
     return found
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle.config import Settings
 from kenspeckle.engines import table
-from kenspeckle.errors import InputError, KenspeckleError, SettingError
+from kenspeckle.errors import InputError, KenspeckleError, ModelError, SettingError
 from kenspeckle.flows.describe import open_captioner
 from kenspeckle.regions.detect import Detection, detector
 from kenspeckle.serve.pool import Models, Resident
@@ -39,8 +40,9 @@ _KNOWN = frozenset(
 class ModelEngines:
     """See `Engines`: one model for each use, set by the settings, and others that a task names.
 
-    A task may name models of the table only, never a path: who asks from outside must not learn
-    what lies on this machine.
+    In the pool they are called `USE:MODEL`, as in `face:yunet`. A task may name models of the table
+    only, never a path: who asks from outside must not learn what lies on this machine. Raises
+    SettingError where a GPU is required and there is none.
     """
 
     def __init__(self, settings: Settings, models: Models) -> None:
@@ -92,7 +94,8 @@ class ModelEngines:
             found = self._residents.get((use, name))
             if found is None:
                 opener = self._opener(use, name)
-                found = self._models.keep(name, opener, lambda engine: engine.close())
+                known = f"{use}:{_table_name(name)}"
+                found = self._models.keep(known, opener, lambda engine: engine.close())
                 self._residents[use, name] = found
         return found
 
@@ -120,6 +123,14 @@ def _check_named(use: str, model: str) -> None:
     makes = table.find(model).task
     if makes != MAKES[use]:
         raise InputError(model, f"a model of {makes}", expected=f"one of {MAKES[use]}")
+
+
+def _table_name(name: str) -> str:
+    """The name in the table of a model, for one of its aliases; the bare name of a file."""
+    try:
+        return table.find(name).name
+    except ModelError:
+        return PurePath(name).name
 
 
 def check_gpu(device: str) -> None:
