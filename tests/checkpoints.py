@@ -95,6 +95,46 @@ def blip(folder: Path, seed: int = 2) -> tuple[Any, Any]:
     return network, _processor("BlipImageProcessor", folder, size=size)
 
 
+def git(folder: Path) -> tuple[Any, Any]:
+    """A captioner of GIT's architecture: pictures and words in one decoder."""
+    import torch
+    import transformers
+
+    torch.manual_seed(2)
+    config = transformers.GitConfig(
+        vision_config=VISION, vocab_size=len(_SPECIAL) + len(WORDS), hidden_size=32,
+        intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, initializer_range=0.2,
+        max_position_embeddings=64, bos_token_id=2, eos_token_id=3, pad_token_id=0,
+    )  # fmt: skip
+    network = _made(transformers.GitForCausalLM(config), 2.0)
+    network.save_pretrained(folder)
+    tokenizer(folder)
+    size = {"shortest_edge": SIDE}
+    return network, _processor("CLIPImageProcessor", folder, size=size, crop_size=SIDE)
+
+
+def encoder_decoder(folder: Path) -> tuple[Any, Any]:
+    """A captioner of two networks: ViT looks, GPT-2 writes."""
+    import torch
+    import transformers
+
+    torch.manual_seed(4)
+    looks = transformers.ViTConfig(**VISION)
+    writes = transformers.GPT2Config(
+        vocab_size=len(_SPECIAL) + len(WORDS), n_embd=32, n_layer=2, n_head=2, n_positions=64,
+        initializer_range=0.2, add_cross_attention=True, is_decoder=True, bos_token_id=5,
+        eos_token_id=3,
+    )  # fmt: skip
+    config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(looks, writes)
+    config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 5, 0, 3
+    network = _made(transformers.VisionEncoderDecoderModel(config), 2.0)
+    network.generation_config.update(decoder_start_token_id=5, pad_token_id=0, eos_token_id=3)
+    network.save_pretrained(folder)
+    tokenizer(folder)
+    size = {"height": SIDE, "width": SIDE}
+    return network, _processor("ViTImageProcessor", folder, size=size)
+
+
 def clip(folder: Path, activation: str = "quick_gelu") -> tuple[Any, Any]:
     """A CLIP whose image features have 24 columns."""
     import torch
