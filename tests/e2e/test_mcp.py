@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kenspeckle import Gallery
-from kenspeckle.config import ImageSettings, ModelSettings, Settings
+from kenspeckle.config import ModelSettings, Settings
 
 pytest.importorskip("mcp")
 
@@ -205,8 +205,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory, drawn):
 
         async def scene() -> Any:
             with Gallery.open(folder / "g.ken", settings=DUMMY) as gallery:
-                assistant = Assistant(gallery, ImageSettings(), [inside], lambda: gallery)
-                async with Client(made(assistant)) as client:
+                async with Client(made(Assistant(gallery, [inside]))) as client:
                     return await client.call_tool(tool, written)
 
         return asyncio.run(scene())

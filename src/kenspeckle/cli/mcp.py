@@ -11,7 +11,6 @@ from kenspeckle._extras import need
 from kenspeckle.cli import options
 from kenspeckle.cli.opening import opened
 from kenspeckle.errors import SettingError
-from kenspeckle.gallery import Gallery
 
 
 def mcp(
@@ -59,12 +58,7 @@ def mcp(
     )
     folders = [_folder(one) for one in allow or ()]
     with opened(settings) as gallery:
-        path = gallery.store.path
-
-        def writer() -> Gallery:
-            return Gallery.open(path, settings=settings, write=True)
-
-        serve_stdio(Assistant(gallery, settings.image, folders, writer))
+        serve_stdio(Assistant(gallery, folders))
 
 
 def _folder(word: str) -> Path:

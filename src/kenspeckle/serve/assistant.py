@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kenspeckle.config import ImageSettings
 from kenspeckle.errors import AccessRefused, InputError
 from kenspeckle.flows.feedback import find_item
 from kenspeckle.flows.like import like
@@ -87,18 +86,12 @@ class Tool:
 class Assistant:
     """A gallery and the folders out of which pictures may be read.
 
-    `limits` are those on pictures. `writer` opens the gallery for writing, for as long as one
-    confirmation takes, so that other programs may write meanwhile.
+    The gallery is open for reading; it is changed for as long as one confirmation takes, so that
+    other programs may write meanwhile.
     """
 
-    def __init__(
-        self,
-        gallery: Gallery,
-        limits: ImageSettings,
-        folders: Sequence[Path],
-        writer: Callable[[], Gallery],
-    ) -> None:
-        self.gallery, self._limits, self._writer = gallery, limits, writer
+    def __init__(self, gallery: Gallery, folders: Sequence[Path] = ()) -> None:
+        self.gallery, self._limits = gallery, gallery.settings.image
         self._folders = tuple(folder.resolve() for folder in folders)
 
     def ask(self, name: str, arguments: dict[str, Any]) -> Said:
@@ -155,9 +148,9 @@ class Assistant:
     def confirm(self, asked: Confirmation) -> Said:
         """Keep a picture as one of an item."""
         data = self.bytes_of(asked)
-        with self._writer() as gallery:
-            said = gallery.confirm(data, asked.item, variant=asked.variant)
-            label, stale = find_item(gallery.store, said.key).label, gallery.stale
+        with self.gallery.writing():
+            said = self.gallery.confirm(data, asked.item, variant=asked.variant)
+            label, stale = find_item(self.gallery.store, said.key).label, self.gallery.stale
         told = {"number": said.id, "key": said.key, "label": label, "stale": stale}
         return Said(f"Kept: the picture shows {label}, and is a reference of it now.", told)
 
