@@ -96,6 +96,7 @@ class Process:
         found = re.search(r"http://[\w.:\[\]]+:\d+", self.line)
         if found is None:
             code = self.process.wait(PATIENCE)
+            self.process.stdout.close()
             raise AssertionError(f"exit code {code}: {self.line}{self.log.read_text()}")
         return found[0]
 

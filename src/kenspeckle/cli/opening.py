@@ -5,7 +5,7 @@ from __future__ import annotations
 from kenspeckle._extras import need
 from kenspeckle.cli.console import note
 from kenspeckle.config import Settings
-from kenspeckle.flows.former import UNKNOWN
+from kenspeckle.flows.former import taken_for
 from kenspeckle.flows.opened import rule
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
@@ -21,12 +21,8 @@ def opened(settings: Settings, *, write: bool = False) -> Gallery:
     gallery = Gallery.open(settings=settings, write=write)
     try:
         made_by = gallery.store.manifest.fingerprint
-        if not made_by.weights and not settings.models.name and made_by.model != UNKNOWN:
-            behind = " with a projection head" if made_by.head else ""
-            note(
-                f"{gallery.store.path} names no model; by its {made_by.width} columns it is taken "
-                f"for one of {made_by.model}{behind}. Another is named by --model."
-            )
+        if remark := taken_for(gallery.store.path, made_by, settings.models):
+            note(remark)
         check_regions(gallery, settings)
         gallery.embedder  # noqa: B018  refused here once, not for each picture
         device(gallery, settings)

@@ -158,6 +158,8 @@ def _tell(service: Service, sockets: Sockets) -> None:
     places: Sequence[str] = [_place(one.getsockname()[:2]) for one, _ in sockets.values()]
     held = ", ".join(f"{name} ({len(one):,})" for name, one in service.galleries.items())
     state = service.access.state()
+    for remark in service.notes:
+        console.note(remark)
     console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
 
 

@@ -22,6 +22,20 @@ UNKNOWN = "unknown"
 ANEW = "or index anew: kenspeckle index PICTURES --out FILE"
 
 
+def taken_for(path: str, made_by: Fingerprint, models: ModelSettings) -> str:
+    """Says what an index without a model name is taken for; empty where it or somebody names one.
+
+    `models` are the settings as they are asked for.
+    """
+    if made_by.weights or models.name or made_by.model == UNKNOWN:
+        return ""
+    behind = " with a projection head" if made_by.head else ""
+    return (
+        f"{path} names no model; by its {made_by.width} columns it is taken for one of "
+        f"{made_by.model}{behind}. Another is named by --model."
+    )
+
+
 def former_embedder(
     path: str, made_by: Fingerprint, models: ModelSettings, opener: Opener = open_embedder
 ) -> Embedder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, NotEnrolled, SettingError
 from kenspeckle.flows.calibrate import quick
+from kenspeckle.flows.former import taken_for
 from kenspeckle.flows.opened import Opened, default_path, rule
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
@@ -146,6 +147,7 @@ def open_service(
         callers=settings.index.callers,
     )
     galleries: dict[str, Gallery] = {}
+    notes: list[str] = []
     try:
         paths = named(settings, indexes)
         access = open_access(
@@ -158,10 +160,11 @@ def open_service(
             store = open_store(path, named=named_by_file)
             galleries[name] = Gallery(store, settings, models.embedder, following=True)
             galleries[name].embedder  # noqa: B018  refused here, not for each picture
-            check_regions(galleries[name])
+            notes += _remarks(galleries[name])
         engines = analysis or ModelEngines(settings, models)
         models.check_pins()
         service = Service(settings, galleries, models, access, analysis=engines)
+        service.notes += notes
         service.warm_up()
         for name, gallery in galleries.items():
             if gallery.calibration is None and len(gallery):
@@ -190,11 +193,18 @@ def _calibrated(gallery: Gallery) -> str:
     return "a quick calibration was made for as long as this runs"
 
 
-def check_regions(gallery: Gallery) -> None:
-    """Refuse once, not for each picture, a region rule that needs what is missing. MissingExtra."""
-    asked = gallery.settings.identify.regions
+def _remarks(gallery: Gallery) -> Iterator[str]:
+    """What is to be said of a gallery that can be served. Raises MissingExtra where a region rule
+    needs what is missing: refused once, not for each picture."""
+    settings = gallery.settings
+    made_by = gallery.store.manifest.fingerprint
+    if remark := taken_for(gallery.store.path, made_by, settings.models):
+        yield remark
+    asked = settings.identify.regions
     if "quad" in effective(rule(gallery.calibration, asked)).split("+"):
         need("cv2", "the region rule 'quad'")
+    elif asked == "auto":
+        yield "Regions auto: without quad, which needs the extra 'geometry'."
 
 
 def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:

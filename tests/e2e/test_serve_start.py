@@ -1,0 +1,388 @@
+"""`kenspeckle serve` at its start and its end: what is checked, what is picked up, what is
+finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from drawing import draw, draw_folder
+from serving import Process, command, free_port, served
+
+from kenspeckle import Gallery
+from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
+from kenspeckle.types import Calibration
+
+pytestmark = pytest.mark.slow
+
+DUMMY = Settings(models=ModelSettings(name="dummy"))
+IDENTIFY = "/v1/galleries/-/identify"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("start")
+    things = draw_folder(place / "things")
+    with Gallery.create(place / "gallery.ken", settings=DUMMY) as gallery:
+        gallery.index(things)
+    return place
+
+
+@pytest.fixture
+def index(folder: Path, tmp_path: Path) -> Path:
+    """An index of one's own."""
+    return Path(shutil.copy(folder / "gallery.ken", tmp_path / "gallery.ken"))
+
+
+def identified(base: str, picture: Path) -> httpx.Response:
+    part = {"image": (picture.name, picture.read_bytes())}
+    return httpx.post(f"{base}{IDENTIFY}", files=part, timeout=30)
+
+
+# Refusals
+
+
+def not_there(folder: Path, place: Path) -> list[object]:
+    return [place / "nothing.ken"]
+
+
+def no_index(folder: Path, place: Path) -> list[object]:
+    (place / "gallery.ken").write_bytes(b"no index at all")
+    return [place / "gallery.ken"]
+
+
+def of_another_backbone(folder: Path, place: Path) -> list[object]:
+    return ["--model", "efflite0-gem-w384", folder / "gallery.ken"]
+
+
+def with_a_head_of_another_width(folder: Path, place: Path) -> list[object]:
+    from safetensors.numpy import save_file
+
+    weights = {
+        "net.0.weight": np.eye(7, 5, dtype=np.float32),
+        "net.0.bias": np.zeros(7, np.float32),
+        "net.2.weight": np.eye(3, 7, dtype=np.float32),
+        "net.2.bias": np.zeros(3, np.float32),
+    }
+    save_file(weights, place / "head.safetensors")
+    return ["--projection", place / "head.safetensors", folder / "gallery.ken"]
+
+
+def with_a_head_that_is_not_there(folder: Path, place: Path) -> list[object]:
+    return ["--projection", place / "nothing.pt", folder / "gallery.ken"]
+
+
+def a_surface_that_is_none(folder: Path, place: Path) -> list[object]:
+    return ["--surface", "canvas", folder / "gallery.ken"]
+
+
+def two_of_one_name(folder: Path, place: Path) -> list[object]:
+    return [folder / "gallery.ken", f"gallery={folder / 'gallery.ken'}"]
+
+
+def an_address_of_another_machine(folder: Path, place: Path) -> list[object]:
+    return ["--host", "192.0.2.1", "--surface", "falcon:open", folder / "gallery.ken"]
+
+
+def beyond_this_machine(folder: Path, place: Path) -> list[object]:
+    return ["--host", "0.0.0.0", folder / "gallery.ken"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (not_there, r"nothing\.ken: .*no such file"),
+        (no_index, r"gallery\.ken: .*index"),
+        (of_another_backbone, "its vectors were made by dummy.*, asked was"),
+        (with_a_head_of_another_width, "a head for 5 columns; expected 192"),
+        (with_a_head_that_is_not_there, "nothing.pt: "),
+        (a_surface_that_is_none, "no surface 'canvas'; expected falcon or analyze"),
+        (two_of_one_name, "two galleries are called gallery"),
+        (an_address_of_another_machine, r"192\.0\.2\.1: .*expected"),
+        (beyond_this_machine, r"0\.0\.0\.0: others can reach it, and no key was made"),
+    ],
+)
+def test_the_start_is_refused_in_one_sentence(
+    folder: Path, tmp_path: Path, asked: Callable[[Path, Path], list[object]], said: str
+) -> None:
+    words = [*asked(folder, tmp_path), "--port", free_port()]
+    started = Process(words, tmp_path)
+    with pytest.raises(AssertionError, match=said) as refused:
+        started.ready()
+    assert started.stop() == 1
+    text = started.log.read_text()
+    assert str(refused.value).startswith("exit code 1")
+    assert "Traceback" not in text
+    assert len(text.splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_named(index: Path, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        started = Process([index, "--port", port], tmp_path)
+        with pytest.raises(AssertionError, match=f"port {port} of 127.0.0.1: .*--port"):
+            started.ready()
+        assert started.stop() == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--port", "70000"], ["--log-format", "xml"], ["--sim-threshold", "2"], ["--nonsense"]],
+)
+def test_a_wrong_option_is_exit_code_2(index: Path, tmp_path: Path, words: list[str]) -> None:
+    started = Process([index, *words], tmp_path)
+    with pytest.raises(AssertionError, match="exit code 2"):
+        started.ready()
+    started.stop()
+
+
+# Calibration
+
+
+def uncalibrated(folder: Path, path: Path) -> Path:
+    asked = replace(DUMMY, index=IndexSettings(calibrate=False))
+    with Gallery.create(path, settings=asked) as gallery:
+        gallery.index(folder / "things")
+        assert gallery.calibration is None
+    return path
+
+
+def rule_of(path: Path) -> Calibration | None:
+    with Gallery.open(path, settings=DUMMY) as gallery:
+        return gallery.calibration
+
+
+def test_what_was_never_calibrated_is_calibrated_at_the_start(folder: Path, tmp_path: Path) -> None:
+    path = uncalibrated(folder, tmp_path / "new.ken")
+    with command([path], tmp_path) as (base, started):
+        assert httpx.get(f"{base}/health").json()["galleries"]["new"]["calibrated"]
+    assert (
+        "new was never calibrated: a quick calibration was made and stored"
+        in started.log.read_text()
+    )
+    assert rule_of(path) is not None
+
+
+def test_an_index_that_may_not_be_written_is_calibrated_for_as_long_as_it_is_served(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = uncalibrated(folder, tmp_path / "new.ken")
+    with Gallery.open(path, settings=DUMMY, write=True), served(DUMMY, [path]) as (base, service):
+        assert "for as long as this runs" in service.notes[0]
+        assert httpx.get(f"{base}/health").json()["galleries"]["new"]["calibrated"]
+        answered = identified(base, folder / "things/thing_2.png").json()
+        assert answered["decision"]["threshold"] is not None
+    assert rule_of(path) is None
+
+
+def test_a_file_of_the_former_kind_is_not_written(folder: Path, tmp_path: Path) -> None:
+    path = uncalibrated(folder, tmp_path / "cards.npz")
+    before = path.read_bytes()
+    with served(DUMMY, [path]) as (base, _):
+        assert httpx.get(f"{base}/health").json()["galleries"]["cards"]["calibrated"]
+    assert path.read_bytes() == before
+
+
+# An index that changes
+
+
+def test_what_is_enrolled_by_another_process_is_found_at_once(
+    folder: Path, index: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new thing.png"
+    draw(77).save(new)
+    with served(DUMMY, [index]) as (base, _):
+        assert identified(base, new).json()["decision"]["label"] != "new thing"
+        with Gallery.open(index, settings=DUMMY, write=True) as gallery:
+            gallery.add(new)
+        found = identified(base, new).json()["decision"]["candidates"][0]
+        assert found["label"] == "new thing"
+        assert httpx.get(f"{base}/health").json()["galleries"]["gallery"]["references"] == 7
+
+
+def test_a_file_put_in_its_place_is_answered_from_at_once(
+    folder: Path, index: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.ken"
+    draw(78).save(tmp_path / "other thing.png")
+    with Gallery.create(other, settings=DUMMY) as gallery:
+        gallery.add(tmp_path / "other thing.png")
+    with served(DUMMY, [index]) as (base, _):
+        assert httpx.get(f"{base}/health").json()["index_size"] == 6
+        other.replace(index)
+        found = identified(base, tmp_path / "other thing.png").json()["decision"]["candidates"]
+        assert [one["label"] for one in found] == ["other thing"]
+
+
+def test_an_index_of_another_model_put_in_its_place_is_opened_with_its_model(
+    folder: Path, index: Path, tmp_path: Path
+) -> None:
+    asked = replace(DUMMY, models=ModelSettings())  # each index names its own model
+    other = tmp_path / "other.ken"
+    stretched = replace(DUMMY, models=ModelSettings(name="dummy", mode="stretch"))
+    with Gallery.create(other, settings=stretched) as gallery:
+        gallery.index(folder / "things")
+    with served(asked, [index]) as (base, service):
+        picture = folder / "things/thing_1.png"
+        first = identified(base, picture).json()
+        space = service.gallery().store.manifest.fingerprint.space_id
+        other.replace(index)
+        second = identified(base, picture).json()
+        assert service.gallery().store.manifest.fingerprint.space_id != space
+        assert first["decision"]["candidates"][0]["label"] == "thing 1"
+        assert second["decision"]["candidates"][0]["label"] == "thing 1"
+
+
+# What it says of itself
+
+
+def test_alive_is_told_apart_from_ready(index: Path) -> None:
+    with served(DUMMY, [index]) as (base, service):
+        assert httpx.get(f"{base}/livez").text == "alive\n"
+        assert httpx.get(f"{base}/readyz").text == "ready\n"
+        service.ready = False
+        answered = httpx.get(f"{base}/readyz")
+        assert (answered.status_code, answered.headers["retry-after"]) == (503, "1")
+        assert httpx.get(f"{base}/livez").status_code == 200
+        assert httpx.get(f"{base}/health").json()["phase"] == "loading"
+        service.ready = True
+
+
+def test_health_says_whether_the_model_is_loaded(folder: Path, index: Path) -> None:
+    asked = replace(DUMMY, serve=ServeSettings(preload=False))
+    with served(asked, [index]) as (base, _):
+        assert httpx.get(f"{base}/health").json()["model_loaded"] is False
+        assert identified(base, folder / "things/thing_0.png").status_code == 200
+        answered = httpx.get(f"{base}/health").json()
+        assert answered["model_loaded"] is True
+        assert answered["device"] == "cpu"
+        model = next(one for one in answered["models"] if one["name"] == "dummy")
+        assert (model["loaded"], model["device_asked"]) == (True, "cpu")
+
+
+def test_metrics_count_requests_by_pattern(folder: Path, index: Path) -> None:
+    with served(DUMMY, [index]) as (base, _):
+        identified(base, folder / "things/thing_0.png")
+        for number in range(3):
+            httpx.get(f"{base}/nothing/{number}")
+        text = httpx.get(f"{base}/metrics").text
+    route = "/v1/galleries/{gallery}/identify"
+    assert f'kenspeckle_requests_total{{method="POST",route="{route}",status="200"}} 1.0' in text
+    assert 'route="(none)",status="404"} 3.0' in text
+    assert f'kenspeckle_request_seconds_count{{route="{route}"}} 1.0' in text
+    assert 'kenspeckle_references{gallery="gallery"} 6.0' in text
+    assert 'kenspeckle_queue_depth{model="dummy"} 0.0' in text
+    assert "process_resident_memory_bytes" in text
+    assert "nothing/1" not in text
+
+
+def lines(started: Process, event: str) -> Iterator[dict[str, object]]:
+    for line in started.log.read_text().splitlines():
+        if line.startswith("{"):
+            told = json.loads(line)
+            if told["event"] == event:
+                yield told
+
+
+def test_each_request_is_one_line_in_the_log(folder: Path, index: Path, tmp_path: Path) -> None:
+    with command([index, "--log-format", "json"], tmp_path) as (base, started):
+        secret = "a" * 40
+        named = {"X-Request-ID": "mine-1", "Authorization": f"Bearer {secret}"}
+        part = {"image": ("my\nsecret.png", (folder / "things/thing_0.png").read_bytes())}
+        address = f"{base}{IDENTIFY}?top=1"
+        httpx.post(address, files=part, headers=named, timeout=30)
+        httpx.get(f"{base}/no/%0Asuch?token=hidden")
+    told = list(lines(started, "request_finished"))
+    assert told[0]["req_id"] == "mine-1"
+    assert (told[0]["route"], told[0]["status"]) == ("/v1/galleries/{gallery}/identify", 200)
+    assert (told[0]["path"], told[0]["pid"]) == (IDENTIFY, started.process.pid)
+    spent = [told[0][name] for name in ("decode", "embedding", "search", "other", "total")]
+    assert all(isinstance(one, float) for one in spent)
+    assert told[1]["status"] in (400, 404)
+    text = started.log.read_text()
+    assert not any(word in text for word in (secret, "hidden", "secret.png", "top=1"))
+    assert len(told) == 2
+
+
+def test_a_line_of_text_cannot_be_forged(index: Path, tmp_path: Path) -> None:
+    with command([index], tmp_path) as (base, started):
+        httpx.get(f"{base}/x%20event=forged%1b%5B31m")
+    line = next(one for one in started.log.read_text().splitlines() if "forged" in one)
+    assert "\x1b" not in line
+    assert 'path="/x event=forged' in line
+
+
+# The end
+
+
+def half(base: str, picture: Path) -> tuple[socket.socket, bytes]:
+    """A request of which half has been sent, and the other half."""
+    data = picture.read_bytes()
+    head = f"POST {IDENTIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    whole = f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    line = socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), 20)
+    line.sendall(whole[: len(whole) // 2])
+    return line, whole[len(whole) // 2 :]
+
+
+def until(check: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_what_runs_is_finished_and_what_comes_is_sent_away(
+    folder: Path, index: Path, tmp_path: Path, how: int
+) -> None:
+    with command([index], tmp_path) as (base, started):
+        line, rest = half(base, folder / "things/thing_3.png")
+        until(lambda: httpx.get(f"{base}/health").json()["requests_in_flight"] == 2)
+        started.process.send_signal(how)
+        until(lambda: httpx.get(f"{base}/health").json()["phase"] == "stopping")
+        refused = identified(base, folder / "things/thing_3.png")
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert httpx.get(f"{base}/readyz").status_code == 503
+        line.sendall(rest)
+        answer = line.makefile("rb").read()
+        line.close()
+        assert b" 200 OK" in answer.split(b"\r\n")[0]
+        assert b"thing 3" in answer
+        assert started.process.wait(20) == 0
+    assert "Stopped." in started.log.read_text()
+
+
+def test_a_second_signal_does_not_wait(folder: Path, index: Path, tmp_path: Path) -> None:
+    with command([index], tmp_path) as (base, started):
+        line, _ = half(base, folder / "things/thing_3.png")
+        until(lambda: httpx.get(f"{base}/health").json()["requests_in_flight"] == 2)
+        started.process.send_signal(signal.SIGTERM)
+        until(lambda: httpx.get(f"{base}/health").json()["phase"] == "stopping")
+        begun = time.monotonic()
+        started.process.send_signal(signal.SIGTERM)
+        assert started.process.wait(20) == 0
+        assert time.monotonic() - begun < 5
+        line.close()
+
+
+def test_a_service_stops_for_its_own_program_too(index: Path) -> None:
+    before = threading.active_count()
+    with served(DUMMY, [index]) as (base, _):
+        assert httpx.get(f"{base}/livez").status_code == 200
+    until(lambda: threading.active_count() <= before + 1)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{base}/livez")
