@@ -21,6 +21,7 @@ from kenspeckle.serve import health, metrics, problems
 from kenspeckle.serve.access import may
 from kenspeckle.serve.guard import Guard
 from kenspeckle.serve.logs import frames, stage_seconds
+from kenspeckle.serve.refusals import describe
 from kenspeckle.serve.routes.v1 import app as v1
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.surfaces import KINDS, Surface
@@ -81,6 +82,8 @@ class Port:
         self._service = service
         native = _Found(NATIVE[1:], v1.create(service), NATIVE)
         made = [_Found(one.name, _made(one, service), one.prefix) for one in surfaces]
+        for one in (native, *made):
+            describe(one.app, native=one is native)
         self._flat = [one for one in made if not one.prefix]
         self._below = [native, *(one for one in made if one.prefix)]
         self._shared: dict[str, Answer] = {

@@ -34,6 +34,7 @@ _EXPOSED = b"X-Request-ID, Retry-After, Location, Link"
 _AGE = b"600"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SANE_NAMES = re.compile(rb"[A-Za-z0-9_, -]{0,500}")
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
 
@@ -134,7 +135,7 @@ def _check_head(scope: Scope) -> None:
         raise Refusal(431, f"at most {MOST_HEADERS} headers of {LARGEST_HEAD} bytes together")
     if len(scope["raw_path"] or b"") > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
         raise Refusal(414, f"at most {LONGEST_PATH} bytes of path, {LONGEST_QUERY} of query")
-    if not scope["path"].isprintable():
+    if _HIDDEN.search(scope["path"]):
         raise Refusal(400, "a path with hidden characters")
 
 
