@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kenspeckle.cli.wording import confidence, promise_lines, second_look
+from kenspeckle.cli.wording import confidence, second_look
+from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration, Promise, SecondLookRule
 
 RULE = Calibration(

@@ -11,6 +11,7 @@ from kenspeckle.cli.opening import device, opened
 from kenspeckle.flows.calibrate import MOST_VIEWS
 from kenspeckle.flows.index import Step
 from kenspeckle.gallery import Gallery
+from kenspeckle.match.promise import promise_lines
 from kenspeckle.match.second_look import USUAL
 from kenspeckle.types import Calibration
 
@@ -115,7 +116,7 @@ def _tell(gallery: Gallery, as_json: bool) -> None:
         f"{calibration.regions}, {console.counted(calibration.items, 'item')}."
     )
     console.line(f"Confidence {wording.confidence(calibration)}.")
-    for text in wording.promise_lines(calibration, gallery.stale):
+    for text in promise_lines(calibration, gallery.stale):
         console.line(text)
 
 

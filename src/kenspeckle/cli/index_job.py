@@ -25,6 +25,7 @@ from kenspeckle.errors import (
 )
 from kenspeckle.flows.index import IndexReport, Progress, Step
 from kenspeckle.gallery import Gallery
+from kenspeckle.match.promise import promise_lines
 from kenspeckle.store.open import peek
 
 SHOWN = 10
@@ -200,7 +201,7 @@ def report_lines(job: Job, report: IndexReport, gallery: Gallery, seconds: float
         *_left_out(report),
         *failed,
         *_look_alikes(report),
-        *wording.promise_lines(report.calibration, gallery.stale),
+        *promise_lines(report.calibration, gallery.stale),
         f"Took {seconds:.1f} s, the pictures {report.seconds:.1f} s of it{stages}.",
     ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kenspeckle.cli import console, options, wording
 from kenspeckle.gallery import Gallery, Info
+from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration
 
 
@@ -55,7 +56,7 @@ def _rows(found: Info, calibration: Calibration | None) -> list[tuple[str, str]]
             ("confidence", wording.confidence(calibration)),
         ]
         rows += _lines("made of", calibration.notes)
-    return [*rows, *_lines("promise", wording.promise_lines(calibration, found.stale))]
+    return [*rows, *_lines("promise", promise_lines(calibration, found.stale))]
 
 
 def _lines(about: str, texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -7,37 +7,13 @@ from typing import Any
 
 from kenspeckle.cli.console import counted
 from kenspeckle.errors import KenspeckleError
-from kenspeckle.match.promise import percent, promised, shortfall
+from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration, Decision
 
 
 def promise(calibration: Calibration | None, stale: str = "") -> str:
     """What a gallery promises about strangers, in a few sentences."""
     return " ".join(promise_lines(calibration, stale))
-
-
-def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]:
-    """What a gallery promises about strangers, a sentence a line."""
-    if calibration is None:
-        return ["Not calibrated: the nearest item is named, and nothing is promised of strangers."]
-    if calibration.promises:
-        kept = ", ".join(map(promised, calibration.promises))
-        lines = [f"Strangers, things that are not enrolled: {kept}."]
-        if short := shortfall(calibration):
-            lines.append(f"{short[:1].upper()}{short[1:]}.")
-    else:
-        lines = [
-            "Strangers: no rate is promised, the trials are too few for "
-            f"{percent(calibration.fpir)}."
-        ]
-    if calibration.mated_trials:
-        lines.append(
-            f"Of {counted(calibration.mated_trials, _seen(calibration))} of your items "
-            f"{percent(calibration.named_right)} are named right."
-        )
-    if stale:
-        lines.append(f"Out of date: {stale}; run `kenspeckle calibrate`.")
-    return lines
 
 
 def second_look(calibration: Calibration) -> str:
@@ -55,11 +31,6 @@ def confidence(calibration: Calibration) -> str:
     if calibration.confidence_from == "photos":
         return f"from {counted(calibration.labelled, 'labelled photo')}"
     return "from camera views, not from photos: synthetic"
-
-
-def _seen(calibration: Calibration) -> str:
-    """What stood for the items' photos."""
-    return "camera view" if calibration.method == "quick" else "trial"
 
 
 def answer(decision: Decision) -> str:

@@ -14,6 +14,36 @@ STRANGERS = {
 }
 
 
+def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]:
+    """What a gallery promises about strangers, a sentence each; `stale` says why it is out of date.
+
+    >>> promise_lines(None)
+    ['Not calibrated: the nearest item is named, and nothing is promised of strangers.']
+    """
+    if calibration is None:
+        return ["Not calibrated: the nearest item is named, and nothing is promised of strangers."]
+    if calibration.promises:
+        kept = ", ".join(map(promised, calibration.promises))
+        lines = [f"Strangers, things that are not enrolled: {kept}."]
+        if short := shortfall(calibration):
+            lines.append(f"{short[:1].upper()}{short[1:]}.")
+    else:
+        lines = [
+            "Strangers: no rate is promised, the trials are too few for "
+            f"{percent(calibration.fpir)}."
+        ]
+    if calibration.mated_trials:
+        seen = "camera view" if calibration.method == "quick" else "trial"
+        plural = "" if calibration.mated_trials == 1 else "s"
+        lines.append(
+            f"Of {calibration.mated_trials:,} {seen}{plural} of your items "
+            f"{percent(calibration.named_right)} are named right."
+        )
+    if stale:
+        lines.append(f"Out of date: {stale}; run `kenspeckle calibrate`.")
+    return lines
+
+
 def promised(promise: Promise) -> str:
     """One clause: for whom, how many get a name, and how well that is known.
 
