@@ -324,6 +324,10 @@ class Gallery(Handle):
         """All items, by key."""
         return self._store.items()
 
+    def item(self, key: str) -> Item:
+        """The item of exactly that key. NotEnrolled."""
+        return enrol.item_of(self._store, key)
+
     def references(self, key: str = "") -> list[Reference]:
         """References, all or of one item, by path; enrolled views left out."""
         return [

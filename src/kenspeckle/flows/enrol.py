@@ -13,11 +13,12 @@ from kenspeckle.errors import GalleryError, InputError, NotEnrolled
 from kenspeckle.flows import feedback, index
 from kenspeckle.flows.opened import Opened
 from kenspeckle.store.base import Enrolled, Manifest, Store
-from kenspeckle.types import NO_METADATA, Reference
+from kenspeckle.types import NO_METADATA, Item, Reference
 
 ADDED = "added"
 """Origin of references that a later `index` leaves alone, and the room of those without a path."""
 LONGEST_NAME = 100
+MOST = 1_000_000
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 
 
@@ -106,6 +107,15 @@ def store_all(
     ids = store.add(rows, instead_of=list(gone))
     feedback.forget(store, [one for one in gone.values() if not one.view])
     return [number for number, row in zip(ids, rows, strict=True) if not row.reference.view]
+
+
+def item_of(store: Store, key: str) -> Item:
+    """The item of exactly that key. NotEnrolled."""
+    found = store.page(key=key, most=MOST) if key else []
+    if not found:
+        raise NotEnrolled(key, "no such item", expected="the key of one that is listed")
+    variants = sorted({one.variant for _, one in found if one.variant})
+    return Item(key, found[-1][1].label, tuple(variants), len(found))
 
 
 def _with_views(store: Store, ids: Sequence[int]) -> dict[int, Reference]:

@@ -156,12 +156,13 @@ class Handle:
         """The settings in force."""
         return self._settings
 
-    def writing(self) -> AbstractContextManager[None]:
+    def writing(self, wait: float = 2.0) -> AbstractContextManager[None]:
         """Let a gallery that was opened for reading be changed while a block runs.
 
-        See `Store.writing`. Raises IndexBusy, which names who else is writing; IndexReadOnly.
+        `wait` is how many seconds another writer is waited for; see `Store.writing`. Raises
+        IndexBusy, which names who else is writing; IndexReadOnly.
         """
-        return self._store.writing()
+        return self._store.writing(wait)
 
     @property
     def store(self) -> Store:

@@ -35,13 +35,15 @@ class Answer:
     """The answer for a photo of `size` `(width, height)`, and for each of its regions by itself.
 
     `regions` are in the order of the rule, one for each row of `rows` `(k, D)`, their vectors.
-    Printed codes and text are read for the photo alone.
+    Printed codes and text are read for the photo alone. `stale` says why the calibration does not
+    fit the gallery, or what was asked; empty when it does.
     """
 
     decision: Decision
     regions: tuple[Decision, ...]
     rows: Float32
     size: tuple[int, int]
+    stale: str = ""
 
 
 def identify(opened: Opened, picture: Picture) -> Decision:
@@ -68,7 +70,7 @@ def answer(
 
 
 def judged(opened: Opened, asked: Asked, standing: Standing, *, each: bool = True) -> Answer:
-    """The answer for vectors that are there already, by the rule of `standing`. Raises as `answer`."""
+    """The answer for vectors that are there, by the rule of `standing`. Raises as `answer`."""
     try:
         return _answer(opened, asked, standing, each)
     except KeyError:  # another process has removed a reference since this one looked
@@ -104,7 +106,7 @@ def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Ans
     regions = tuple(decided(slice(n, n + 1)) for n in range(count)) if single else (best,)
     decision = with_evidence(store, best, seen) if seen else best
     decision = read_too(opened, asked.picture, asked.regions, found, decision)
-    return Answer(decision, regions, asked.rows, asked.picture.size)
+    return Answer(decision, regions, asked.rows, asked.picture.size, out_of_date)
 
 
 def _near(

@@ -61,17 +61,28 @@ Metadata = Annotated[
 ]
 
 
-class About(Asked):
-    """What is said of pictures that are enrolled. Without label and key, file names say it."""
+class Details(Asked):
+    """What is said of pictures of an item that is known."""
 
-    label: Text = Field(default="", examples=["Red Mug"], description="The item's name for people.")
-    key: Text = Field(default="", examples=["red mug"], description="Its key; made of the label.")
     variant: Text = Field(default="", description="Print or finish of the item.")
     metadata: Metadata = Field(default_factory=dict)
 
 
+class About(Details):
+    """What is said of pictures that are enrolled. Without label and key, file names say it."""
+
+    label: Text = Field(default="", examples=["Red Mug"], description="The item's name for people.")
+    key: Text = Field(
+        default="", examples=["red mug"], description="Its key; made of the label by default."
+    )
+
+
 class Enrolment(About, Pictures):
     """Pictures to enrol, and what is said of all of them."""
+
+
+class Additions(Details, Pictures):
+    """Pictures for an item that is there, and what is said of all of them."""
 
 
 class Search(Asked):

@@ -117,8 +117,8 @@ class Vector(Told):
     """The unit vector of one picture, in the form that was asked for."""
 
     name: str = Field(examples=["photo.jpg"])
-    vector: list[Number] | None = Field(None, examples=[[0.02, -0.11]])
-    vector_base64: str | None = Field(None, description="Little-endian float32, base64.")
+    vector: list[Number] | None = Field(default=None, examples=[[0.02, -0.11]])
+    vector_base64: str | None = Field(default=None, description="Little-endian float32, base64.")
 
 
 class Vectors(Timed):

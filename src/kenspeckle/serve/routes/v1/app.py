@@ -17,7 +17,19 @@ from kenspeckle.serve.routes.v1.working import CHANGES, DOWNLOADS
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
 
-SUBJECTS: tuple[str, ...] = ("identify", "feedback", "events", "jobs")
+SUBJECTS: tuple[str, ...] = (
+    "galleries",
+    "identify",
+    "search",
+    "vectors",
+    "pictures",
+    "references",
+    "items",
+    "feedback",
+    "events",
+    "jobs",
+    "analyze",
+)
 """Modules of `kenspeckle.serve.routes.v1`, in the order of the document; each has a `router`, whose
 routes get the service by `working.service_of(request)`."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Path, Query
 
 from kenspeckle.serve.schemas import asked
+from kenspeckle.serve.schemas.analysis import AnalysisAsked
 from kenspeckle.serve.schemas.base import Problem
 
 RegionRule = Literal["whole", "center", "windows", "quad", "auto"]
@@ -18,6 +19,22 @@ GalleryName = Annotated[
         description="The name of a gallery; `-` is the first.", examples=["things"], max_length=255
     ),
 ]
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.", examples=[100])]
+Cursor = Annotated[
+    str | None,
+    Query(
+        alias="cursor",
+        max_length=2048,
+        description="The `next` of the page before; without it, the first.",
+    ),
+]
+Top = Annotated[int, Query(ge=1, le=100, description="Most items that are told.")]
+Key = Annotated[
+    str,
+    Path(description="The key of an item.", examples=["red mug"], min_length=1, max_length=2000),
+]
+Number = Annotated[int, Path(ge=1, lt=2**63, description="The id of a reference.", examples=[17])]
 
 _MEANS = {
     400: "Something sent cannot be used: a picture, an address, a cursor.",
@@ -52,28 +69,59 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 
 
-def one_picture(fields: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The body of a route that takes one picture; `fields` are further parts of a form."""
+def one_picture(shape: type[Any] = asked.Picture) -> dict[str, Any]:
+    """The body of a route that takes one picture; `shape` is its form as JSON."""
     form = {
         "type": "object",
         "required": ["image"],
-        "properties": {"image": _FILE, **(fields or {})},
+        "properties": {"image": _FILE},
+        "additionalProperties": False,
     }
-    return _body(form, asked.Picture, {"url": "https://example.com/photo.jpg"})
+    return _body(form, shape, {"url": "https://example.com/photo.jpg"})
 
 
-def pictures(most: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The body of a route that takes several."""
+def pictures(
+    what: str,
+    fields: dict[str, Any] | None = None,
+    shape: type[Any] = asked.Pictures,
+    example: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The body of a route that takes several; `fields` are further parts of a form."""
+    several = {"type": "array", "items": _FILE, "minItems": 1, "description": what}
     form = {
         "type": "object",
         "required": ["image"],
-        "properties": {
-            "image": {"type": "array", "items": _FILE, "minItems": 1, "description": most},
-            **(fields or {}),
-        },
+        "properties": {"image": several, **(fields or {})},
+        "additionalProperties": False,
     }
     some = [{"url": "https://example.com/a.jpg"}, {"url": "https://example.com/b.jpg"}]
-    return _body(form, asked.Pictures, {"pictures": some})
+    return _body(form, shape, example or {"pictures": some})
+
+
+ABOUT: dict[str, Any] = {
+    "label": {"type": "string", "maxLength": 1000, "description": "The item's name for people."},
+    "key": {"type": "string", "maxLength": 1000, "description": "Its key; made of the label."},
+    "variant": {"type": "string", "maxLength": 1000, "description": "Print or finish."},
+    "metadata": {"type": "string", "description": "A JSON object of texts.", "maxLength": 200_000},
+}
+
+
+def enrolment() -> dict[str, Any]:
+    """The body of a route that enrols pictures."""
+    example = {"url": "https://example.com/red_mug.jpg", "label": "Red Mug"}
+    return pictures("The pictures.", ABOUT, asked.Enrolment, example)
+
+
+def item_pictures() -> dict[str, Any]:
+    """The body of a route that gives pictures to an item."""
+    fields = {name: ABOUT[name] for name in ("variant", "metadata")}
+    example = {"url": "https://example.com/red_mug.jpg"}
+    return pictures("The pictures.", fields, asked.Additions, example)
+
+
+def search() -> dict[str, Any]:
+    """The body of a search."""
+    return one_picture(shape=asked.Search)
 
 
 def _body(form: dict[str, Any], shape: type[Any], example: dict[str, Any]) -> dict[str, Any]:
@@ -92,5 +140,13 @@ def _body(form: dict[str, Any], shape: type[Any], example: dict[str, Any]) -> di
     }
 
 
-COMPONENTS = (Problem, asked.Picture, asked.Pictures)
+COMPONENTS = (
+    Problem,
+    asked.Picture,
+    asked.Pictures,
+    asked.Enrolment,
+    asked.Additions,
+    asked.Search,
+    AnalysisAsked,
+)
 """Shapes that are told of by name only; the description has to bring them along."""

@@ -16,7 +16,7 @@ from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.frames import Frame
 from kenspeckle.serve.routes.v1.received import Sent, one_picture, received
 from kenspeckle.serve.routes.v1.working import At, at
-from kenspeckle.serve.schemas import answers
+from kenspeckle.serve.schemas import answers, asked
 from kenspeckle.vectors.pipeline import StageTimes
 
 router = APIRouter(tags=["identify"], dependencies=[Depends(needs("read"))])
@@ -49,7 +49,7 @@ class Options:
         )
 
 
-Asked = Annotated[Options, Depends(query(Options))]
+Wish = Annotated[Options, Depends(query(Options))]
 
 
 @router.post(
@@ -63,7 +63,7 @@ Asked = Annotated[Options, Depends(query(Options))]
 async def identify(
     request: Request,
     gallery: GalleryName,
-    options: Asked,
+    options: Wish,
     frame: Annotated[Frame, Depends(query(Frame))],
 ) -> Response:
     """One picture in; out comes the item that it shows, or that it is none of them, and why.
@@ -84,13 +84,13 @@ async def identify(
     responses=documented.problems(409, 415),
     openapi_extra=documented.pictures("The photos."),
 )
-async def identify_batch(request: Request, gallery: GalleryName, options: Asked) -> Response:
+async def identify_batch(request: Request, gallery: GalleryName, options: Wish) -> Response:
     """Several pictures in, an answer for each in their order; one that cannot be used fails alone.
 
     Times are of the whole; those of a picture are in its own answer.
     """
     here, start = at(request, gallery), time.perf_counter()
-    got = await received(request, here.most)
+    got = await received(request, here.most, asked.Pictures)
 
     async def one(sent: Sent) -> answers.NamedAnswer:
         own = StageTimes()
@@ -120,6 +120,6 @@ async def identified(
     def work() -> answers.Identified:
         answer = here.gallery.answer(data, settings, times=times)
         frame.seen(here.service, here.name, answer)
-        return told.identified(answer, here.links, here.standing, times)
+        return told.identified(answer, here.links, here.made_by, times)
 
     return await here.run(work)

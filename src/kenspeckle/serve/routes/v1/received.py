@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,12 +20,14 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from kenspeckle.serve.schemas import asked
 
 M = TypeVar("M", bound=BaseModel)
+P = TypeVar("P", bound=asked.Pictures)
 
 FIELD = "image"
 """The part of a form that holds a picture; several pictures are several parts of this name."""
+OF_PICTURES = ("url", "data", "name", "pictures")
+"""What says in JSON which pictures there are; a form has files instead."""
 FIELDS = 32
 """Most other parts of a form."""
-NOTHING = asked.About()
 MOST_TEXT = 256 * 1024
 """Longest other part of a form, bytes."""
 
@@ -40,11 +43,11 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What a request brought: pictures, and what it says of them."""
+class Received(Generic[P]):
+    """The pictures that a request brought, and all that it said."""
 
     pictures: tuple[Sent, ...]
-    about: asked.About = NOTHING
+    said: P
 
 
 class _InMemory(MultiPartParser):
@@ -53,21 +56,20 @@ class _InMemory(MultiPartParser):
     spool_max_size = 0  # never rolled over to a disk
 
 
-async def received(request: Request, most: int, *, about: bool = False) -> Received:
-    """The pictures of a request, at most `most`; with `about` also what it says of them.
+async def received(request: Request, most: int, shape: type[P]) -> Received[P]:
+    """The pictures of a request, 1 to `most`, and what `shape` has beside pictures.
 
     Raises RequestValidationError for what is not of the shape that is documented, HTTPException
     413 for too many, 415 for another content type.
     """
     kind = content_type(request)
     if kind == "multipart/form-data":
-        got = await _form(request, most, about)
+        got = await _form(request, most, shape)
     elif kind == "application/json":
-        told = await body(request, asked.Enrolment if about else asked.Pictures)
-        pictures = tuple(sent(row, place) for place, row in enumerate(told.rows))
-        got = Received(pictures, told if isinstance(told, asked.About) else NOTHING)
+        said = await body(request, shape)
+        got = Received(tuple(sent(row, place) for place, row in enumerate(said.rows)), said)
     elif kind.startswith("image/") or kind == "application/octet-stream":
-        got = Received((Sent("", await request.body()),))
+        got = Received((Sent("", await request.body()),), shape(pictures=[]))
     else:
         raise HTTPException(
             415,
@@ -88,7 +90,7 @@ def content_type(request: Request) -> str:
 
 async def one_picture(request: Request) -> Sent:
     """The only picture of a request. Raises as `received`."""
-    return (await received(request, 1)).pictures[0]
+    return (await received(request, 1, asked.Pictures)).pictures[0]
 
 
 async def body(request: Request, shape: type[M]) -> M:
@@ -129,7 +131,7 @@ def _invalid(error: ValidationError) -> RequestValidationError:
     return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in faults])
 
 
-async def _form(request: Request, most: int, about: bool) -> Received:
+async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
     parser = _InMemory(
         request.headers,
         request.stream(),
@@ -144,39 +146,37 @@ async def _form(request: Request, most: int, about: bool) -> Received:
             raise too_many(f"more than {most + 1}", most) from error
         raise wrong(("body",), f"a form that cannot be read ({error.message})", "form") from error
     try:
-        return await _parts(form, about)
+        pictures, fields = await _parts(form)
     finally:
         await form.close()
+    return Received(tuple(pictures), _said(fields, shape))
 
 
-async def _parts(form: FormData, about: bool) -> Received:
-    """Files and fields of a form that was read."""
-    pictures, fields = [], {}
+async def _parts(form: FormData) -> tuple[list[Sent], dict[str, str]]:
+    """The pictures of a form, and its other parts."""
+    pictures: list[Sent] = []
+    fields: dict[str, str] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             if name != FIELD:
                 raise wrong(("body", name), f"a file where '{FIELD}' is expected", "form")
             pictures.append(Sent(value.filename or "", await value.read()))
-        elif name == FIELD:
-            raise wrong(("body", FIELD), "text where a file is expected", "form")
-        elif not about or name in fields:
-            raise wrong(("body", name), "a part that is not expected here", "form")
+        elif name in (FIELD, *OF_PICTURES) or name in fields:
+            raise wrong(("body", name), "a text that is not expected here", "form")
         else:
             fields[name] = value
-    return Received(tuple(pictures), _about(fields))
+    return pictures, fields
 
 
-def _about(fields: dict[str, str]) -> asked.About:
-    """What the parts of a form say; `metadata` is a JSON object. Raises RequestValidationError."""
-    if not fields:
-        return NOTHING
-    told: dict[str, Any] = dict(fields)
+def _said(fields: Mapping[str, str], shape: type[P]) -> P:
+    """What the other parts of a form say; `metadata` is a JSON object."""
+    told: dict[str, Any] = {**fields, "pictures": []}
     if "metadata" in told:
         try:
             told["metadata"] = json.loads(told["metadata"])
         except (ValueError, RecursionError) as error:
             raise wrong(("body", "metadata"), "not a JSON object", "json") from error
     try:
-        return asked.About.model_validate(told)
+        return shape.model_validate(told)
     except ValidationError as error:
         raise _invalid(error) from error

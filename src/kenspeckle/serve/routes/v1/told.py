@@ -10,7 +10,6 @@ from urllib.parse import quote
 from fastapi import Response
 
 from kenspeckle.flows.identify import Answer
-from kenspeckle.gallery import Gallery
 from kenspeckle.serve.schemas import answers
 from kenspeckle.serve.schemas import gallery as gallery_shapes
 from kenspeckle.types import Candidate, Decision, Fingerprint, Reference, Region
@@ -28,13 +27,14 @@ class Links:
     `base` is `/v1/galleries/NAME`, behind whatever prefix a proxy puts before it.
     """
 
+    gallery: str
     base: str
 
     @classmethod
     def of(cls, request: Request, gallery: str) -> Links:
         """Those of a gallery for the client of this request."""
         root = str(request.scope.get("root_path", ""))
-        return cls(f"{root}/galleries/{quote(gallery, safe='')}")
+        return cls(gallery, f"{root}/galleries/{quote(gallery, safe='')}")
 
     def item(self, key: str) -> str:
         """Where an item is told of."""
@@ -149,20 +149,6 @@ def seen(one: Decision, links: Links) -> answers.Seen:
     return answers.Seen(**_verdict(one), region=area(one.region), candidate=nearest)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What every answer of a gallery says of it."""
-
-    name: str
-    stale: str
-    model: answers.Model
-
-
-def standing(name: str, gallery: Gallery) -> Standing:
-    """What a gallery is at this moment."""
-    return Standing(name, gallery.stale, model(gallery.store.manifest.fingerprint))
-
-
 def timed(times: StageTimes) -> dict[str, Any]:
     """How long an answer took, by stage."""
     stages = {name: round(seconds, 6) for name, seconds in times.seconds.items()}
@@ -170,16 +156,16 @@ def timed(times: StageTimes) -> dict[str, Any]:
 
 
 def identified(
-    answer: Answer, links: Links, now: Standing, times: StageTimes
+    answer: Answer, links: Links, made_by: Fingerprint, times: StageTimes
 ) -> answers.Identified:
     """All that is told of one photo."""
     return answers.Identified(
-        gallery=now.name,
+        gallery=links.gallery,
         image_size=list(answer.size),
         decision=decision(answer.decision, links),
         regions=[seen(one, links) for one in answer.regions],
-        stale=now.stale,
-        model=now.model,
+        stale=answer.stale,
+        model=model(made_by),
         **timed(times),
     )
 

@@ -20,6 +20,7 @@ from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.schemas.answers import Failed
 from kenspeckle.serve.schemas.base import Problem
 from kenspeckle.serve.service import Service
+from kenspeckle.types import Fingerprint
 from kenspeckle.vectors.pipeline import StageTimes
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class At:
         return self.service.settings.serve.max_tasks
 
     @property
-    def standing(self) -> told.Standing:
-        """What every answer says of the gallery. Reads the index."""
-        return told.standing(self.name, self.gallery)
+    def made_by(self) -> Fingerprint:
+        """What made the vectors of the gallery."""
+        return self.gallery.store.manifest.fingerprint
 
     async def data(self, sent: Sent, times: StageTimes | None = None) -> bytes:
         """The bytes of a picture, fetched where it came as an address. Raises FetchError."""
