@@ -41,11 +41,12 @@ class Asked:
 
 @dataclass
 class Found:
-    """Seconds of every answer by its status, in the time that counts."""
+    """Seconds of every answer by its status, in the time that counts; `answered` in all of it."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     health: list[float] = field(default_factory=list)
     lost: int = 0
+    answered: int = 0
     most_waiting: int = 0
     measured: float = 0.0
 
@@ -144,6 +145,7 @@ class Load:
         return self._requests[self._turn % len(self._requests)]
 
     def _count(self, status: int, seconds: float) -> None:
+        self.found.answered += 1
         if not self._counts:
             return
         if not status:
@@ -228,6 +230,7 @@ def main() -> None:
         "seconds": {str(status): values for status, values in found.seconds.items()},
         "health": found.health,
         "lost": found.lost,
+        "answered": found.answered,
         "most_waiting": found.most_waiting,
         "measured": found.measured,
         "busy": time.process_time() - busy,

@@ -17,7 +17,7 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cold_start", "memory", "identify_latency"])
+@pytest.mark.parametrize("name", ["cold_start", "memory", "identify_latency", "serve_load"])
 def test_a_quick_run_prints_a_table_and_writes_nothing(name: str) -> None:
     results = ROOT / "benchmarks" / "results" / f"{name}.md"
     before = results.read_bytes() if results.exists() else None
