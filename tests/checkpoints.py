@@ -135,8 +135,10 @@ def encoder_decoder(folder: Path) -> tuple[Any, Any]:
     return network, _processor("ViTImageProcessor", folder, size=size)
 
 
-def clip(folder: Path, activation: str = "quick_gelu") -> tuple[Any, Any]:
-    """A CLIP whose image features have 24 columns."""
+def clip(
+    folder: Path, *, activation: str = "quick_gelu", columns: int = 24, side: int = SIDE
+) -> tuple[Any, Any]:
+    """A CLIP of so many columns, for squares of `side`."""
     import torch
     import transformers
 
@@ -150,39 +152,36 @@ def clip(folder: Path, activation: str = "quick_gelu") -> tuple[Any, Any]:
         "bos_token_id": 0,
         "eos_token_id": 1,
     }
-    config = transformers.CLIPConfig(
-        text_config=text, vision_config={**VISION, "hidden_act": activation}, projection_dim=24
-    )
+    sees = {**VISION, "hidden_act": activation, "image_size": side, "patch_size": side // 4}
+    config = transformers.CLIPConfig(text_config=text, vision_config=sees, projection_dim=columns)
     network = _made(transformers.CLIPModel(config))
     network.save_pretrained(folder)
-    size = {"shortest_edge": SIDE}
-    return network, _processor("CLIPImageProcessor", folder, size=size, crop_size=SIDE)
+    size = {"shortest_edge": side}
+    return network, _processor("CLIPImageProcessor", folder, size=size, crop_size=side)
 
 
-def dinov2(folder: Path) -> tuple[Any, Any]:
-    """A DINOv2 of 32 columns, published with a crop of 24 as its large kin is with 224 of 518.
+def dinov2(folder: Path, *, columns: int = 32, side: int = SIDE) -> tuple[Any, Any]:
+    """A DINOv2 trained at `side` and published with a smaller crop, as its kin is: 224 of 518.
 
-    The processor that comes back prepares the 32 pixels that it was trained at.
+    The processor that comes back prepares the pixels that it was trained at.
     """
     import torch
     import transformers
 
     torch.manual_seed(5)
     shape = {key: value for key, value in VISION.items() if key != "intermediate_size"}
+    shape |= {"hidden_size": columns, "image_size": side, "patch_size": side // 4}
     network = _made(transformers.Dinov2Model(transformers.Dinov2Config(**shape)))
     network.save_pretrained(folder)
     trained = _processor(
-        "BitImageProcessor",
-        folder,
-        size={"shortest_edge": SIDE},
-        crop_size=SIDE,
-        do_convert_rgb=True,
-        image_mean=[0.485, 0.456, 0.406],
-        image_std=[0.229, 0.224, 0.225],
-    )
+        "BitImageProcessor", folder, size={"shortest_edge": side}, crop_size=side,
+        image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225],
+    )  # fmt: skip
     path = folder / "preprocessor_config.json"
     published = json.loads(path.read_text())
-    published |= {"size": {"shortest_edge": 28}, "crop_size": {"height": 24, "width": 24}}
+    crop = side * 224 // 518
+    published |= {"size": {"shortest_edge": crop + 2}}
+    published |= {"crop_size": {"height": crop, "width": crop}}
     path.write_text(json.dumps(published))
     return network, trained
 
