@@ -282,5 +282,21 @@ def test_a_model_in_use_or_being_loaded_is_not_idle() -> None:
     assert kept.unload() is True
 
 
+def test_one_that_cannot_be_closed_is_let_go_of() -> None:
+    def close(value: str) -> None:
+        raise OSError("the device is gone")
+
+    models = Models(idle_grace=0.05)
+    kept = models.keep("odd", lambda: "loaded", close)
+    for _ in range(2):  # whoever looks for idle models outlives it
+        with kept.use():
+            pass
+        until = time.monotonic() + 5
+        while standing(models).loaded and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (standing(models).loaded, standing(models).failure) == (False, "OSError")
+    closed(models)
+
+
 def test_memory_can_be_given_back_anywhere() -> None:
     give_back()

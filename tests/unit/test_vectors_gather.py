@@ -77,3 +77,41 @@ def test_an_interrupt_reaches_its_caller_and_the_next_goes_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         gather.row(plane(1))
     assert (gather.row(plane(2)) == 2).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_under_load_each_caller_gets_its_own_rows_or_its_own_error(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    sizes = draw.integers(1, 6, 60).tolist()
+    starts = np.cumsum([0, *sizes])
+    bad = set(draw.choice(starts[-1], 12, replace=False).tolist())
+    inside = 0
+
+    def run(batch: Float32) -> Float32:
+        nonlocal inside
+        inside += 1
+        assert inside == 1, "two batches at once"
+        assert len(batch) <= 7
+        time.sleep(0.0005)
+        inside -= 1
+        wrong = sorted(bad & {int(one[0, 0, 0]) for one in batch})
+        if wrong:
+            raise PictureError(str(wrong[0]), "it breaks the device")
+        return batch.reshape(len(batch), -1)
+
+    gather = Gather(run, 7)
+
+    def ask(number: int) -> object:
+        mine = range(starts[number], starts[number + 1])
+        rows = gather.rows(np.stack([plane(n) for n in mine]))
+        return [float(row[0]) for row in rows] == list(mine)
+
+    with ThreadPoolExecutor(12) as pool:
+        for number, answer in enumerate([pool.submit(ask, n) for n in range(60)]):
+            mine = range(starts[number], starts[number + 1])
+            wrong = [n for n in mine if n in bad]
+            if wrong:
+                with pytest.raises(PictureError, match=f"^{wrong[0]}:"):
+                    answer.result(10)
+            else:
+                assert answer.result(10) is True

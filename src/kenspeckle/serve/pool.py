@@ -99,7 +99,10 @@ class Resident(Generic[T]):
             if self._value is None or self._users or idle < idle_for:
                 return False
             value, self._value = self._value, None
-            self._close(value)
+            try:
+                self._close(value)
+            except Exception as error:  # it is let go of all the same
+                self._failure = _told(error)
         return True
 
     def standing(self) -> Standing:
@@ -119,8 +122,7 @@ class Resident(Generic[T]):
         try:
             value = self._load()
         except Exception as error:
-            known = isinstance(error, KenspeckleError)
-            self._failure = str(error) if known else type(error).__name__
+            self._failure = _told(error)
             raise
         self._device = str(getattr(value, "device", ""))
         self._note, self._failure = str(getattr(value, "note", "")), ""
@@ -339,6 +341,11 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def _told(error: Exception) -> str:
+    """What health may say of a failure: our sentences, of anything else its kind."""
+    return str(error) if isinstance(error, KenspeckleError) else type(error).__name__
 
 
 def _full_name(name: str) -> str:
