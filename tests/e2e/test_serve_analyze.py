@@ -271,6 +271,24 @@ def test_a_client_that_leaves_is_not_worked_for(client: Client, engines: FixedEn
     assert engines.calls["person"] < 15
 
 
+def test_long_work_ends_when_nobody_waits_for_it(folder: Path) -> None:
+    slow = FixedEngines()
+    slow.seconds = 0.2
+    with (
+        served(settings(folder, timeout=0.5), [folder / "gallery.ken"], analysis=slow) as (base, _),
+        Client(base) as asking,
+    ):
+        tasks = [task(str(n), "describe_image", max_length=n + 1) for n in range(40)]
+        answer = asking.upload(PICTURE, *tasks)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        time.sleep(0.5)
+        begun = slow.calls["caption"]
+        assert begun < 8
+        time.sleep(0.5)
+        assert slow.calls["caption"] == begun
+
+
 def test_a_slow_or_endless_address(folder: Path) -> None:
     def drips(handler: Any) -> None:
         handler.send_response(200)
@@ -297,6 +315,7 @@ def test_a_slow_or_endless_address(folder: Path) -> None:
             assert answer.json()["results"]["t"]["status"] == "error"
 
 
+@pytest.mark.slow
 def test_a_gpu_that_is_required_and_missing(folder: Path) -> None:
     for device in ("cpu", "cuda", "nothing"):
         wanted = Settings(
@@ -307,6 +326,7 @@ def test_a_gpu_that_is_required_and_missing(folder: Path) -> None:
             open_service(wanted, [str(folder / "gallery.ken")])
 
 
+@pytest.mark.slow
 def test_engines_are_kept_like_models(folder: Path) -> None:
     """Loaded when they are used, listed with the others, gone after a while without use."""
     wanted = Settings(

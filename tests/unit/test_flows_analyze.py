@@ -256,6 +256,35 @@ def test_crops_may_be_left_out(analysis: Analysis) -> None:
     assert "crops" not in times.counts
 
 
+def test_one_task_may_leave_its_crop_out(analysis: Analysis) -> None:
+    person = {"target": "prominent_person"}
+    tasks = [Task("a", CLIP, {**person, "include_crop": False}), Task("b", CLIP, person)]
+    found = analyze(IMAGE, tasks, analysis, StageTimes())
+    assert (found["a"].box, found["a"].crop) == (PERSON, None)
+    assert found["b"].crop is not None
+
+
+def test_crops_of_one_answer_are_bounded(
+    analysis: Analysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = {"target": "prominent_person"}
+    tasks = [Task(str(n), DINO, person) for n in range(4)]
+    size = len(str(analyze(IMAGE, tasks[:1], analysis, StageTimes())["0"].crop))
+    for most, sent in ((size // 2, 1), (2 * size, 2), (4 * size, 4)):
+        monkeypatch.setattr("kenspeckle.flows.analyze.MOST_CROPS", most)
+        found = analyze(IMAGE, tasks, analysis, StageTimes())
+        assert [one.status for one in found.values()] == ["success"] * sent + ["error"] * (4 - sent)
+        assert sum(len(one.crop or "") for one in found.values()) == sent * size
+
+
+def test_no_task_is_begun_once_nobody_waits(analysis: Analysis, engines: FixedEngines) -> None:
+    tasks = [Task(str(n), "describe_image", {"max_length": n + 1}) for n in range(9)]
+    found = analyze(
+        IMAGE, tasks, analysis, StageTimes(), stopped=lambda: engines.calls["caption"] == 2
+    )
+    assert [one.status for one in found.values()] == ["success"] * 2 + ["error"] * 7
+
+
 def test_a_picture_that_cannot_be_had_fails_every_task() -> None:
     found = failed([Task("a", DETECT), Task("b", "nonsense"), Task("a", CLIP)], "why")
     assert found == {"a": Result("error", message="why"), "b": Result("error", message="why")}

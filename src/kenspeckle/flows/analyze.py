@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 USUAL_CAPTION = 50
 """Tokens of a caption where nobody says how many."""
+MOST_CROPS = 128 * 1024 * 1024
+"""Characters of all crops in one answer: every task on a part of the picture repeats its crop."""
 INTERNAL = "Internal error processing task:"
 CONTEXTS = (PERSON, WHOLE)
 """Where a face is looked for: inside the surest person, or in the whole picture."""
@@ -110,18 +112,29 @@ def analyze(
     times: StageTimes,
     *,
     crops: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Result]:
     """What came of each task about an RGB picture, by operation id, in the order asked.
 
     Of several tasks with one id the last counts, in the place of the first; the others are not
-    done. `crops=False` leaves out the pictures of the parts. Never raises for what a task asks.
+    done. `crops=False` leaves out the pictures of the parts, and so does a task whose parameter
+    `include_crop` is false. Once `stopped` says so no further task is begun. Never raises for what
+    a task asks.
     """
     asked = list(tasks)
     wanted = {task.operation_id: task for task in asked}
     if len(wanted) < len(asked):
         _log.warning("%d of %d tasks share ids", len(asked) - len(wanted), len(asked))
     scene = Scene(image, analysis.engines, times)
-    return {name: _result(task, scene, analysis, crops) for name, task in wanted.items()}
+    found: dict[str, Result] = {}
+    left = MOST_CROPS
+    for name, task in wanted.items():
+        if stopped():
+            found[name] = Result("error", message=f"{INTERNAL} nobody waits for it any more")
+            continue
+        found[name] = _result(task, scene, analysis, left if crops else None)
+        left -= len(found[name].crop or "")
+    return found
 
 
 def failed(tasks: Iterable[Task], message: str) -> dict[str, Result]:
@@ -129,11 +142,22 @@ def failed(tasks: Iterable[Task], message: str) -> dict[str, Result]:
     return {task.operation_id: Result("error", message=message) for task in tasks}
 
 
-def _result(task: Task, scene: Scene, analysis: Analysis, crops: bool) -> Result:
+def _with_crop(done: Result, box: Box, scene: Scene, left: int) -> Result:
+    """The result with its crop, of which all together are bounded; the first is always sent."""
+    crop = scene.png(box)
+    if len(crop) > left < MOST_CROPS:
+        message = f"{INTERNAL} crops of more than {MOST_CROPS} characters in one answer; ask for "
+        return Result("error", message=message + "fewer at once, or set include_crop to false")
+    return replace(done, crop=crop)
+
+
+def _result(task: Task, scene: Scene, analysis: Analysis, left: int | None) -> Result:
+    """What came of one task; `left` characters may be spent on its crop, None: it is not wanted."""
     try:
         done = _done(task, scene, analysis)
-        if crops and done.box is not None:
-            return replace(done, crop=scene.png(done.box))
+        if left is None or done.box is None or task.params.get("include_crop") is False:
+            return done
+        return _with_crop(done, done.box, scene, left)
     except Skip as error:
         return Result("skipped", message=str(error))
     except (InputError, ModelMissing, MissingExtra) as error:
@@ -144,7 +168,6 @@ def _result(task: Task, scene: Scene, analysis: Analysis, crops: bool) -> Result
     except Exception as error:  # whatever a model makes of a picture; the others go on
         _log.exception("a task of type %r failed", task.type[:80])
         return Result("error", message=f"{INTERNAL} {type(error).__name__}")
-    return done
 
 
 def _done(task: Task, scene: Scene, analysis: Analysis) -> Result:

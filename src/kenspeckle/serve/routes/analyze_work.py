@@ -4,6 +4,7 @@ it on the event loop."""
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from anyio.to_thread import run_sync
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from kenspeckle.config import ImageSettings
 from kenspeckle.flows.analyze import Analysis, Result, Task, analyze
 from kenspeckle.flows.classifiers import Classifiers
 from kenspeckle.image.decode import decode
@@ -52,26 +52,37 @@ async def analysed(
     settings = service.settings
     intake = Intake(rotate=settings.analyze.rotate, alpha="drop", colour="raw")
 
-    def work() -> dict[str, Result]:
-        return looked_at(data, tasks, analysis, times, (intake, settings.image))[1]
-
-    queue = service.models.scheduler(QUEUE, QUEUE)
-    return await queue.run(work, timeout=settings.serve.timeout)
+    return (await looked_at(service, analysis, data, tasks, (intake, times)))[1]
 
 
-def looked_at(
+async def looked_at(
+    service: Service,
+    analysis: Analysis,
     data: bytes,
     tasks: Sequence[Task],
-    analysis: Analysis,
-    times: StageTimes,
-    reading: tuple[Intake, ImageSettings],
+    how: tuple[Intake, StageTimes],
     *,
     crops: bool = True,
 ) -> tuple[tuple[int, int], dict[str, Result]]:
-    """Size of a picture, and what came of the tasks, all on one thread. Raises PictureError."""
-    with times.stage("processing"):
-        picture = decode(data, intake=reading[0], limits=reading[1])
-    return picture.size, analyze(picture.image, tasks, analysis, times, crops=crops)
+    """Size of a picture, and what came of the tasks. Raises PictureError, ServiceBusy.
+
+    All of it is one piece of work; when nobody waits for it any more, it ends with the task that
+    is being done.
+    """
+    settings, left = service.settings, threading.Event()
+    intake, times = how
+
+    def work() -> tuple[tuple[int, int], dict[str, Result]]:
+        with times.stage("processing"):
+            picture = decode(data, intake=intake, limits=settings.image)
+        found = analyze(picture.image, tasks, analysis, times, crops=crops, stopped=left.is_set)
+        return picture.size, found
+
+    queue = service.models.scheduler(QUEUE, QUEUE)
+    try:
+        return await queue.run(work, timeout=settings.serve.timeout)
+    finally:
+        left.set()
 
 
 async def encoded(told: Callable[[], Any]) -> Response:

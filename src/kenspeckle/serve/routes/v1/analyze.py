@@ -148,21 +148,15 @@ async def _one(
     tasks = [_task(one) for one in asked.tasks]
     try:
         data = await downloaded(request, sent, service.settings.image, times)
-        analysis = analysis_of(service)
-
-        def work() -> shapes.AnalysedPicture:
-            size, found = looked_at(
-                data, tasks, analysis, times, (Intake(), service.settings.image), crops=asked.crops
-            )
-            return shapes.AnalysedPicture(
-                name=sent.name,
-                image_size=list(size),
-                results=[_result(one, found[one.id]) for one in asked.tasks],
-                problem=None,
-            )
-
-        queue = service.models.scheduler(QUEUE, QUEUE)
-        return await queue.run(work, timeout=service.settings.serve.timeout)
+        size, found = await looked_at(
+            service, analysis_of(service), data, tasks, (Intake(), times), crops=asked.crops
+        )
+        return shapes.AnalysedPicture(
+            name=sent.name,
+            image_size=list(size),
+            results=[_result(one, found[one.id]) for one in asked.tasks],
+            problem=None,
+        )
     except ServiceBusy:
         raise
     except KenspeckleError as error:
