@@ -110,6 +110,8 @@ class CaptionServer:
                 raise FetchError(str(self), f"an answer of more than {MOST:,} bytes")
             if time.monotonic() > end:
                 raise TimeoutError(f"not done after {self.seconds:g} s")
+        if answer.length:
+            raise http.client.IncompleteRead(bytes(data), answer.length)
         return bytes(data)
 
 
