@@ -17,7 +17,8 @@ from engines import Device, opener
 from kenspeckle import _threads
 from kenspeckle.config import ModelSettings
 from kenspeckle.errors import ModelError, ModelMissing, SettingError
-from kenspeckle.serve.pool import Models, Resident, Standing, give_back
+from kenspeckle.serve.pool import Models
+from kenspeckle.serve.resident import Resident, Standing, give_back
 from kenspeckle.vectors.admit import drawn_pictures
 from kenspeckle.vectors.probe import BATCH
 
@@ -141,6 +142,15 @@ def test_an_alias_pins_its_model() -> None:
     models.embedder(ModelSettings())
     models.check_pins()
     assert standing(models).pinned
+    closed(models)
+
+
+def test_a_model_kept_for_a_use_is_pinned_by_either_name() -> None:
+    models = Models(pinned=["yunet", "person:nanodet"])
+    for name in ("face:yunet", "person:nanodet", "person:detr"):
+        models.keep(name, str, lambda value: None)
+    models.check_pins()
+    assert [one.pinned for one in models.standings()] == [True, False, True]
     closed(models)
 
 

@@ -13,8 +13,9 @@ from kenspeckle.engines import table
 from kenspeckle.errors import InputError, KenspeckleError, ModelError, SettingError
 from kenspeckle.flows.describe import open_captioner
 from kenspeckle.regions.detect import Detection, detector
-from kenspeckle.serve.pool import Models, Resident
+from kenspeckle.serve.pool import Models
 from kenspeckle.serve.problems import told
+from kenspeckle.serve.resident import Resident
 from kenspeckle.types import Float32
 from kenspeckle.vectors.raw import raw_features
 

@@ -9,7 +9,7 @@ from kenspeckle import __version__
 
 if TYPE_CHECKING:
     from kenspeckle.gallery import Gallery
-    from kenspeckle.serve.pool import Standing
+    from kenspeckle.serve.resident import Standing
     from kenspeckle.serve.service import Service
 
 

@@ -7,185 +7,25 @@ stay; any other leaves after `idle_grace` seconds without use, and the next use 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from kenspeckle import _threads
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import table
-from kenspeckle.errors import KenspeckleError, ModelError, SettingError
+from kenspeckle.errors import ModelError, SettingError
+from kenspeckle.serve.resident import Clock, Resident, Standing, give_back
 from kenspeckle.serve.scheduler import Scheduler
-from kenspeckle.types import Fingerprint, Float32
+from kenspeckle.serve.shared import Shared
 from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from kenspeckle.vectors.pipeline import StageTimes
-    from kenspeckle.vectors.preprocess import Size
-
 T = TypeVar("T")
-
-Clock = Callable[[], float]
 
 LEAST_LOOK, MOST_LOOK = 0.05, 15.0
 """Seconds between two looks for idle models, which are a quarter of the grace within these."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What one model is doing. `device` and `note` are those of the latest load, empty before it;
-    `idle` counts the seconds since its last use; `failure` says why the latest load failed."""
-
-    name: str
-    loaded: bool
-    pinned: bool
-    users: int
-    idle: float
-    device: str
-    note: str
-    failure: str
-
-
-class Resident(Generic[T]):
-    """Something that is loaded when it is used, and can leave memory when nobody uses it."""
-
-    def __init__(
-        self,
-        name: str,
-        load: Callable[[], T],
-        close: Callable[[T], None],
-        *,
-        pinned: bool = False,
-        clock: Clock = time.monotonic,
-    ) -> None:
-        self.name, self.pinned = name, pinned
-        self._load, self._close, self._clock = load, close, clock
-        self._lock = threading.Lock()
-        self._value: T | None = None
-        self._users, self._last = 0, clock()
-        self._device = self._note = self._failure = ""
-
-    @contextmanager
-    def use(self) -> Iterator[T]:
-        """The thing itself, loaded if it is not; it stays until the block is left.
-
-        Raises what loading raises; the next use tries again.
-        """
-        with self._lock:
-            value = self._value = self._value if self._value is not None else self._loaded()
-            self._users += 1
-        try:
-            yield value
-        finally:
-            with self._lock:
-                self._users -= 1
-                self._last = self._clock()
-
-    def unload(self, idle_for: float = 0.0) -> bool:
-        """Give its memory back if nobody uses it, nor did for that many seconds; whether it did."""
-        if self._lock.locked():
-            return False  # it is being loaded, which may take long: that is no idling
-        with self._lock:
-            idle = self._clock() - self._last
-            if self._value is None or self._users or idle < idle_for:
-                return False
-            value, self._value = self._value, None
-            try:
-                self._close(value)
-            except Exception as error:  # it is let go of all the same
-                self._failure = _told(error)
-        return True
-
-    def standing(self) -> Standing:
-        """What it is doing now. Never waits, never loads."""
-        return Standing(
-            name=self.name,
-            loaded=self._value is not None,
-            pinned=self.pinned,
-            users=self._users,
-            idle=max(0.0, self._clock() - self._last),
-            device=self._device,
-            note=self._note,
-            failure=self._failure,
-        )
-
-    def _loaded(self) -> T:
-        try:
-            value = self._load()
-        except Exception as error:
-            self._failure = _told(error)
-            raise
-        self._device = str(getattr(value, "device", ""))
-        self._note, self._failure = str(getattr(value, "note", "")), ""
-        return value
-
-
-class Shared:
-    """An embedder that several galleries hold. See `Embedder`; its memory is the pool's to give."""
-
-    def __init__(self, inner: Embedder, resident: Resident[Embedder]) -> None:
-        self._inner, self._resident = inner, resident
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """See `Embedder`."""
-        return self._inner.fingerprint
-
-    @property
-    def space_id(self) -> str:
-        """See `Embedder`."""
-        return self._inner.space_id
-
-    @property
-    def width(self) -> int:
-        """See `Embedder`."""
-        return self._inner.width
-
-    @property
-    def device(self) -> str:
-        """See `Embedder`."""
-        with self._resident.use() as inner:
-            return inner.device
-
-    @property
-    def note(self) -> str:
-        """See `Embedder`."""
-        with self._resident.use() as inner:
-            return inner.note
-
-    @property
-    def joined(self) -> int:
-        """See `Embedder`."""
-        return self._inner.joined
-
-    @property
-    def cohort(self) -> Float32 | None:
-        """See `Embedder`."""
-        return self._inner.cohort
-
-    def vector(
-        self, image: Image, times: StageTimes | None = None, full: Size | None = None
-    ) -> Float32:
-        """See `Embedder`."""
-        with self._resident.use() as inner:
-            return inner.vector(image, times, full)
-
-    def vectors(self, images: Sequence[Image], times: StageTimes | None = None) -> Float32:
-        """See `Embedder`."""
-        with self._resident.use() as inner:
-            return inner.vectors(images, times)
-
-    def close(self) -> None:
-        """Nothing: others may hold it. The pool gives the memory back."""
 
 
 class Models:
@@ -234,9 +74,12 @@ class Models:
             return found
 
     def keep(self, name: str, load: Callable[[], T], close: Callable[[T], None]) -> Resident[T]:
-        """Keep anything else that takes memory under the same rules: a detector, a captioner."""
+        """Keep anything else that takes memory under the same rules: a detector, a captioner.
+
+        It is pinned by its name, and where that is of the form `USE:MODEL` by its model's.
+        """
         resident = Resident(
-            name, self._watched(load), close, pinned=name in self._pinned, clock=self._clock
+            name, self._watched(load), close, pinned=self._pins(name), clock=self._clock
         )
         with self._lock:
             self._residents.append(resident)
@@ -261,7 +104,7 @@ class Models:
     def check_pins(self) -> None:
         """Refuse pinned names that no model of this service has. Raises SettingError."""
         names = {one.name for one in self.standings()}
-        for name in sorted(self._pinned - names):
+        for name in sorted(self._pinned - names - {name.partition(":")[2] for name in names}):
             raise SettingError(
                 "serve.pinned",
                 f"{name} is no model of this service",
@@ -300,11 +143,14 @@ class Models:
             name,
             self._watched(load),
             lambda one: one.close(),
-            pinned=name in self._pinned,
+            pinned=self._pins(name),
             clock=self._clock,
         )
         self._residents.append(resident)
         return Shared(inner, resident)
+
+    def _pins(self, name: str) -> bool:
+        return not self._pinned.isdisjoint((name, name.partition(":")[2]))
 
     def _scheduler(self, space_id: str, name: str) -> Scheduler:
         found = self._schedulers.get(space_id)
@@ -331,21 +177,6 @@ class Models:
     def _watch(self) -> None:
         while not self._stop.wait(min(max(self._grace / 4, LEAST_LOOK), MOST_LOOK)):
             self.unload_idle()
-
-
-def give_back() -> None:
-    """Collect what is unreachable, and hand free memory back to the system where the C library is
-    glibc, which otherwise keeps it for later."""
-    gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
-
-
-def _told(error: Exception) -> str:
-    """What health may say of a failure: our sentences, of anything else its kind."""
-    return str(error) if isinstance(error, KenspeckleError) else type(error).__name__
 
 
 def _full_name(name: str) -> str:
