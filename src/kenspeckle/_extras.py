@@ -22,6 +22,7 @@ EXTRA_OF = {
     "torch": "torch",
     "transformers": "torch",
     "uvicorn": "serve",
+    "uvloop": "serve",
 }
 """Importable module → the extra that brings it."""
 

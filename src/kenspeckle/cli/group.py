@@ -90,7 +90,7 @@ COMMANDS = (
     Row(
         "serve",
         "serve:serve",
-        "Answer over HTTP: the native API, and surfaces for clients of former systems.",
+        "Answer over HTTP: the native API under /v1, and surfaces for clients of former systems.",
         ("--index", "--projection", "--refs", "--port", "--host", "--prices"),
     ),
     Row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -104,7 +104,12 @@ def serve(
             "--no-yolo", help="falcon: at most one thing in a picture.", show_default=False
         ),
     ] = None,
-    omniparser: Annotated[str | None, typer.Option("--omniparser", hidden=True)] = None,
+    omniparser: Annotated[
+        str | None,
+        typer.Option(
+            "--omniparser", metavar="FILE", help="Accepted and ignored.", show_default=False
+        ),
+    ] = None,
     regions: options.Regions = None,
     fpir: options.Fpir = None,
     model: options.Model = None,
@@ -150,17 +155,19 @@ def serve(
     service = open_service(settings, indexes or ())
     sockets = opened(service)
     Running(service, sockets).run(lambda: _tell(service, sockets))
-    console.note("Stopped.")
+    with contextlib.suppress(OSError):
+        console.note("Stopped.")
 
 
 def _tell(service: Service, sockets: Sockets) -> None:
     """The line that says that it is ready, where, and what it holds."""
-    places: Sequence[str] = [_place(one.getsockname()[:2]) for one, _ in sockets.values()]
+    places = [_place(some[0].getsockname()[:2]) for some, _ in sockets.values()]
     held = ", ".join(f"{name} ({len(one):,})" for name, one in service.galleries.items())
     state = service.access.state()
-    for remark in service.notes:
-        console.note(remark)
-    console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
+    with contextlib.suppress(OSError):  # whoever reads this may have left
+        for remark in service.notes:
+            console.note(remark)
+        console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
 
 
 def _place(address: tuple[str, int]) -> str:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from kenspeckle._extras import has, need
 from kenspeckle.errors import SettingError
 from kenspeckle.serve.app import build
 from kenspeckle.serve.logs import heard
@@ -21,48 +22,66 @@ BACKLOG = 512
 PAUSE = 0.02
 """Seconds between two looks at what still runs while the service stops."""
 
-Sockets = Mapping[int, tuple[socket.socket, tuple[Surface, ...]]]
+Sockets = Mapping[int, tuple[list[socket.socket], tuple[Surface, ...]]]
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound and not yet listening. SettingError says who or what is in the way."""
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen, one for each address that `host` means.
+
+    SettingError says who or what is in the way.
+    """
+    kinds = socket.AI_PASSIVE | socket.AI_NUMERICSERV
     try:
-        found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
-        )
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=kinds)
     except OSError as error:
         raise SettingError("--host", host, expected="an address of this machine") from error
-    family, kind, protocol, _, address = found[0]
-    made = socket.socket(family, kind, protocol)
+    made: list[socket.socket] = []
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(BACKLOG)
+        for family, _, _, _, address in sorted(found, key=lambda one: one[0] != socket.AF_INET):
+            try:
+                made.append(_bound(family, address))
+            except OSError:
+                if not made:  # a machine may have a name for a kind of address that it lacks
+                    raise
     except OSError as error:
-        made.close()
         raise SettingError(
             f"port {port} of {host}",
             error.strerror or str(error),
             expected="a free port",
             do="End the program that listens there, or name another: --port",
         ) from error
-    made.setblocking(False)
+    return made
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.listen(BACKLOG)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
     return made
 
 
 def opened(service: Service, port: int = 0) -> Sockets:
-    """The sockets of the service, each with its surfaces, on the port given or of the settings.
+    """The sockets of the service by port, each with the surfaces that are there.
 
-    Raises SettingError.
+    `port` stands in for that of the settings. Raises SettingError.
     """
     settings = service.settings.serve
-    made: dict[int, tuple[socket.socket, tuple[Surface, ...]]] = {}
+    made: dict[int, tuple[list[socket.socket], tuple[Surface, ...]]] = {}
     try:
         for number, surfaces in by_port(service.surfaces, port or settings.port).items():
             made[number] = listen(settings.host, number), surfaces
     except BaseException:
-        for one, _ in made.values():
-            one.close()
+        for some, _ in made.values():
+            for one in some:
+                one.close()
         raise
     return made
 
@@ -72,16 +91,15 @@ class Running:
 
     def __init__(self, service: Service, sockets: Sockets) -> None:
         self._service = service
-        self._servers = [_server(service, one, shown) for one, shown in sockets.values()]
-        self._sockets = [one for one, _ in sockets.values()]
+        self._servers = [
+            (_server(service, port, shown), some) for port, (some, shown) in sockets.items()
+        ]
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Answer until `stop` or a signal; `ready` is called when everything listens."""
-        import uvloop
-
-        make = uvloop.new_event_loop
+        make = need("uvloop", "the HTTP service").new_event_loop if has("uvloop") else None
         with heard(self._service.log), asyncio.Runner(loop_factory=make) as runner:
             runner.run(self._run(ready))
 
@@ -94,11 +112,10 @@ class Running:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         with _signals(self._loop, self._signalled):
             tasks = [
-                asyncio.create_task(server.serve(sockets=[one]))
-                for server, one in zip(self._servers, self._sockets, strict=True)
+                asyncio.create_task(server.serve(sockets=some)) for server, some in self._servers
             ]
             try:
-                while not all(server.started for server in self._servers):
+                while not all(server.started for server, _ in self._servers):
                     await asyncio.sleep(PAUSE / 4)
                 await asyncio.to_thread(self._service.warmed)
                 self._service.ready = True
@@ -113,7 +130,7 @@ class Running:
         until = asyncio.get_running_loop().time() + self._service.settings.serve.grace
         while self._service.in_flight and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(PAUSE)
-        for server in self._servers:
+        for server, _ in self._servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._service.close()
@@ -122,13 +139,13 @@ class Running:
         """The first signal stops gracefully, the second at once."""
         assert self._stop is not None  # noqa: S101  signals are caught while it runs
         if self._stop.is_set():
-            for server in self._servers:
+            for server, _ in self._servers:
                 server.should_exit = server.force_exit = True
             self._service.in_flight = 0
         self._stop.set()
 
 
-def _server(service: Service, listener: socket.socket, surfaces: tuple[Surface, ...]) -> Any:
+def _server(service: Service, port: int, surfaces: tuple[Surface, ...]) -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -139,10 +156,9 @@ def _server(service: Service, listener: socket.socket, surfaces: tuple[Surface, 
             yield
 
     settings = service.settings.serve
-    host, port = listener.getsockname()[:2]
     config = uvicorn.Config(
         build(service, surfaces),
-        host=host,
+        host=settings.host,
         port=port,
         http=protocol(service.limits),
         lifespan="off",

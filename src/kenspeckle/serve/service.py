@@ -163,16 +163,16 @@ def open_service(
             notes += _remarks(galleries[name])
         engines = analysis or ModelEngines(settings, models)
         models.check_pins()
-        service = Service(settings, galleries, models, access, analysis=engines)
-        service.notes += notes
-        service.warm_up()
         for name, gallery in galleries.items():
             if gallery.calibration is None and len(gallery):
-                service.notes.append(f"{name} was never calibrated: {_calibrated(gallery)}.")
+                notes.append(f"{name} was never calibrated: {_calibrated(gallery)}.")
     except BaseException:
         for gallery in galleries.values():
             gallery.close()
         raise
+    service = Service(settings, galleries, models, access, analysis=engines)
+    service.notes += notes
+    service.warm_up()
     return service
 
 
