@@ -3,8 +3,9 @@
     python -m benchmarks._load_clients JSON ANSWER
 
 Each keeps one connection and sends prepared bytes. `clients` of them ask one request after another
-(a closed loop); with `rate` requests are sent at that pace instead, whether or not the others are
-answered (an open loop). `/health` is asked beside them twenty times a second.
+(a closed loop), after a refusal when it says; with `rate` requests are sent at that pace instead,
+whether or not the others are answered (an open loop). `/health` is asked beside them twenty times a
+second.
 """
 
 from __future__ import annotations
@@ -68,12 +69,16 @@ def request(asked: Asked, picture: bytes) -> bytes:
 
 
 class Line(asyncio.Protocol):
-    """One connection: sends bytes, reads one answer, and tells who asked."""
+    """One connection: sends bytes, reads one answer, and tells who asked.
+
+    `wait` are the seconds after which the latest answer says to come back.
+    """
 
     def __init__(self, answered: Answered) -> None:
         self._answered = answered
         self._transport: Any = None  # uvloop's is none of asyncio's classes
         self._data, self._start, self._busy = bytearray(), 0.0, False
+        self.wait = 0.0
 
     def ask(self, data: bytes) -> None:
         self._start, self._busy = time.perf_counter(), True
@@ -99,16 +104,21 @@ class Line(asyncio.Protocol):
         if not found:
             return
         lowered = head.lower()
-        at = lowered.find(b"content-length:")
-        length = int(lowered[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(body) < length:
+        if len(body) < _number(lowered, b"content-length"):
             return
+        self.wait = _number(lowered, b"retry-after")
         self._data.clear()
         self._busy = False
         if b"connection: close" in lowered and self._transport is not None:
             self._transport.close()
         status = int(head.split(b" ", 2)[1])
         self._answered(self, status, time.perf_counter() - self._start)
+
+
+def _number(head: bytes, name: bytes) -> float:
+    """The number of a header, 0 without one."""
+    _, found, rest = head.partition(b"\r\n" + name + b":")
+    return float(rest.split(b"\r\n", 1)[0]) if found else 0.0
 
 
 class Load:
@@ -160,13 +170,17 @@ class Load:
             self._count(status, seconds)
             if self._ends:
                 over.set()
-            elif line.open:
+            elif line.open and not line.wait:
                 line.ask(self._next())
             else:
-                asyncio.ensure_future(again())  # noqa: RUF006  it counts itself
+                asyncio.ensure_future(again(line))  # noqa: RUF006  it counts itself
 
-        async def again() -> None:
-            (await self._line(answered)).ask(self._next())
+        async def again(line: Line | None = None) -> None:
+            if line is not None:
+                await asyncio.sleep(line.wait)
+            if line is None or not line.open:
+                line = await self._line(answered)
+            line.ask(self._next())
 
         for _ in range(self._asked.clients):
             await again()
