@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kenspeckle.errors import MissingExtra, ModelError, ModelMissing
-from kenspeckle.flows.analyze import Analysis, Result, Task, analyze, failed
+from kenspeckle.flows.analyze import Analysis, analyze, failed
 from kenspeckle.flows.classifiers import MAP, Classifiers
+from kenspeckle.flows.tasks import Result, Task
 from kenspeckle.match.classify import Linear, sigmoid, to_json
 from kenspeckle.vectors.pipeline import StageTimes
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,8 +26,17 @@ from kenspeckle.flows.operations import (
     Operation,
 )
 from kenspeckle.flows.scene import Engines, Scene
+from kenspeckle.flows.tasks import (
+    Result,
+    Skip,
+    Task,
+    collection_of,
+    context_of,
+    max_length_of,
+    shown,
+    target_of,
+)
 from kenspeckle.match.classify import Linear, sigmoid
-from kenspeckle.regions.detect import Detection
 from kenspeckle.types import Box
 from kenspeckle.vectors.pipeline import StageTimes
 
@@ -36,54 +45,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-USUAL_CAPTION = 50
-"""Tokens of a caption where nobody says how many."""
 MOST_CROPS = 128 * 1024 * 1024
 """Characters of all crops in one answer: every task on a part of the picture repeats its crop."""
 INTERNAL = "Internal error processing task:"
-CONTEXTS = (PERSON, WHOLE)
-"""Where a face is looked for: inside the surest person, or in the whole picture."""
-
-
-class Skip(Exception):
-    """A task cannot be done, and that is no fault of ours. The text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One thing that is asked. `model` names another model than the one set, empty: that one."""
-
-    operation_id: str
-    type: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    model: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of a task.
-
-    data
-        Numbers of a box or a vector, a caption, a classification; None where nothing was found.
-    box
-        The part of the picture that was used, in pixels; None for the whole.
-    crop
-        That part as a PNG in base64.
-    message
-        Why it was skipped or failed.
-    detections
-        Everything that a detection found, the surest first.
-    model
-        What made it; several are joined by `+`.
-    """
-
-    status: Literal["success", "error", "skipped"]
-    data: Any = None
-    box: Box | None = None
-    crop: str | None = None
-    message: str | None = None
-    detections: tuple[Detection, ...] = ()
-    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,21 +138,15 @@ def _done(task: Task, scene: Scene, analysis: Analysis) -> Result:
     """The checks that all operations share, in their order, then the operation itself."""
     operation = BY_NAME.get(task.type)
     if operation is None:
-        raise Skip(f"Unsupported operation type {_shown(task.type)}; expected {', '.join(BY_NAME)}")
-    target = task.params.get("target")
-    target = operation.default if target is None else target
-    if not isinstance(target, str) or target not in operation.allowed:
-        raise Skip(
-            f"Unsupported target {_shown(target)} for {operation.name}; "
-            f"allowed are {', '.join(operation.allowed)}"
-        )
-    context = _context(task.params, analysis.engines) if target == FACE else WHOLE
+        raise Skip(f"Unsupported operation type {shown(task.type)}; expected {', '.join(BY_NAME)}")
+    target = target_of(task.params, operation)
+    context = _context(task.params, scene) if target == FACE else WHOLE
     if operation.name == "detect_bounding_box":
         return _detected(task, scene, target, context)
     if operation.name == "classify":
         return _classified(task, scene, analysis.classifiers, (target, context))
     if operation.name == "describe_image":
-        most = _max_length(task.params, analysis.max_caption)
+        most = max_length_of(task.params, analysis.max_caption)
         box = _part(task, scene, target, context)
         text = scene.caption(box or scene.whole, most, task.model)
         return Result("success", text, box, model=_named(scene, task, "caption"))
@@ -223,7 +181,7 @@ def _part(task: Task, scene: Scene, target: str, context: str) -> Box | None:
     face = target == FACE
     found = scene.faces(inside_person=context == PERSON) if face else scene.people()
     if face and not found:
-        raise Skip(f"No prominent face found for operation_id {task.operation_id!r}")
+        raise Skip(f"No prominent face found for operation_id '{task.operation_id}'")
     return found[0].box if found else None
 
 
@@ -231,11 +189,11 @@ def _classified(
     task: Task, scene: Scene, classifiers: Classifiers, asked: tuple[str, str]
 ) -> Result:
     """By what the classifier was trained on where that is written down, else CLIP as asked."""
-    collection = _collection(task.params)
+    collection = collection_of(task.params)
     found = classifiers.find(collection)
     if found is None:
         raise Skip(f"Classifier not found for collection_id {collection}")
-    target, context = (found.region, _context({}, scene.engines)) if found.region else asked
+    target, context = (found.region, _context({}, scene)) if found.region else asked
     if target not in TARGETS:
         raise Skip(f"the classifier of collection_id {collection} names no part of a picture")
     box = _part(task, scene, target, context)
@@ -247,6 +205,10 @@ def _classified(
     return Result("success", data, box, model="+".join(map(scene.engines.name, uses)))
 
 
+def _context(params: Mapping[str, Any], scene: Scene) -> str:
+    return context_of(params, people=not scene.engines.missing("person"))
+
+
 def _uses(classifier: Linear, collection: int) -> list[str]:
     """The engines whose vectors a classifier reads, one behind the other."""
     names = classifier.vectors.split("+") if classifier.vectors else ["embed_clip_vit_b_32"]
@@ -254,51 +216,6 @@ def _uses(classifier: Linear, collection: int) -> list[str]:
     if len(uses) < len(names):
         raise Skip(
             f"the classifier of collection_id {collection} was trained on "
-            f"{_shown(classifier.vectors)}; vectors here are {', '.join(VECTORS)}"
+            f"{shown(classifier.vectors)}; vectors here are {', '.join(VECTORS)}"
         )
     return uses
-
-
-def _context(params: Mapping[str, Any], engines: Engines) -> str:
-    """Where to look for the face: where nobody says, inside the surest person, or everywhere when
-    there is no detector of people."""
-    context = params.get("face_context")
-    if context is None:
-        return WHOLE if engines.missing("person") else PERSON
-    if not isinstance(context, str) or context not in CONTEXTS:
-        raise Skip(f"Unsupported face_context {_shown(context)}; allowed are {', '.join(CONTEXTS)}")
-    return context
-
-
-def _collection(params: Mapping[str, Any]) -> int:
-    """The collection asked about, by the rules of `int()`."""
-    value = params.get("collection_id")
-    if value is None:
-        raise Skip("collection_id is missing; classify needs one")
-    if not isinstance(value, str | int | float):
-        raise KenspeckleError("collection_id", _shown(value), expected="a whole number")
-    try:
-        number = int(value)
-    except (ValueError, OverflowError) as error:
-        raise Skip(f"collection_id {_shown(value)} is no whole number") from error
-    if abs(number) >= 10**18:
-        raise Skip(f"Classifier not found for collection_id {_shown(str(value))}")
-    return number
-
-
-def _max_length(params: Mapping[str, Any], most: int) -> int:
-    value = params.get("max_length")
-    if value is None:
-        return USUAL_CAPTION
-    if type(value) is not int or not 0 < value <= most:
-        raise Skip(f"max_length {_shown(value)} is no whole number from 1 to {most}")
-    return value
-
-
-def _shown(value: Any) -> str:
-    """A value as a message may show it: what it is, for those that may be long or deep."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 80 else value[:80] + "…")
-    if isinstance(value, int | float):
-        return repr(value)[:40]
-    return "a list" if isinstance(value, list) else "an object"

@@ -12,8 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response  # noqa: TC002  the framework reads the annotations
 
 from kenspeckle.errors import FetchError, KenspeckleError, PictureError, PictureTooLarge
-from kenspeckle.flows.analyze import Analysis, Result, Task, failed
+from kenspeckle.flows.analyze import Analysis, failed
 from kenspeckle.flows.operations import OPERATIONS
+from kenspeckle.flows.tasks import Result, Task
 from kenspeckle.serve.problems import headers_of, status_of, told
 from kenspeckle.serve.routes import analyze_shapes as shapes
 from kenspeckle.serve.routes.analyze_work import analysed, analysis_of, described, encoded

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 
-from kenspeckle.flows.analyze import Task
+from kenspeckle.flows.tasks import Task
 
 if TYPE_CHECKING:
     from fastapi import Request

@@ -12,8 +12,9 @@ from anyio.to_thread import run_sync
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from kenspeckle.flows.analyze import Analysis, Result, Task, analyze
+from kenspeckle.flows.analyze import Analysis, analyze
 from kenspeckle.flows.classifiers import Classifiers
+from kenspeckle.flows.tasks import Result, Task
 from kenspeckle.image.decode import decode
 from kenspeckle.serve.engines import ModelEngines
 from kenspeckle.serve.problems import told

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 
 from kenspeckle.errors import KenspeckleError, ServiceBusy
-from kenspeckle.flows import analyze as flow
+from kenspeckle.flows import tasks as flow
 from kenspeckle.flows.operations import OPERATIONS, Operation
 from kenspeckle.serve import problems
 from kenspeckle.serve.access import needs
