@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Match
 
 from kenspeckle import __version__
@@ -20,22 +25,24 @@ from kenspeckle.errors import KenspeckleError
 from kenspeckle.serve import health, metrics, problems
 from kenspeckle.serve.access import may
 from kenspeckle.serve.guard import Guard
-from kenspeckle.serve.logs import frames, stage_seconds
+from kenspeckle.serve.logs import frames
+from kenspeckle.serve.observed import Observed
+from kenspeckle.serve.pages import page
 from kenspeckle.serve.refusals import describe
 from kenspeckle.serve.routes.v1 import app as v1
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.surfaces import KINDS, Surface
-from kenspeckle.vectors.pipeline import StageTimes
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 NATIVE = "/v1"
 """Where the native API is, on every port."""
 
-DOCUMENTS = ("/docs", "/redoc", "/openapi.json")
-"""What every application says of itself; anybody may read it."""
+DOCUMENT = "/openapi.json"
+DOCUMENTS = (DOCUMENT, "/docs", "/redoc")
+"""What every application says of itself, for programs and for people; anybody may read it."""
 
 Fields = Mapping[str, Any]
 Answer = Callable[["Scope"], Response]
@@ -127,17 +134,26 @@ class Port:
             return _Found("", None, answer=answer)
         for one in self._below:
             if path == one.prefix or path.startswith(one.prefix + "/"):
-                return replace(one, surface="") if path in one.documents else one
+                return self._documented(one, path)
         turned = path[:-1] if path.endswith("/") else path + "/"
         for tried in (path, turned):
             found = self._by_route(scope, tried)
             if found is not None:
-                return replace(found, surface="") if path in DOCUMENTS else found
+                return self._documented(found, path)
             if path == "/":
                 break
         if path in self._ours or not self._flat:
             return _Found("", None, answer=self._ours.get(path, _nothing))
         return self._flat[0]
+
+    def _documented(self, found: _Found, path: str) -> _Found:
+        """What an application says of itself is for everybody, its pages are ours."""
+        if path not in found.documents:
+            return found
+        address = found.prefix + DOCUMENT
+        if path == address:
+            return replace(found, surface="")
+        return _Found("", None, answer=partial(_described, found.app, address))
 
     def _by_route(self, scope: Scope, path: str) -> _Found | None:
         """The first surface that has a route for the path and the method, else for the path."""
@@ -193,6 +209,10 @@ def _nothing(_: Scope) -> Response:
     return JSONResponse({"detail": "Not Found"}, 404)
 
 
+def _described(app: FastAPI, address: str, _: Scope) -> Response:
+    return HTMLResponse(page(app.openapi(), address))
+
+
 def _document(app: FastAPI, _: Scope) -> Response:
     return Response(json.dumps(app.openapi()), media_type="application/json")
 
@@ -205,50 +225,3 @@ async def _told(scope: Scope, answer: Answer) -> Response:
         return await asyncio.to_thread(answer, scope)
     except KenspeckleError as error:
         return problems.answer(error, Request(scope))
-
-
-def _pattern(scope: Scope) -> str:
-    """The pattern of the path that was found, so that logs and metrics know few of them."""
-    route = scope.get("route")
-    if route is None:
-        return "(none)"
-    return f"{scope.get('root_path', '')}{getattr(route, 'path', '')}"
-
-
-class Observed:
-    """Counts, times and logs every request; whoever answers it adds its stages to `times`."""
-
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service = app, service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        times = StageTimes()
-        scope.setdefault("state", {})["times"] = times
-        start, status = time.perf_counter(), 0
-
-        def told(message: Message) -> Awaitable[None]:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            return send(message)
-
-        self._service.in_flight += 1
-        try:
-            await self._app(scope, receive, told)
-        finally:
-            self._service.in_flight -= 1
-            self._tell(scope, status, time.perf_counter() - start, times.seconds)
-
-    def _tell(self, scope: Scope, status: int, seconds: float, spent: dict[str, float]) -> None:
-        route = scope.get("route_name") or _pattern(scope)
-        stages = stage_seconds(spent)
-        values: dict[str, Any] = {"req_id": scope["state"].get("request_id", "-")}
-        values |= {"path": scope["path"], "route": route, "method": scope["method"]}
-        values |= {"status": status, **stages}
-        values |= {"other": seconds - sum(stages.values()), "total": seconds}
-        self._service.metrics.seen(scope["method"], route, status, seconds, stages)
-        self._service.log.tell("request_finished", values)

@@ -1,0 +1,126 @@
+"""The page that describes an API to people: made of its OpenAPI document, without a script and
+without anything from another server, so that it works offline and under a strict content policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
+color:#1a1a1a;background:#fff}
+code,pre{font:14px/1.45 ui-monospace,monospace}
+pre{background:#f4f4f2;padding:.75rem;overflow:auto;border-radius:4px}
+details{border:1px solid #ddd;border-radius:4px;margin:.5rem 0;padding:.5rem .75rem}
+summary{cursor:pointer}
+summary b{display:inline-block;min-width:4.5rem;text-transform:uppercase}
+table{border-collapse:collapse;width:100%;margin:.5rem 0}
+td,th{border-bottom:1px solid #e4e4e4;padding:.3rem .5rem;text-align:left;vertical-align:top}
+@media (prefers-color-scheme:dark){body{color:#e8e8e8;background:#161616}pre{background:#222}
+details,td,th{border-color:#3a3a3a}a{color:#8ab4f8}}
+"""
+
+
+def page(document: Mapping[str, Any], address: str) -> str:
+    """The page for an OpenAPI document, which lies itself at `address`."""
+    info = document["info"]
+    parts = [
+        f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>",
+        _text(info.get("summary", "")),
+        _text(info.get("description", "")),
+        f'<p><a href="{escape(address)}">The document for programs (OpenAPI)</a></p>',
+        "<h2>Requests</h2>",
+        *_operations(document),
+        "<h2>Shapes</h2>",
+        *_shapes(document),
+    ]
+    title = escape(info["title"])
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[str]:
+    """A part that opens for each method of each path."""
+    server = next((one["url"] for one in document.get("servers", ())), "").rstrip("/")
+    for path, methods in document["paths"].items():
+        for method in METHODS:
+            if method not in methods:
+                continue
+            operation = methods[method]
+            name = escape(operation.get("operationId", f"{method}-{path}"))
+            yield f'<details id="{name}"><summary><b>{method}</b> '
+            yield f"<code>{escape(server + path)}</code> {escape(operation.get('summary', ''))}"
+            yield f"</summary>{_text(operation.get('description', ''))}"
+            yield _parameters(operation.get("parameters", ()))
+            yield _contents("Body", operation.get("requestBody", {}).get("content", {}))
+            for status, answer in operation.get("responses", {}).items():
+                about = escape(answer.get("description", ""))
+                yield f"<p><b>{escape(status)}</b> {about}</p>"
+                yield _contents("", answer.get("content", {}))
+            yield "</details>"
+
+
+def _parameters(parameters: Any) -> str:
+    if not parameters:
+        return ""
+    rows = []
+    for one in parameters:
+        need = " (needed)" if one.get("required") else ""
+        rows.append(
+            f"<tr><td><code>{escape(one['name'])}</code>{need}</td><td>{escape(one['in'])}</td>"
+            f"<td>{_kind(one.get('schema', {}))}</td>"
+            f"<td>{escape(one.get('description', ''))}</td></tr>"
+        )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _contents(title: str, contents: Mapping[str, Any]) -> str:
+    """What may be sent or comes back, by type, with the examples there are."""
+    parts = []
+    for kind, content in contents.items():
+        parts.append(
+            f"<p>{title} <code>{escape(kind)}</code> {_kind(content.get('schema', {}))}</p>"
+        )
+        examples = [one.get("value") for one in content.get("examples", {}).values()]
+        for example in [content["example"], *examples] if "example" in content else examples:
+            parts.append(_json(example))
+    return "".join(parts)
+
+
+def _shapes(document: Mapping[str, Any]) -> Iterator[str]:
+    for name, shape in sorted(document.get("components", {}).get("schemas", {}).items()):
+        yield f'<details id="shape-{escape(name)}"><summary><code>{escape(name)}</code> '
+        yield f"{escape(str(shape.get('description', '')).partition(chr(10))[0])}</summary>"
+        yield f"{_json(shape)}</details>"
+
+
+def _kind(schema: Any) -> str:
+    """A schema in a few words, with a link where it has a name."""
+    if not isinstance(schema, Mapping):
+        return ""
+    if "$ref" in schema:
+        name = escape(str(schema["$ref"]).rpartition("/")[2])
+        return f'<a href="#shape-{name}">{name}</a>'
+    for joined in ("anyOf", "oneOf", "allOf"):
+        if joined in schema:
+            return " or ".join(filter(None, map(_kind, schema[joined])))
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {})) or 'anything'}"
+    if "enum" in schema:
+        return escape(", ".join(json.dumps(value) for value in schema["enum"]))
+    return escape(" ".join(str(schema[name]) for name in ("type", "format") if name in schema))
+
+
+def _text(text: str) -> str:
+    return "".join(f"<p>{escape(part)}</p>" for part in text.split("\n\n") if part.strip())
+
+
+def _json(value: Any) -> str:
+    return f"<pre>{escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
