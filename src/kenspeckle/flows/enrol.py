@@ -91,8 +91,9 @@ def store_all(
 ) -> list[int]:
     """Store pictures in one commit, in place of the references `instead_of` with their views.
 
-    An item that is enrolled keeps its label. Returns the ids of the pictures, in order. Raises
-    GalleryError for a picture that is a reference of another item, IndexBusy, IndexReadOnly.
+    An item that is enrolled keeps its label. Returns the ids of the pictures, in order; a picture
+    that comes twice has one. Raises GalleryError for a picture that is a reference of another item,
+    IndexBusy, IndexReadOnly.
     """
     store.refresh()
     gone = _with_views(store, instead_of)
@@ -105,8 +106,10 @@ def store_all(
         _check(store, one.reference, gone)
         rows.append(replace(one, reference=replace(one.reference, label=labels[key])))
     ids = store.add(rows, instead_of=list(gone))
-    feedback.forget(store, [one for one in gone.values() if not one.view])
-    return [number for number, row in zip(ids, rows, strict=True) if not row.reference.view]
+    if gone:
+        feedback.forget(store, [one for one in gone.values() if not one.view])
+    pictures_alone = [n for n, row in zip(ids, rows, strict=True) if not row.reference.view]
+    return list(dict.fromkeys(pictures_alone))
 
 
 def item_of(store: Store, key: str) -> Item:

@@ -116,9 +116,9 @@ def enrolled(here: At, key: str) -> Item:
 def told_of(one: Item, here: At) -> shapes.Item:
     """One item."""
     return shapes.Item(
-        key=one.key,
-        label=one.label,
-        variants=list(one.variants),
+        key=told.text(one.key),
+        label=told.text(one.label),
+        variants=list(map(told.text, one.variants)),
         references=one.references,
         url=here.links.item(one.key),
     )

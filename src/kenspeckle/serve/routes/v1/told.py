@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from fastapi import Response
 
+from kenspeckle.catalog.entry import shown as escaped
 from kenspeckle.flows.identify import Answer
 from kenspeckle.serve.schemas import answers
 from kenspeckle.serve.schemas import gallery as gallery_shapes
@@ -38,7 +39,7 @@ class Links:
 
     def item(self, key: str) -> str:
         """Where an item is told of."""
-        return f"{self.base}/items/{quote(key, safe='')}"
+        return f"{self.base}/items/{quote(key, safe='', errors='surrogatepass')}"
 
     def reference(self, number: int) -> str:
         """Where a reference is told of."""
@@ -75,16 +76,34 @@ def area(region: Region) -> answers.Area:
 def candidate(one: Candidate, links: Links) -> answers.Candidate:
     """An item that a photo may show."""
     return answers.Candidate(
-        key=one.key,
-        label=one.label,
-        variant=one.reference.variant,
+        key=text(one.key),
+        label=text(one.label),
+        variant=text(one.reference.variant),
         similarity=cosine(one.similarity),
         reference=shown(one.reference),
         reference_id=one.reference_id,
         picture_url=links.picture(one.reference_id),
         thumbnail_url=links.thumbnail(one.reference_id),
-        metadata=dict(one.reference.metadata),
+        metadata=metadata(one.reference),
     )
+
+
+def text(value: str) -> str:
+    r"""Text that JSON can hold: file names may have bytes that are no characters.
+
+    >>> text("caf\udce9"), text("café")
+    ('caf\\xe9', 'café')
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return escaped(value)
+    return value
+
+
+def metadata(one: Reference) -> dict[str, str]:
+    """What a table or a client said of a reference."""
+    return {text(name): text(value) for name, value in one.metadata.items()}
 
 
 def cosine(value: float) -> float:
@@ -100,7 +119,7 @@ def shown(reference: Reference) -> str:
     >>> shown(Reference("a", "A", "https://me:word@example.com/a.jpg?token=1"))
     'https://example.com/a.jpg'
     """
-    path = reference.path
+    path = text(reference.path)
     if path.lower().startswith(("http://", "https://")):
         scheme, _, rest = path.partition("://")
         host, slash, rest = rest.partition("/")
@@ -115,14 +134,14 @@ def reference(number: int, one: Reference, links: Links) -> gallery_shapes.Refer
     """One enrolled picture."""
     return gallery_shapes.Reference(
         id=number,
-        key=one.key,
-        label=one.label,
-        variant=one.variant,
+        key=text(one.key),
+        label=text(one.label),
+        variant=text(one.variant),
         path=shown(one),
         sha256=one.sha256,
         bytes=one.size if one.size >= 0 else None,
         added=bool(one.origin),
-        metadata=dict(one.metadata),
+        metadata=metadata(one),
         url=links.reference(number),
         picture_url=links.picture(number),
         thumbnail_url=links.thumbnail(number),
@@ -133,7 +152,7 @@ def decision(one: Decision, links: Links) -> answers.Decision:
     """The answer for a whole photo."""
     return answers.Decision(
         **_verdict(one),
-        reasons=list(one.reasons),
+        reasons=list(map(text, one.reasons)),
         region=area(one.region),
         candidates=[candidate(each, links) for each in one.candidates],
         evidence=[
@@ -173,9 +192,9 @@ def identified(
 def _verdict(one: Decision) -> dict[str, Any]:
     return {
         "known": one.known,
-        "key": one.key,
-        "label": one.label,
-        "variant": one.variant,
+        "key": text(one.key),
+        "label": text(one.label),
+        "variant": text(one.variant),
         "variant_certain": one.variant_certain,
         "confidence": one.confidence,
         "score": one.score,
