@@ -29,6 +29,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     503: {"model": schemas.Refused, "description": "busy or stopping; see Retry-After"},
 }
 GONE: dict[int | str, dict[str, Any]] = {
+    400: {"model": schemas.Refused, "description": "not a path"},
     404: {"model": schemas.Refused, "description": "nothing indexed has this name"}
 }
 
