@@ -16,9 +16,9 @@ from kenspeckle import _threads
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import table
 from kenspeckle.errors import ModelError, SettingError
+from kenspeckle.serve.lent import Lent
 from kenspeckle.serve.resident import Clock, Resident, Standing, give_back
 from kenspeckle.serve.scheduler import Scheduler
-from kenspeckle.serve.shared import Shared
 from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
 
@@ -50,8 +50,8 @@ class Models:
         self._callers = _threads.callers(callers)
         self._pinned = frozenset(_full_name(name) for name in pinned)
         self._lock = threading.Lock()
-        self._opened: dict[ModelSettings, Shared] = {}
-        self._spaces: dict[tuple[str, str], Shared] = {}
+        self._opened: dict[ModelSettings, Lent] = {}
+        self._spaces: dict[tuple[str, str], Lent] = {}
         self._residents: list[Resident[Any]] = []
         self._schedulers: dict[str, Scheduler] = {}
         self._stop = threading.Event()
@@ -67,7 +67,7 @@ class Models:
                 space = (inner.space_id, settings.device)
                 found = self._spaces.get(space)
                 if found is None:
-                    found = self._spaces[space] = self._shared(inner)
+                    found = self._spaces[space] = self._lent(inner)
                 else:
                     inner.close()
                 self._opened[settings] = found
@@ -130,7 +130,7 @@ class Models:
         for one in every:
             one.unload()
 
-    def _shared(self, inner: Embedder) -> Shared:
+    def _lent(self, inner: Embedder) -> Lent:
         name = inner.fingerprint.model
         scheduler = self._scheduler(inner.space_id, name)
 
@@ -147,7 +147,7 @@ class Models:
             clock=self._clock,
         )
         self._residents.append(resident)
-        return Shared(inner, resident)
+        return Lent(inner, resident)
 
     def _pins(self, name: str) -> bool:
         return not self._pinned.isdisjoint((name, name.partition(":")[2]))
