@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
-from starlette.responses import (
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    RedirectResponse,
-    Response,
-)
 from starlette.routing import Match
 
-from kenspeckle import __version__
-from kenspeckle.errors import KenspeckleError
-from kenspeckle.serve import health, metrics, problems
-from kenspeckle.serve.access import may
+from kenspeckle.serve import common
 from kenspeckle.serve.guard import Guard
 from kenspeckle.serve.logs import frames
 from kenspeckle.serve.observed import Observed
-from kenspeckle.serve.pages import page
 from kenspeckle.serve.refusals import describe
 from kenspeckle.serve.routes.v1 import app as v1
 from kenspeckle.serve.service import Service
@@ -44,9 +30,6 @@ DOCUMENT = "/openapi.json"
 DOCUMENTS = (DOCUMENT, "/docs", "/redoc")
 """What every application says of itself, for programs and for people; anybody may read it."""
 
-Fields = Mapping[str, Any]
-Answer = Callable[["Scope"], Response]
-
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -56,7 +39,7 @@ class _Found:
     surface: str
     app: Any  # a FastAPI, whose state is untyped; None where a function answers
     prefix: str = ""
-    answer: Answer | None = None
+    answer: common.Answer | None = None
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -86,35 +69,24 @@ class Port:
     """
 
     def __init__(self, service: Service, surfaces: Sequence[Surface]) -> None:
-        self._service = service
         native = _Found(NATIVE[1:], v1.create(service), NATIVE)
         made = [_Found(one.name, _made(one, service), one.prefix) for one in surfaces]
         for one in (native, *made):
             describe(one.app, native=one is native)
         self._flat = [one for one in made if not one.prefix]
         self._below = [native, *(one for one in made if one.prefix)]
-        self._shared: dict[str, Answer] = {
-            "/livez": lambda _: PlainTextResponse("alive\n"),
-            "/readyz": self._readiness,
-            "/metrics": self._metrics,
-        }
         told = [one.app.state.health for one in made if hasattr(one.app.state, "health")]
-        for path in ("/health", "/health/"):
-            self._shared[path] = partial(_health, service, told)
+        self._shared = common.answers(service, told)
         for one in (native, *made):
-            self._shared[f"/openapi/{one.surface}.json"] = partial(_document, one.app)
-        self._ours: dict[str, Answer] = {
-            "/": lambda _: PlainTextResponse(f"Kenspeckle {__version__}\nThe API: /v1/docs\n"),
-            "/docs": lambda _: RedirectResponse("/v1/docs"),
-            "/openapi.json": partial(_document, native.app),
-        }
+            self._shared[f"/openapi/{one.surface}.json"] = partial(common.document, one.app)
+        self._ours = common.where_nobody_answers(native.app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         found: _Found = scope["state"].get("found") or self._find(scope)
         if found.answer is not None:
             scope["route_name"] = scope["path"]
-            await (await _told(scope, found.answer))(scope, receive, send)
+            await (await common.told(scope, found.answer))(scope, receive, send)
         elif found.app is not None:
             scope["root_path"] = scope.get("root_path", "") + found.prefix
             await found.app(scope, receive, send)
@@ -143,7 +115,7 @@ class Port:
             if path == "/":
                 break
         if path in self._ours or not self._flat:
-            return _Found("", None, answer=self._ours.get(path, _nothing))
+            return _Found("", None, answer=self._ours.get(path, common.nothing))
         return self._flat[0]
 
     def _documented(self, found: _Found, path: str) -> _Found:
@@ -153,7 +125,7 @@ class Port:
         address = found.prefix + DOCUMENT
         if path == address:
             return replace(found, surface="")
-        return _Found("", None, answer=partial(_described, found.app, address))
+        return _Found("", None, answer=partial(common.described, found.app, address))
 
     def _by_route(self, scope: Scope, path: str) -> _Found | None:
         """The first surface that has a route for the path and the method, else for the path."""
@@ -165,17 +137,6 @@ class Port:
             if match is Match.PARTIAL and other is None:
                 other = one
         return other
-
-    def _readiness(self, _: Scope) -> Response:
-        phase = health.phase(self._service)
-        if phase == "ready":
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse(f"{phase}\n", 503, {"Retry-After": "1"})
-
-    def _metrics(self, scope: Scope) -> Response:
-        may(scope["state"]["principal"], "read")
-        text = self._service.metrics.text(self._service)
-        return Response(text, media_type=metrics.CONTENT_TYPE)
 
 
 def _made(surface: Surface, service: Service) -> FastAPI:
@@ -194,34 +155,3 @@ def _match(app: FastAPI, scope: Scope) -> Match:
         if match is Match.PARTIAL:
             best = match
     return best
-
-
-def _health(service: Service, more: Sequence[Callable[[], Fields]], scope: Scope) -> Response:
-    """Our state, and beside it what surfaces on this port tell their clients."""
-    trusted = "read" in scope["state"]["principal"].scopes
-    found = health.report(service, trusted=trusted)
-    for one in more:
-        found = {**one(), **found}
-    return JSONResponse(found)
-
-
-def _nothing(_: Scope) -> Response:
-    return JSONResponse({"detail": "Not Found"}, 404)
-
-
-def _described(app: FastAPI, address: str, _: Scope) -> Response:
-    return HTMLResponse(page(app.openapi(), address))
-
-
-def _document(app: FastAPI, _: Scope) -> Response:
-    return Response(json.dumps(app.openapi()), media_type="application/json")
-
-
-async def _told(scope: Scope, answer: Answer) -> Response:
-    """What one of our own functions says. It runs on a thread: it may wait for an index."""
-    if scope["method"] not in ("GET", "HEAD"):
-        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
-    try:
-        return await asyncio.to_thread(answer, scope)
-    except KenspeckleError as error:
-        return problems.answer(error, Request(scope))

@@ -85,12 +85,10 @@ def _contents(title: str, contents: Mapping[str, Any]) -> str:
     """What may be sent or comes back, by type, with the examples there are."""
     parts = []
     for kind, content in contents.items():
-        parts.append(
-            f"<p>{title} <code>{escape(kind)}</code> {_kind(content.get('schema', {}))}</p>"
-        )
-        examples = [one.get("value") for one in content.get("examples", {}).values()]
-        for example in [content["example"], *examples] if "example" in content else examples:
-            parts.append(_json(example))
+        shape = _kind(content.get("schema", {}))
+        examples = [content["example"]] if "example" in content else []
+        examples += [one.get("value") for one in content.get("examples", {}).values()]
+        parts += [f"<p>{title} <code>{escape(kind)}</code> {shape}</p>", *map(_json, examples)]
     return "".join(parts)
 
 

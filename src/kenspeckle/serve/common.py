@@ -1,0 +1,99 @@
+"""What is at the paths that all surfaces of a port share: the state of the service, documents."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
+
+from kenspeckle import __version__
+from kenspeckle.errors import KenspeckleError
+from kenspeckle.serve import health, metrics, problems
+from kenspeckle.serve.access import may
+from kenspeckle.serve.pages import page
+from kenspeckle.serve.service import Service
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import Scope
+
+Fields = Mapping[str, Any]
+Answer = Callable[["Scope"], Response]
+
+
+def answers(service: Service, more: Sequence[Callable[[], Fields]]) -> dict[str, Answer]:
+    """Who answers which of the shared paths; `more` are what surfaces add to `/health`."""
+    state = partial(_health, service, more)
+    return {
+        "/livez": lambda _: PlainTextResponse("alive\n"),
+        "/readyz": partial(_readiness, service),
+        "/metrics": partial(_metrics, service),
+        "/health": state,
+        "/health/": state,
+    }
+
+
+def where_nobody_answers(native: FastAPI) -> dict[str, Answer]:
+    """What is at paths that a surface may have, where none on this port has them."""
+    return {
+        "/": lambda _: PlainTextResponse(f"Kenspeckle {__version__}\nThe API: /v1/docs\n"),
+        "/docs": lambda _: RedirectResponse("/v1/docs"),
+        "/openapi.json": partial(document, native),
+    }
+
+
+def _readiness(service: Service, _: Scope) -> Response:
+    phase = health.phase(service)
+    if phase == "ready":
+        return PlainTextResponse("ready\n")
+    return PlainTextResponse(f"{phase}\n", 503, {"Retry-After": "1"})
+
+
+def _metrics(service: Service, scope: Scope) -> Response:
+    may(scope["state"]["principal"], "read")
+    return Response(service.metrics.text(service), media_type=metrics.CONTENT_TYPE)
+
+
+def _health(service: Service, more: Sequence[Callable[[], Fields]], scope: Scope) -> Response:
+    """Our state, and beside it what surfaces on this port tell their clients."""
+    trusted = "read" in scope["state"]["principal"].scopes
+    found = health.report(service, trusted=trusted)
+    for one in more:
+        found = {**one(), **found}
+    return JSONResponse(found)
+
+
+def nothing(_: Scope) -> Response:
+    """There is no such path."""
+    return JSONResponse({"detail": "Not Found"}, 404)
+
+
+def described(app: FastAPI, address: str, _: Scope) -> Response:
+    """The description of an API for people."""
+    return HTMLResponse(page(app.openapi(), address))
+
+
+def document(app: FastAPI, _: Scope) -> Response:
+    """The description of an API for programs."""
+    return Response(json.dumps(app.openapi()), media_type="application/json")
+
+
+async def told(scope: Scope, answer: Answer) -> Response:
+    """What one of our own functions says. It runs on a thread: it may wait for an index."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
+    try:
+        return await asyncio.to_thread(answer, scope)
+    except KenspeckleError as error:
+        return problems.answer(error, Request(scope))
