@@ -33,7 +33,7 @@ PURPOSE = {
     "report": "The plots of the HTML report of `kenspeckle evaluate`.",
     "serve": "The HTTP service, `kenspeckle serve`.",
     "mcp": "The service for assistants, `kenspeckle mcp`.",
-    "torch": "Any Hugging Face checkpoint's image tower.",
+    "torch": "Any Hugging Face checkpoint's image tower; detectors of the DETR kin; captions.",
     "dev": "Everything above and what the checks need.",
 }
 

@@ -34,6 +34,19 @@ def test_list(home: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert not here["clip-vit-b-32"]
 
 
+def test_info_of_a_detector(home: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "info", "yunet", "--home", home, "--json"]) == 0
+    (data,) = lines(capsys)
+    assert (data["task"], data["licence"]) == ("boxes", "Apache-2.0")
+    assert Path(data["where"]).is_file()
+    assert Path(data["card"]).is_file()
+    assert run(["models", "info", "facebook/detr-resnet-50", "--home", home]) == 0
+    assert "kenspeckle models pull detr-resnet-50" in capsys.readouterr().out
+    assert run(["models", "verify", "yunet", "--home", home]) == 0
+    assert run(["models", "pull", "yunet", "--home", home]) == 0
+    assert "here already" in capsys.readouterr().out
+
+
 def test_info(home: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "info", "fast", "--home", home, "--json"]) == 0
     (data,) = lines(capsys)

@@ -110,6 +110,14 @@ def test_many_callers_read_the_same_while_the_memory_is_given_back(blip: Path) -
     assert not captioner.loaded
 
 
+def test_a_device_that_is_not_there_leaves_the_work_to_the_cpu(blip: Path) -> None:
+    chosen = replace(settings(blip), models=ModelSettings(device="nonsense"))
+    captioner = open_captioner(chosen)
+    image = drawn_pictures(1, side=60)[0]
+    assert captioner.caption(image, 9) == open_captioner(settings(blip)).caption(image, 9)
+    assert "the CPU is used" in captioner.note
+
+
 def test_what_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
     chosen = replace(Settings(), models=ModelSettings(home=str(tmp_path)))
     with pytest.raises(ModelMissing, match="kenspeckle models pull blip-large"):

@@ -75,6 +75,15 @@ def test_cards_lead_nowhere_outside_and_notice_repeats_the_attribution() -> None
                 assert (ROOT / named).exists()
 
 
+def test_what_reads_and_writes_text_brings_its_words() -> None:
+    """They make no vectors, so a space is the same with and without them."""
+    words = ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "generation_config.json"]
+    there = ["config.json", "model.safetensors", "flax_model.msgpack", *words]
+    chosen = files.checkpoint_files(there)
+    assert set(chosen) == set(there) - {"flax_model.msgpack"}
+    assert files.weights_of(chosen) == ["config.json", "model.safetensors"]
+
+
 def test_a_damaged_weights_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     row = table.find("default")
     data = bytearray((files.WEIGHTS / row.source).read_bytes())

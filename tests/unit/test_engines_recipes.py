@@ -88,7 +88,8 @@ def test_without_rescale_or_normalise(tmp_path: Path) -> None:
     "data",
     [
         {**SIGLIP, "do_resize": False},
-        {**SIGLIP, "do_pad": True},
+        {**SIGLIP, "do_pad": True, "pad_size": {"height": 256, "width": 256}},
+        {**DINO, "do_pad": True},
         {**SIGLIP, "resample": 0},
         {**SIGLIP, "size": {"height": 224, "width": 200}},
         {**SIGLIP, "size": {"shortest_edge": 224}},
@@ -109,6 +110,11 @@ def test_without_rescale_or_normalise(tmp_path: Path) -> None:
 def test_what_a_recipe_cannot_say_is_refused(tmp_path: Path, data: Any) -> None:
     with pytest.raises(ModelError):
         processor(tmp_path, data)
+
+
+def test_padding_that_pads_nothing(tmp_path: Path) -> None:
+    """Captioners of the BLIP kin say `do_pad` of pictures that are squares by then."""
+    assert processor(tmp_path, {**SIGLIP, "do_pad": True}) == processor(tmp_path, SIGLIP)
 
 
 def test_beside_an_onnx_file(tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ def test_nothing_is_loaded_before_it_is_asked(settings: Settings) -> None:
     assert not open_detector("face", settings).loaded
 
 
+def test_a_device_that_is_not_there_leaves_the_work_to_the_cpu(settings: Settings) -> None:
+    elsewhere = replace(settings, models=replace(settings.models, device="nonsense"))
+    found = open_detector("face", elsewhere)
+    assert found.note == ""
+    assert found.detect(photo("astronaut"))
+    assert "the CPU is used" in found.note
+
+
 def test_what_is_not_here_says_how_to_get_it(settings: Settings) -> None:
     pytest.importorskip("torch")
     with pytest.raises(ModelMissing, match="kenspeckle models pull detr-resnet-50"):

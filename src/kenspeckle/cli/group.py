@@ -107,7 +107,7 @@ COMMANDS = (
     Row("scrape_prices", "prices:scrape_prices", "The same, by its former name."),
     Row("prices", "prices:scrape_prices", "The same, by its other former name."),
     Row("keys", "keys:app", "Keys of the service: create, list, revoke."),
-    Row("caption", "caption:caption", "Write a caption beside each picture of a folder."),
+    Row("caption", "caption:caption", "Write a caption of each picture into a text file beside it."),
     Row("data", "data:app", "Make data sets ready to evaluate on: logodet prepare."),
     Row("models", "models:app", "Models: list, info, pull, verify, pack."),
     Row("config", "configuration:config", "Show the settings in force and where each came from."),

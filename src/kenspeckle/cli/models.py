@@ -100,17 +100,22 @@ def _found(row: ModelRow, chosen: ModelSettings) -> dict[str, Any]:
     from kenspeckle.engines.lock import read_lock
     from kenspeckle.types import Fingerprint
 
-    found = files.locate(row, chosen)
     card = files.card(row, chosen)
     locked = read_lock(files.home(chosen)).get(row.source)
     data: dict[str, Any] = {
+        "card": str(card) if card else "",
+        "commit": locked.commit if locked else "",
+        "licence": (locked.licence if locked else "") or row.licence,
+    }
+    if row.task not in ("", "features"):
+        path, sha256 = files.weights(row, chosen)
+        return data | {"where": str(path), "sha256": sha256}
+    found = files.locate(row, chosen)
+    data |= {
         "where": str(found.weights) if row.origin != "made" else "",
         "sha256": found.sha256,
         "recipe": asdict(found.recipe),
-        "card": str(card) if card else "",
         "general_strangers": "yes, by its cohort" if found.cohort else "no: it has no cohort",
-        "commit": locked.commit if locked else "",
-        "licence": (locked.licence if locked else "") or row.licence,
     }
     if found.width:
         data["width"] = found.width

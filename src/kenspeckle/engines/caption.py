@@ -36,7 +36,7 @@ class CaptionModel:
     Raises ModelError for a checkpoint that writes no captions, is damaged or needs code.
     """
 
-    def __init__(self, folder: Path, *, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._torch = torch = need("torch", f"captions by {folder.name}")
         self._transformers = transformers = need("transformers", f"captions by {folder.name}")
         self._thing = str(folder)

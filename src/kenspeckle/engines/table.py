@@ -255,6 +255,8 @@ ALIASES: dict[str, str] = {
     "clip": "clip-vit-l-14",
     "dinov2": "dinov2-base",
     "siglip": "siglip-base",
+    "detr": "detr-resnet-50",
+    "blip": "blip-large",
 }
 """Names that users of other programs write, in lower case. Sources of hub rows are names too."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kenspeckle._extras import need_all
 from kenspeckle.config import ModelSettings, Settings
 from kenspeckle.engines import files, recipes, table
 from kenspeckle.engines.caption import CaptionModel
+from kenspeckle.engines.devices import on_device
 from kenspeckle.errors import InputError, ModelError
 from kenspeckle.types import Recipe
 from kenspeckle.vectors.preprocess import tensor
@@ -27,6 +29,7 @@ class _Loaded:
 
     network: CaptionModel
     recipe: Recipe
+    note: str
 
 
 class Captioner:
@@ -45,6 +48,12 @@ class Captioner:
     def loaded(self) -> bool:
         """Whether the network is in memory."""
         return self._held is not None
+
+    @property
+    def note(self) -> str:
+        """Why the loaded network runs on another device than was asked for; empty: it does not."""
+        held = self._held
+        return held.note if held is not None else ""
 
     def caption(self, image: Image, max_length: int = USUAL) -> str:
         """What an RGB picture shows, in `max_length` tokens at most.
@@ -70,8 +79,9 @@ class Captioner:
             if self._held is None:
                 folder, _ = files.weights(self._row, self._settings)
                 recipe = replace(recipes.from_processor(folder), reduce=False)
-                network = CaptionModel(folder, device=self._settings.device)
-                self._held = _Loaded(network, recipe)
+                load = partial(CaptionModel, folder)
+                network, note = on_device(load, self._settings.device)
+                self._held = _Loaded(network, recipe, note)
             return self._held
 
 

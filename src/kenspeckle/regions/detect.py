@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kenspeckle._extras import need_all
 from kenspeckle.config import ModelSettings, Settings
 from kenspeckle.engines import files, table
 from kenspeckle.engines.boxes import BoxEngine, Boxes
+from kenspeckle.engines.devices import on_device
 from kenspeckle.errors import ModelError
 from kenspeckle.types import Box
 
@@ -49,6 +52,12 @@ class Detector:
         self._row, self._settings, self._least = row, settings, least
         self._lock = threading.Lock()
         self._engine: BoxEngine | None = None
+        self._note = ""
+
+    @property
+    def note(self) -> str:
+        """Why the loaded network runs on another device than was asked for; empty: it does not."""
+        return self._note
 
     @property
     def loaded(self) -> bool:
@@ -77,7 +86,10 @@ class Detector:
             return engine
         with self._lock:
             if self._engine is None:
-                self._engine = _load(self._row, self._settings)
+                path, sha256 = files.weights(self._row, self._settings)
+                load = partial(_load, self._row.kind, path, sha256)
+                made, self._note = on_device(load, self._settings.device)
+                self._engine = made
             return self._engine
 
 
@@ -107,15 +119,14 @@ def detector(name: str, settings: ModelSettings, subject: str, least: float = 0.
     return Detector(row, settings, subject, least)
 
 
-def _load(row: table.ModelRow, settings: ModelSettings) -> BoxEngine:
-    path, sha256 = files.weights(row, settings)
-    if row.kind == "torch":
+def _load(kind: str, path: Path, sha256: str, device: str) -> BoxEngine:
+    if kind == "torch":
         from kenspeckle.engines.transformers_detector import TransformersDetector
 
-        return TransformersDetector(path, device=settings.device)
+        return TransformersDetector(path, device=device)
     from kenspeckle.engines.onnx_detector import OnnxDetector
 
-    return OnnxDetector(path, sha256=sha256, device=settings.device)
+    return OnnxDetector(path, sha256=sha256, device=device)
 
 
 def _kinds(names: tuple[str, ...], subject: str, thing: str) -> set[int]:
