@@ -46,9 +46,10 @@ def scrape_prices(
         ),
     ] = None,
 ) -> None:
-    """Ask a price site what the cards of a folder cost, by the set codes in their file names.
+    """Ask a price site what the cards of a folder cost.
 
-    One page a set, a second apart. What cannot be had keeps the prices that the file has.
+    It is told by the set codes in their file names, one page a set, a second apart. What cannot be
+    had keeps the prices that the file has. `scrape_prices` and `prices` are former names of it.
     """
     from kenspeckle.adapters.price_file import write_prices
     from kenspeckle.adapters.scrape import merged, scrape
