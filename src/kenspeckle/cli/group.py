@@ -101,13 +101,15 @@ COMMANDS = (
     Row(
         "scrape-prices",
         "prices:scrape_prices",
-        "Ask a price site what the cards of a folder cost.",
+        "Ask a price site what cards cost.",
         ("--refs", "--out", "--site", "--max-prefixes"),
     ),
-    Row("scrape_prices", "prices:scrape_prices", "Ask a price site what the cards of a folder cost."),
-    Row("prices", "prices:scrape_prices", "Ask a price site what the cards of a folder cost."),
+    Row("scrape_prices", "prices:scrape_prices", "Ask a price site what cards cost."),
+    Row("prices", "prices:scrape_prices", "Ask a price site what cards cost."),
     Row("keys", "keys:app", "Keys of the service: create, list, revoke."),
-    Row("caption", "caption:caption", "Write a caption of each picture into a text file beside it."),
+    Row(
+        "caption", "caption:caption", "Write a caption of each picture into a text file beside it."
+    ),
     Row("data", "data:app", "Make data sets ready to evaluate on: logodet prepare."),
     Row("models", "models:app", "Models: list, info, pull, verify, pack."),
     Row("config", "configuration:config", "Show the settings in force and where each came from."),

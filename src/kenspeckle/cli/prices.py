@@ -46,10 +46,11 @@ def scrape_prices(
         ),
     ] = None,
 ) -> None:
-    """Ask a price site what the cards of a folder cost.
+    """Ask a price site what cards cost.
 
-    It is told by the set codes in their file names, one page a set, a second apart. What cannot be
-    had keeps the prices that the file has. `scrape_prices` and `prices` are former names of it.
+    The cards are those of a folder of references, by the set codes in their file names: one page a
+    set, a second apart. What cannot be had keeps the prices that the file has. `scrape_prices` and
+    `prices` are former names of the command.
     """
     from kenspeckle.adapters.price_file import write_prices
     from kenspeckle.adapters.scrape import merged, scrape
