@@ -136,7 +136,7 @@ def served(side: str, folder: Path, index: str = "gallery.ken") -> Iterator[Serv
         port = str(probe.getsockname()[1])
     environment = {**pinned(), "KENSPECKLE_SERVE_QUEUE": str(QUEUE)}
     environment |= {"KENSPECKLE_MODELS_HOME": str(folder / "home"), "PYTHONPATH": str(Path.cwd())}
-    with (folder / f"{side}.log").open("ab") as log:
+    with (folder / f"{side}.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks._load_server", side, index, "--port", port],
             cwd=folder,
@@ -149,7 +149,7 @@ def served(side: str, folder: Path, index: str = "gallery.ken") -> Iterator[Serv
         assert process.stdout is not None
         found = re.search(r"http://[\w.]+:\d+", line := process.stdout.readline())
         if found is None:
-            said = (folder / f"{side}.log").read_text(encoding="utf-8")
+            said = (folder / f"{side}.log").read_text(encoding="utf-8")[-2000:]
             raise RuntimeError(f"the server did not start: {line}{said}")
         yield Server(found[0], process.pid)
     finally:
