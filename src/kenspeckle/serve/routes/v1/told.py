@@ -119,15 +119,15 @@ def shown(reference: Reference) -> str:
     >>> shown(Reference("a", "A", "https://me:word@example.com/a.jpg?token=1"))
     'https://example.com/a.jpg'
     """
-    path = text(reference.path)
+    path = reference.path
     if path.lower().startswith(("http://", "https://")):
         scheme, _, rest = path.partition("://")
         host, slash, rest = rest.partition("/")
         plain = re.split(r"[?#]", rest, maxsplit=1)[0]
-        return f"{scheme}://{host.rpartition('@')[2]}{slash}{plain}"
-    if path.startswith(("/", "\\")) or path[1:3] in (":\\", ":/"):
-        return re.split(r"[/\\]", path)[-1]
-    return path
+        path = f"{scheme}://{host.rpartition('@')[2]}{slash}{plain}"
+    elif path.startswith(("/", "\\")) or path[1:3] in (":\\", ":/"):
+        path = re.split(r"[/\\]", path)[-1]
+    return text(path)
 
 
 def reference(number: int, one: Reference, links: Links) -> gallery_shapes.Reference:
