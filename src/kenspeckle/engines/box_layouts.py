@@ -49,8 +49,8 @@ class Layout:
 
 FACES = (640, 320, 1280)
 """Longest sides at which faces are looked for, one after the other: the network knows faces of 10
-to 300 pixels, so the second finds those that fill a picture, the third small ones in a large
-one."""
+to 300 pixels, so the second is surer of those that fill a picture, the third finds small ones in
+a large one."""
 
 
 def _face_frames(source: Size, recipe: Recipe) -> list[Frame]:  # noqa: ARG001  any size will do
