@@ -17,11 +17,19 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 from drawing import draw, draw_folder
-from serving import Process, command, free_port, served
+from serving import Process, command, free_port, served, serving
 
 from kenspeckle import Gallery
 from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
+from kenspeckle.engines.base import Engine
+from kenspeckle.engines.table import find
+from kenspeckle.errors import ModelError
+from kenspeckle.serve.access import open_access
+from kenspeckle.serve.pool import Models
+from kenspeckle.serve.service import Service
+from kenspeckle.store.open import open_store
 from kenspeckle.types import Calibration
+from kenspeckle.vectors.embed import ModelEmbedder
 
 pytestmark = pytest.mark.slow
 
@@ -386,3 +394,16 @@ def test_a_service_stops_for_its_own_program_too(index: Path) -> None:
     until(lambda: threading.active_count() <= before + 1)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{base}/livez")
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_start(index: Path) -> None:
+    def load(*_: object) -> tuple[Engine, str]:
+        raise ModelError("dummy", "it is broken")
+
+    models = Models(opener=lambda asked: ModelEmbedder(find("dummy"), asked, load))
+    gallery = Gallery(open_store(index), DUMMY, models.embedder)
+    access = open_access(DUMMY, index)
+    service = Service(DUMMY, {"gallery": gallery}, models, access)
+    service.warm_up()
+    with pytest.raises(ModelError, match="it is broken"), serving(service):
+        pass

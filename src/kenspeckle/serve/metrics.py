@@ -45,12 +45,6 @@ class Metrics:
         for name, value in stages.items():
             self._stages[name] = self._stages.get(name, 0.0) + value
 
-    def served(self, route: str) -> int:
-        """How many requests of that route were answered with 200."""
-        return sum(
-            n for (_, at, status), n in self.requests.items() if (at, status) == (route, 200)
-        )
-
     def text(self, service: Service) -> bytes:
         """Everything in the text format of Prometheus. Raises MissingExtra."""
         from kenspeckle._extras import need

@@ -95,6 +95,7 @@ class Running:
             (_server(service, port, shown), some) for port, (some, shown) in sockets.items()
         ]
         self._stop: asyncio.Event | None = None
+        self._at_once = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -106,7 +107,8 @@ class Running:
     def stop(self) -> None:
         """Finish what runs, refuse what comes, and end; from any thread."""
         if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _run(self, ready: Callable[[], None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -116,6 +118,9 @@ class Running:
             ]
             try:
                 while not all(server.started for server, _ in self._servers):
+                    for task in tasks:
+                        if task.done():
+                            task.result()
                     await asyncio.sleep(PAUSE / 4)
                 await asyncio.to_thread(self._service.warmed)
                 self._service.ready = True
@@ -126,22 +131,23 @@ class Running:
 
     async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
         """What runs may finish; whoever comes meanwhile is told to come back later."""
-        self._service.stop()
-        until = asyncio.get_running_loop().time() + self._service.settings.serve.grace
-        while self._service.in_flight and asyncio.get_running_loop().time() < until:
+        service, loop = self._service, asyncio.get_running_loop()
+        service.stop()
+        until = loop.time() + service.settings.serve.grace
+        while service.in_flight and not self._at_once and loop.time() < until:
             await asyncio.sleep(PAUSE)
         for server, _ in self._servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._service.close()
+        await service.close(0.0 if self._at_once else max(0.0, until - loop.time()))
 
     def _signalled(self) -> None:
         """The first signal stops gracefully, the second at once."""
         assert self._stop is not None  # noqa: S101  signals are caught while it runs
         if self._stop.is_set():
+            self._at_once = True
             for server, _ in self._servers:
                 server.should_exit = server.force_exit = True
-            self._service.in_flight = 0
         self._stop.set()
 
 

@@ -116,10 +116,11 @@ class Service:
         """
         return await self.scheduler_of(gallery).run(work, timeout=self.settings.serve.timeout)
 
-    async def close(self) -> None:
-        """Finish what runs within the grace of the settings, and let go of everything."""
+    async def close(self, grace: float | None = None) -> None:
+        """Finish what runs within `grace` seconds, those of the settings where none are given, and
+        let go of everything."""
         self.stop()
-        grace = self.settings.serve.grace
+        grace = self.settings.serve.grace if grace is None else grace
         await asyncio.to_thread(self.jobs.close, grace)
         self.streams.close()
         await self.models.close(grace)
