@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from kenspeckle.config import AnalyzeSettings, ModelSettings, Settings
+from kenspeckle.engines import files, table
 from kenspeckle.errors import InputError, ModelError, ModelMissing
 from kenspeckle.flows.describe import open_captioner
 from kenspeckle.vectors.admit import drawn_pictures
@@ -170,3 +172,18 @@ def test_no_code_of_a_checkpoint_runs(blip: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="transformers cannot load it"):
         open_captioner(settings(tmp_path)).caption(Image.new("RGB", (40, 40)))
     assert not canary.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["blip-base", "blip-large"])
+def test_real_weights(name: str) -> None:
+    """Where KENSPECKLE_TEST_MODELS names a folder of pulled models."""
+    home = os.environ.get("KENSPECKLE_TEST_MODELS", "")
+    chosen = replace(settings(name), models=ModelSettings(home=home, offline=True))
+    if not home or not files.installed(table.find(name), chosen.models):
+        pytest.skip(f"KENSPECKLE_TEST_MODELS names no folder that holds {name}")
+    photo = Image.fromarray(pytest.importorskip("skimage.data").coffee())
+    captioner = open_captioner(chosen)
+    told = captioner.caption(photo)
+    assert {"cup", "coffee"} & set(told.split())
+    assert len(captioner.caption(photo, 5)) <= len(told)

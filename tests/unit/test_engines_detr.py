@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from kenspeckle.config import ModelSettings
+from kenspeckle.engines import files, table
 from kenspeckle.engines.boxes import from_logits
 from kenspeckle.engines.transformers_detector import TransformersDetector
 from kenspeckle.errors import ModelError, ModelMissing
@@ -155,3 +157,19 @@ def test_a_checkpoint_of_another_kind(tmp_path: Path) -> None:
 def test_an_empty_home(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="models pull org/some-detector"):
         detector("org/some-detector", ModelSettings(home=str(tmp_path)), "person")
+
+
+@pytest.mark.slow
+def test_real_weights() -> None:
+    """Where KENSPECKLE_TEST_MODELS names a folder of pulled models."""
+    home = os.environ.get("KENSPECKLE_TEST_MODELS", "")
+    chosen = ModelSettings(home=home, offline=True)
+    if not home or not files.installed(table.find("detr-resnet-50"), chosen):
+        pytest.skip("KENSPECKLE_TEST_MODELS names no folder that holds detr-resnet-50")
+    data = pytest.importorskip("skimage.data")
+    found = detector("detr-resnet-50", chosen, "person", 0.5)
+    best, *_ = found.detect(Image.fromarray(data.astronaut()))
+    assert best.score > 0.9
+    assert best.box[0] < 223 < best.box[2]
+    assert best.box[1] < 120 < best.box[3]
+    assert found.detect(Image.fromarray(data.coffee())) == []

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from kenspeckle.config import ModelSettings
+from kenspeckle.engines import files, table
 from kenspeckle.errors import ModelError, ModelMissing
 from kenspeckle.types import Float32, Recipe
 from kenspeckle.vectors.admit import drawn_pictures
@@ -118,15 +119,17 @@ def test_what_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
         raw_features("yunet", ModelSettings())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width", "lengths"), [("clip-vit-b-32", 512, (7, 14)), ("dinov2-base", 768, (20, 80))]
 )
 def test_real_weights(name: str, width: int, lengths: tuple[int, int]) -> None:
     """Where KENSPECKLE_TEST_MODELS names a folder of pulled models."""
     home = os.environ.get("KENSPECKLE_TEST_MODELS", "")
-    if not home:
-        pytest.skip("KENSPECKLE_TEST_MODELS names no folder of pulled models")
-    features = raw_features(name, ModelSettings(home=home, offline=True))
+    chosen = ModelSettings(home=home, offline=True)
+    if not home or not files.installed(table.find(name), chosen):
+        pytest.skip(f"KENSPECKLE_TEST_MODELS names no folder that holds {name}")
+    features = raw_features(name, chosen)
     photo = Image.fromarray(pytest.importorskip("skimage.data").astronaut())
     row = features.vector(photo)
     assert row.shape == (width,)
