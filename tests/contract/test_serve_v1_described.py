@@ -20,6 +20,7 @@ from kenspeckle.serve import keys
 from kenspeckle.serve.schemas import asked
 
 SETTINGS = replace(Settings(), models=ModelSettings(name="dummy"))
+ROOT = Path(__file__).parent.parent.parent
 SUBJECTS = {"galleries", "identify", "search", "references", "items"}
 ASKING = re.compile(r".*/(identify|search|vectors)(/batch)?")
 """Routes that take pictures and change nothing."""
@@ -99,6 +100,20 @@ def test_fields_of_answers_carry_examples(document: dict[str, Any]) -> None:
         assert any("examples" in one for one in properties.values()), name
 
 
+def test_the_page_on_the_api_names_every_route_with_its_scope(document: dict[str, Any]) -> None:
+    page = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+ ?[^`]*)` \| .* \| (\w+) \|$", page, re.MULTILINE))
+    for method, path, _ in operations(document):
+        short = path.removeprefix("/galleries/{gallery}")
+        route = f"{method} {short if short != path else '/v1' + path}".strip()
+        assert told.pop(route) == scope_of(method, path), route
+    assert not told
+
+
+def scope_of(method: str, path: str) -> str:
+    return "read" if method == "GET" or ASKING.fullmatch(path) else "write"
+
+
 def test_each_route_asks_for_the_scope_that_it_needs(index: Path, tmp_path: Path) -> None:
     own = tmp_path / "keyed.ken"
     own.write_bytes(index.read_bytes())
@@ -114,7 +129,7 @@ def test_each_route_asks_for_the_scope_that_it_needs(index: Path, tmp_path: Path
         ).json()
         for method, path, _ in operations(document):
             address = "/v1" + re.sub(r"\{\w+\}", "1", path).replace("galleries/1", "galleries/-")
-            needed = "read" if method == "GET" or ASKING.fullmatch(path) else "write"
+            needed = scope_of(method, path)
             for scope, key in [("", ""), *shown.items()]:
                 headers = {"Authorization": f"Bearer {key}"} if key else {}
                 status = client.request(method, address, headers=headers).status_code
