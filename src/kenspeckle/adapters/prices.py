@@ -98,11 +98,6 @@ class PriceBook:
         rows.sort(key=lambda row: (row.usd[0] is None, -(row.usd[0] or row.median), row.code))
         return rows[:limit]
 
-    def start(self) -> None:
-        """Begin to fetch rates, if there are prices that need them."""
-        if self._current().currency != "USD" and self._current().prices:
-            self._exchange.start()
-
     def _all(self, file: PriceFile) -> Iterator[Priced]:
         for code, price in file.prices.items():
             yield self._priced(file, code, price, "")
@@ -114,6 +109,13 @@ class PriceBook:
             rates.in_usd(amount, file.currency) for amount in (price.min, median, price.max)
         )
         return Priced(code, price, median, known, file.currency, (middle, low, high))
+
+    def _take(self, file: PriceFile) -> None:
+        """Use these prices. If they need a rate of exchange it begins to be fetched."""
+        self._file = file
+        self.note = f"{self._path}: {file.dropped} entries left out" if file.dropped else ""
+        if file.prices and file.currency != "USD":
+            self._exchange.start()
 
     def _current(self) -> PriceFile:
         """The file as it is now; it is looked at once a second at most."""
@@ -127,9 +129,7 @@ class PriceBook:
                 seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
                 if seen != self._seen:
                     self._seen = seen
-                    self._file = read_prices(self._path)
-                    dropped = self._file.dropped
-                    self.note = f"{self._path}: {dropped} entries left out" if dropped else ""
+                    self._take(read_prices(self._path))
             except FileNotFoundError:
                 self._seen, self._file = (-1, -1, -1), NOTHING
                 self.note = f"{self._path}: no such file" if self._named else ""
@@ -147,6 +147,4 @@ def open_prices(settings: Settings) -> PriceBook:
         cache=cache_file(),
         private=settings.image.fetch_private,
     )
-    book = PriceBook(Path(serve.prices or USUAL_FILE), exchange, named=bool(serve.prices))
-    book.start()
-    return book
+    return PriceBook(Path(serve.prices or USUAL_FILE), exchange, named=bool(serve.prices))

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from kenspeckle import __version__
 from kenspeckle.errors import KenspeckleError, PictureError
 from kenspeckle.flows.masks import Mask, masks
+from kenspeckle.flows.opened import Opened
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes import falcon_answer, falcon_refs
 from kenspeckle.serve.routes import falcon_schemas as schemas
@@ -30,7 +31,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 GONE: dict[int | str, dict[str, Any]] = {
     400: {"model": schemas.Refused, "description": "not a path"},
-    404: {"model": schemas.Refused, "description": "nothing indexed has this name"}
+    404: {"model": schemas.Refused, "description": "nothing indexed has this name"},
 }
 
 
@@ -64,14 +65,16 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
         times = getattr(request.state, "times", None)
         with timed(times, "download"):
             data = await image.read()
-        root = str(request.scope.get("root_path", ""))
 
         def work() -> tuple[tuple[int, int], tuple[Mask, ...]]:
             with timed(times, "decode"):
                 picture = state.gallery.picture(data)
-            opened = state.gallery.opened
-            rule = state.deciding.now(opened.store, begin=True)
-            return picture.size, masks(opened, picture, rule, find=state.find, times=times)
+
+            def seen(opened: Opened) -> tuple[Mask, ...]:
+                rule = state.deciding.now(opened.store, begin=True)
+                return masks(opened, picture, rule, find=state.find, times=times)
+
+            return picture.size, state.gallery.steady(seen)
 
         try:
             size, found = await service.run(state.gallery, work)
@@ -79,7 +82,7 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
             status = problems.status_of(error)
             raise HTTPException(status, f"bad image: {problems.told(error)}") from None
         state.served += 1
-        told = [falcon_answer.mask(one, size, state.prices, root) for one in found]
+        told = [falcon_answer.mask(one, size, state.prices, _root(request)) for one in found]
         return schemas.Frame(
             image_size=list(size),
             count=len(told),
@@ -131,10 +134,16 @@ def _facts(app: FastAPI, state: Falcon) -> None:
 
     @app.get("/api/top-prices")
     def top_prices(
+        request: Request,
         limit: Annotated[int, Query(ge=0, le=MOST_TOP, description="how many at most")] = 50,
     ) -> schemas.TopPrices:
         """The dearest cards of the price file."""
-        return state.top(limit)
+        return state.top(limit, _root(request))
+
+
+def _root(request: Request) -> str:
+    """The path below which this surface is."""
+    return str(request.scope.get("root_path", ""))
 
 
 def _install(app: FastAPI) -> None:

@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary
 from kenspeckle import __version__
 from kenspeckle.adapters.prices import PriceBook, Priced, open_prices
 from kenspeckle.catalog.naming import set_code
-from kenspeckle.flows.masks import Finder, nothing, quads
+from kenspeckle.flows.masks import Finder, Fixed, nothing, quads
 from kenspeckle.gallery import Gallery
 from kenspeckle.serve.routes import falcon_schemas as schemas
 from kenspeckle.serve.routes.falcon_refs import address_of, name_of
 from kenspeckle.serve.routes.falcon_rule import Deciding, described, thresholds
 from kenspeckle.serve.service import Service
-from kenspeckle.types import Reference
+from kenspeckle.types import Calibration, Reference
 
 
 class Falcon:
@@ -56,7 +56,7 @@ class Falcon:
             "margin_threshold": margin,
             "requests_served": self.served,
             "last_query": "",
-            "decides": described(rule, self.gallery.stale),
+            "decides": self._decides(rule),
             "prices": self._prices().model_dump(),
             "fx": self.fx().model_dump(),
         }
@@ -66,8 +66,8 @@ class Falcon:
         return schemas.Info(
             version=__version__,
             index_size=len(self.gallery),
-            items=len(self.gallery.items()),
-            decides=described(self.deciding.now(self.gallery.store), self.gallery.stale),
+            items=len(set(self.gallery.store.owners().tolist())),
+            decides=self._decides(self.deciding.now(self.gallery.store)),
             prices=self._prices(),
             fx=self.fx(),
         )
@@ -79,13 +79,13 @@ class Falcon:
         rate = 1.0 if shown == "USD" else rates.usd.get(shown)
         return schemas.Fx(rate=rate, currency=shown, as_of=rates.as_of, source=rates.source)
 
-    def top(self, limit: int) -> schemas.TopPrices:
-        """The dearest cards, called as their references are."""
+    def top(self, limit: int, root: str) -> schemas.TopPrices:
+        """The dearest cards, called as their references are; `root` is the path of the surface."""
         cards = self._by_code()
-        rows = [self._row(one, cards.get(one.code)) for one in self.prices.top(limit)]
+        rows = [self._row(one, cards.get(one.code), root) for one in self.prices.top(limit)]
         return schemas.TopPrices(count=len(rows), top=rows, fx=self.fx())
 
-    def _row(self, one: Priced, reference: Reference | None) -> schemas.Top:
+    def _row(self, one: Priced, reference: Reference | None, root: str) -> schemas.Top:
         yen = self.prices.rates.in_jpy(one.median, one.currency)
         row = schemas.Top(
             code=one.code,
@@ -98,8 +98,11 @@ class Falcon:
         if reference is not None:
             row.name = reference.label
             row.rarity = reference.metadata.get("rarity", "")
-            row.ref_filename, row.ref_url = name_of(reference), address_of(reference)
+            row.ref_filename, row.ref_url = name_of(reference), address_of(reference, root)
         return row
+
+    def _decides(self, rule: Fixed | Calibration) -> dict[str, Any]:
+        return {**described(rule, self.gallery.stale), "note": self.deciding.note}
 
     def _prices(self) -> schemas.Prices:
         book, file = self.prices, self.prices.file
