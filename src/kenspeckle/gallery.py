@@ -271,8 +271,8 @@ class Gallery(Handle):
         `source` is a path, an address, bytes, a file object or a Picture. Raises PictureError,
         FetchError, SpaceMismatch, ModelError.
         """
-        opened = self._opened()
-        return identify(opened, self.picture(source))
+        picture = self.picture(source)
+        return self.steady(lambda opened: identify(opened, picture))
 
     def answer(
         self,
@@ -286,19 +286,15 @@ class Gallery(Handle):
         `asked` takes the place of the settings for this photo; `times` take in the stages
         `decode`, `detection`, `embedding` and `search`. Raises SettingError too.
         """
-        opened = self._opened()
-        if asked is not None:
-            opened = replace(opened, settings=replace(self._settings, identify=asked))
         with timed(times, "decode"):
             picture = self.picture(source)
-        return answer(opened, picture, times=times)
+        return self.steady(lambda opened: answer(opened.asked(asked), picture, times=times))
 
     def search(self, source: Source, top: int = 10) -> list[Candidate]:
         """The items most like a whole picture, best first; nothing is decided."""
-        opened = self._opened()
-        settings = replace(self._settings.identify, regions="whole", top=top)
-        whole = replace(opened, settings=replace(self._settings, identify=settings))
-        return list(identify(whole, self.picture(source)).candidates)
+        picture = self.picture(source)
+        whole = replace(self._settings.identify, regions="whole", top=top)
+        return list(self.steady(lambda opened: identify(opened.asked(whole), picture)).candidates)
 
     def vector(self, source: Source, times: StageTimes | None = None) -> Float32:
         """The unit vector `(D,)` of a whole picture, as a reference would have it."""
@@ -313,12 +309,12 @@ class Gallery(Handle):
 
         Raises InputError for one that is not finite, or of another width.
         """
-        return nearest(self._opened().store, row, top)
+        return self.steady(lambda opened: nearest(opened.store, row, top))
 
     def search_text(self, words: str, top: int = 10) -> list[Candidate]:
         """The items that words describe, best first. InputError where the model reads no text."""
-        opened = self._opened()
-        return nearest(opened.store, text_row(opened.embedder, words), top)
+        row = text_row(self.embedder, words)
+        return self.nearest(row, top)
 
     def items(self) -> list[Item]:
         """All items, by key."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock, RLock
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ from kenspeckle.types import Calibration, Picture
 from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
 
+T = TypeVar("T")
 Source = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image | NDArray[np.uint8]
 
 
@@ -183,6 +185,24 @@ class Handle:
     def model(self) -> Embedder:
         """The model as it was last opened. Unlike `embedder` it reads nothing of the index."""
         return self._embedder or self.embedder
+
+    def steady(self, work: Callable[[Opened], T]) -> T:
+        """The value of `work`, all of it on one index file.
+
+        Where another file was put in the place of the index meanwhile, the value may be of both
+        (vectors of one, names of the other), so the work is done again. Raises what it raises.
+        """
+        while True:
+            opened = self._opened()
+            edition = opened.store.edition
+            try:
+                value = work(opened)
+            except KeyError:  # an id that the other file does not have
+                if opened.store.edition == edition:
+                    raise
+                continue
+            if opened.store.edition == edition:
+                return value
 
     def _opened(self) -> Opened:
         with self._lock:

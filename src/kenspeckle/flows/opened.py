@@ -30,6 +30,12 @@ class Opened:
     settings: Settings
     looks: Looks = field(default_factory=Looks, compare=False, repr=False)
 
+    def asked(self, how: IdentifySettings | None) -> Opened:
+        """The same, asked in another way; None is the way of the settings."""
+        if how is None:
+            return self
+        return replace(self, settings=replace(self.settings, identify=how))
+
     @property
     def regions(self) -> str:
         """The region rule: the one asked for, else the one calibrated for, else `whole`."""

@@ -139,6 +139,11 @@ class Store(Protocol):
     def path(self) -> str:
         """Where it lies, or an empty string for one in memory."""
 
+    @property
+    def edition(self) -> int:
+        """Counts how often another file was taken in that had been put in the place of the one
+        opened: its ids have nothing to do with the former ones."""
+
     def set_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest. SpaceMismatch if vectors of another space are stored."""
 

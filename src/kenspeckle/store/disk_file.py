@@ -35,6 +35,7 @@ class DiskFile:
         self._always = writer is not None
         self._turn, self._lent = threading.Lock(), 0
         self._assumed: Calibration | None = None
+        self._edition = 0
         self._reading = file.translated(path, self._lock)
         self._use(reading.opened(path, write=writer is not None, wait=wait))
 
@@ -63,6 +64,7 @@ class DiskFile:
             )
         old = self._connection
         self._use(opened)
+        self._edition += 1
         old.close()
         return True
 
@@ -106,6 +108,11 @@ class DiskFile:
     def path(self) -> str:
         """Where it lies."""
         return str(self._path)
+
+    @property
+    def edition(self) -> int:
+        """How often another file has taken the place of the one opened."""
+        return self._edition
 
     def refresh(self) -> bool:
         """Take in what has been committed since, or a new file; whether there was anything."""

@@ -70,11 +70,17 @@ class MemoryStore:
         self._dirty = new
         self._held = Held.of(contents)
         self._assumed: Calibration | None = None
+        self._edition = 0
 
     @property
     def manifest(self) -> Manifest:
         """What the index says of itself."""
         return self._held.manifest
+
+    @property
+    def edition(self) -> int:
+        """How often its home was replaced and read anew."""
+        return self._edition
 
     @property
     def path(self) -> str:
@@ -275,6 +281,7 @@ class MemoryStore:
                     do="Open it anew",
                 )
             self._held, self._stamp = held, stamp
+            self._edition += 1
             return True
 
     @contextmanager
