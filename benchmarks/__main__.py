@@ -21,6 +21,7 @@ NAMES = (
     "identify_latency",
     "index_throughput",
     "verify_rows",
+    "serve_start",
     "serve_load",
     "second_look",
     "accuracy",
