@@ -352,7 +352,29 @@ def test_engines_are_kept_like_models(folder: Path) -> None:
         assert asking.one(PICTURE, DETECT, **params)["status"] == "success"
     pinned = Settings(models=wanted.models, serve=ServeSettings(pinned=("face:yunet",)))
     with served(pinned, [folder / "gallery.ken"]) as (_, service):
-        assert {one.name for one in service.models.standings() if one.pinned} == {"face:yunet"}
+        standings = service.models.standings()
+        assert {one.name for one in standings if one.pinned} == {"face:yunet"}
+        assert {one.name for one in standings if one.loaded} == {"dummy", "face:yunet"}
+
+
+def test_an_engine_that_cannot_be_loaded_is_told_of(folder: Path) -> None:
+    broken = folder / "broken.onnx"
+    broken.write_bytes(b"junk")
+    wanted = Settings(
+        models=ModelSettings(name="dummy", home=str(folder / "home"), offline=True),
+        analyze=AnalyzeSettings(person=str(broken)),
+    )
+    with (
+        served(wanted, [folder / "gallery.ken"]) as (base, service),
+        Client(base) as asking,
+    ):
+        found = asking.results(PICTURE, task("a", DETECT), task("b", "nothing"))
+        assert [one["status"] for one in found.values()] == ["error", "skipped"]
+        assert found["a"]["error_message"].startswith("Internal error processing task: broken.onnx")
+        assert str(folder) not in found["a"]["error_message"]
+        (standing,) = [one for one in service.models.standings() if one.name == "person:broken"]
+        assert not standing.loaded
+        assert "broken.onnx" in standing.failure
 
 
 def test_the_log_says_how_long_each_stage_took(

@@ -34,10 +34,11 @@ class Boxes:
 class BoxEngine(Protocol):
     """A loaded detector. `detect` may be called from many threads at once.
 
-    `names` are what its kinds are called.
+    `names` are what its kinds are called, `device` says where it runs.
     """
 
     names: tuple[str, ...]
+    device: str
 
     def detect(self, image: Image, least: float) -> Boxes:
         """Boxes of an RGB picture that score `least` or more, those of one thing joined.

@@ -12,7 +12,7 @@ from kenspeckle.engines import recipes
 from kenspeckle.engines.box_layouts import LAYOUTS, Layout
 from kenspeckle.engines.boxes import NONE, Boxes, kind_names, suppressed
 from kenspeckle.engines.frame import Frame, planes
-from kenspeckle.engines.onnx_session import opened
+from kenspeckle.engines.onnx_session import opened, running_on
 from kenspeckle.errors import ModelError
 from kenspeckle.types import Recipe
 
@@ -35,6 +35,7 @@ class OnnxDetector:
     def __init__(self, path: Path, *, sha256: str = "", device: str = "cpu") -> None:
         self._thing = str(path)
         self._session, _ = opened(path, sha256=sha256, device=device, foreign=not sha256)
+        self.device = running_on(self._session, device)
         self._outputs = [entry.name for entry in self._session.get_outputs()]
         self._layout = _layout(self._session.get_outputs(), self._thing)
         self.names = self._layout.names or _labels(path)

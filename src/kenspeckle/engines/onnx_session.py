@@ -74,8 +74,7 @@ class OnnxModel:
         self._session, self.sha256 = opened(
             path, sha256=sha256, device=device, threads=threads, foreign=foreign
         )
-        # A provider that fails to start is replaced by the CPU inside the runtime: ask it.
-        self.device = "cpu" if self._session.get_providers()[0] == PROVIDERS["cpu"] else device
+        self.device = running_on(self._session, device)
         self._input, self.side, self._single = _picture_input(self._session, side, self._thing)
         self._output, width = _readout(self._session, self._thing)
         self.width = width or self.run(np.zeros((1, 3, self.side, self.side), np.float32)).shape[1]
@@ -96,6 +95,12 @@ class OnnxModel:
     def close(self) -> None:
         """Give the memory back. The model cannot be used afterwards."""
         self._session = None
+
+
+def running_on(session: Any, device: str) -> str:
+    """The device that a session runs on: the one asked for, or the CPU, by which the runtime
+    replaces a provider that fails to start."""
+    return "cpu" if session.get_providers()[0] == PROVIDERS["cpu"] else device
 
 
 def opened(

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kenspeckle._extras import need_all
 from kenspeckle.config import ModelSettings, Settings
 from kenspeckle.engines import files, recipes, table
-from kenspeckle.engines.caption import CaptionModel
+from kenspeckle.engines.caption import KINDS, CaptionModel
+from kenspeckle.engines.caption_chat import ChatCaptionModel, converses
 from kenspeckle.engines.devices import on_device
 from kenspeckle.errors import InputError, ModelError
-from kenspeckle.types import Recipe
 from kenspeckle.vectors.preprocess import tensor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Describe = Callable[["Image", int], str]
+"""A caption of an RGB picture in so many tokens."""
 
 USUAL = 50
 """Tokens of a caption where nobody says how many."""
@@ -27,8 +32,7 @@ USUAL = 50
 class _Loaded:
     """A network in memory. It goes when the last call that holds this is done."""
 
-    network: CaptionModel
-    recipe: Recipe
+    describe: Describe
     note: str
 
 
@@ -50,6 +54,11 @@ class Captioner:
         return self._held is not None
 
     @property
+    def device(self) -> str:
+        """Where the network runs; loads it."""
+        return self._loaded().network.device
+
+    @property
     def note(self) -> str:
         """Why the loaded network runs on another device than was asked for; empty: it does not."""
         held = self._held
@@ -64,7 +73,7 @@ class Captioner:
         if not 1 <= max_length <= self._most:
             raise InputError("max_length", f"{max_length}", expected=f"1 to {self._most}")
         held = self._loaded()
-        return held.network.run(tensor(image, held.recipe), max_length)
+        return held.describe(image, max_length)
 
     def close(self) -> None:
         """Give the memory back, when the calls that run now are done."""
@@ -78,11 +87,19 @@ class Captioner:
         with self._lock:
             if self._held is None:
                 folder, _ = files.weights(self._row, self._settings)
-                recipe = replace(recipes.from_processor(folder), reduce=False)
-                load = partial(CaptionModel, folder)
-                network, note = on_device(load, self._settings.device)
-                self._held = _Loaded(network, recipe, note)
+                describe, note = on_device(partial(_describer, folder), self._settings.device)
+                self._held = _Loaded(describe, note)
             return self._held
+
+
+def _describer(folder: Path, device: str) -> Describe:
+    """What makes a caption of a picture with the checkpoint in a folder."""
+    kind = recipes.read_json(folder / "config.json").get("model_type")
+    if kind not in KINDS and converses(folder):
+        return ChatCaptionModel(folder, device).run
+    network = CaptionModel(folder, device)
+    recipe = replace(recipes.from_processor(folder), reduce=False)
+    return lambda image, max_length: network.run(tensor(image, recipe), max_length)
 
 
 def open_captioner(settings: Settings, name: str = "") -> Captioner:

@@ -55,6 +55,11 @@ class Detector:
         self._note = ""
 
     @property
+    def device(self) -> str:
+        """Where the network runs; loads it."""
+        return self._loaded().device
+
+    @property
     def note(self) -> str:
         """Why the loaded network runs on another device than was asked for; empty: it does not."""
         return self._note

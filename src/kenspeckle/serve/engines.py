@@ -86,6 +86,13 @@ class ModelEngines:
             return told(error)
         return ""
 
+    def load_pinned(self) -> None:
+        """Load the engines that stay in memory. Raises ModelMissing, MissingExtra, ModelError."""
+        for resident in list(self._residents.values()):
+            if resident.pinned:
+                with resident.use():
+                    pass
+
     def _resident(self, use: str, model: str) -> Resident[Any]:
         """The model of a use; InputError for a name that no task may use."""
         if model:
@@ -96,12 +103,14 @@ class ModelEngines:
             if found is None:
                 opener = self._opener(use, name)
                 known = f"{use}:{_table_name(name)}"
-                found = self._models.keep(known, opener, lambda engine: engine.close())
+                found = self._models.keep(
+                    known, lambda: _loaded(opener()), lambda engine: engine.close()
+                )
                 self._residents[use, name] = found
         return found
 
     def _opener(self, use: str, name: str) -> Callable[[], Any]:
-        """What opens a model; it is loaded by the first picture."""
+        """What opens a model, without loading it."""
         settings = self._settings
         if use == "caption":
             return lambda: open_captioner(settings, name)
@@ -110,6 +119,12 @@ class ModelEngines:
         analyze = settings.analyze
         least = analyze.person_score if use == "person" else analyze.face_score
         return lambda: detector(name, settings.models, use, least)
+
+
+def _loaded(engine: Any) -> Any:
+    """The engine with its network in memory."""
+    engine.device  # noqa: B018  asking where it runs loads it
+    return engine
 
 
 def _check_named(use: str, model: str) -> None:

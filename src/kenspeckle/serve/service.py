@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from kenspeckle._extras import need
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
@@ -63,7 +65,10 @@ class Service:
         self.streams = Streams(self.bus, patience=settings.serve.patience)
         self.started, self.in_flight, self.ready = time.time(), 0, False
         self.notes: list[str] = []
-        self._loader, self._loading = ThreadPoolExecutor(1, "kenspeckle-load"), list[Future[str]]()
+        self._loader, self._loading = (
+            ThreadPoolExecutor(1, "kenspeckle-load"),
+            list[Future[str] | Future[None]](),
+        )
 
     @property
     def stopping(self) -> bool:
@@ -77,17 +82,23 @@ class Service:
         self.jobs.bus.close()
 
     def warm_up(self) -> None:
-        """Begin to load the models that are wanted at once; `warmed` waits for them."""
+        """Begin to load the models that are wanted at once; `warmed` waits for them.
+
+        What the first search of a large gallery prepares is prepared after that, with nobody
+        waiting.
+        """
         wanted = self.settings.serve
         for gallery in self.galleries.values():
             if wanted.preload or gallery.model.fingerprint.model in wanted.pinned:
                 self._loading.append(self._loader.submit(getattr, gallery.model, "device"))
+        for gallery in self.galleries.values() if wanted.preload else ():
+            self._loader.submit(_searched, gallery)
+        self._loader.shutdown(wait=False)
 
     def warmed(self) -> None:
         """Wait until the models that are wanted at once are loaded. Raises ModelError."""
         for loading in self._loading:
             loading.result()
-        self._loader.shutdown(wait=False)
 
     def gallery(self, name: str = "") -> Gallery:
         """The gallery of that name; without one, or by `-`, the first. NotEnrolled."""
@@ -175,6 +186,14 @@ def open_service(
     service.notes += notes
     service.warm_up()
     return service
+
+
+def _searched(gallery: Gallery) -> None:
+    """Search a gallery once, for nothing."""
+    if len(gallery):
+        row = np.zeros((1, gallery.model.width), np.float32)
+        row[0, 0] = 1
+        gallery.store.search(row, 1)
 
 
 def _calibrated(gallery: Gallery) -> str:

@@ -41,6 +41,7 @@ class _Loaded:
     run: Callable[[Float32], Float32]
     recipe: Recipe
     width: int
+    device: str
     note: str
 
 
@@ -65,6 +66,11 @@ class RawFeatures:
     def width(self) -> int:
         """Columns of a vector; loads the network where only it can tell."""
         return self._width or self._loaded().width
+
+    @property
+    def device(self) -> str:
+        """Where the network runs; loads it."""
+        return self._loaded().device
 
     @property
     def note(self) -> str:
@@ -112,7 +118,7 @@ class RawFeatures:
             batch = batch_size(engine, found.sha256, found.recipe, home)
             if batch > 1:
                 run = Gather(engine.run, batch).rows
-        return _Loaded(run, found.recipe, engine.width, note)
+        return _Loaded(run, found.recipe, engine.width, engine.device, note)
 
 
 def at_training(folder: Path, recipe: Recipe) -> Recipe:
