@@ -65,10 +65,8 @@ class Service:
         self.streams = Streams(self.bus, patience=settings.serve.patience)
         self.started, self.in_flight, self.ready = time.time(), 0, False
         self.notes: list[str] = []
-        self._loader, self._loading = (
-            ThreadPoolExecutor(1, "kenspeckle-load"),
-            list[Future[str] | Future[None]](),
-        )
+        self._loader = ThreadPoolExecutor(1, "kenspeckle-load")
+        self._loading: list[Future[str] | Future[None]] = []
 
     @property
     def stopping(self) -> bool:
@@ -91,6 +89,8 @@ class Service:
         for gallery in self.galleries.values():
             if wanted.preload or gallery.model.fingerprint.model in wanted.pinned:
                 self._loading.append(self._loader.submit(getattr, gallery.model, "device"))
+        if isinstance(self.analysis, ModelEngines):
+            self._loading.append(self._loader.submit(self.analysis.load_pinned))
         for gallery in self.galleries.values() if wanted.preload else ():
             self._loader.submit(_searched, gallery)
         self._loader.shutdown(wait=False)
