@@ -135,6 +135,43 @@ def encoder_decoder(folder: Path) -> tuple[Any, Any]:
     return network, _processor("ViTImageProcessor", folder, size=size)
 
 
+TEMPLATE = (
+    "{% for message in messages %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %} {{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %} the{% endif %}"
+)
+
+
+def llava(folder: Path) -> tuple[Any, Any]:
+    """A network that converses about pictures, of LLaVA's architecture, and its whole processor."""
+    import torch
+    import transformers
+
+    torch.manual_seed(8)
+    words = tokenizer(folder)
+    words.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    text = transformers.LlamaConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, initializer_range=0.3, bos_token_id=5,
+        eos_token_id=3, pad_token_id=0,
+    )  # fmt: skip
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**VISION),
+        text_config=text,
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+    )
+    network = _made(transformers.LlavaForConditionalGeneration(config), 2.0)
+    network.save_pretrained(folder)
+    size = {"shortest_edge": SIDE}
+    pixels = _processor("CLIPImageProcessor", folder, size=size, crop_size=SIDE)
+    whole = transformers.LlavaProcessor(
+        pixels, words, patch_size=VISION["patch_size"], chat_template=TEMPLATE,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1,
+    )  # fmt: skip
+    whole.save_pretrained(folder)
+    return network, whole
+
+
 def clip(
     folder: Path, *, activation: str = "quick_gelu", columns: int = 24, side: int = SIDE
 ) -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ class CaptionModel:
         config = described(transformers, folder, self._thing)
         name = KINDS.get(config.model_type)
         if name is None:
-            known = ", ".join(KINDS)
+            known = f"{', '.join(KINDS)}, or one with a chat template"
             raise ModelError(self._thing, f"a {config.model_type} network", expected=known)
         self._most = _positions(config)
         self._words = words(transformers, folder, self._thing)

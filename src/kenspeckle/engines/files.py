@@ -23,7 +23,8 @@ _SHARD = re.compile(r"(model|pytorch_model)-\d{5}-of-\d{5}\.(safetensors|bin)")
 _DESCRIPTIONS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _WORDS = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt", "generation_config.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model"),
+    *("generation_config.json", "chat_template.json", "chat_template.jinja"),
 )
 """What a checkpoint that reads or writes text needs beside its network."""
 _PAPERS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")

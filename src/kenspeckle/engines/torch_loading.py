@@ -48,11 +48,12 @@ def network(
     thing: str,
     *,
     renamed: Mapping[str, str] | None = None,
+    dtype: str = "float32",
 ) -> Any:
-    """The network of class `name` in float32, with every weight that it has.
+    """The network of class `name`, with every weight that it has.
 
-    `renamed` maps patterns of the names in the file to those of the network. Raises ModelError
-    where weights are missing, or code is needed.
+    `renamed` maps patterns of the names in the file to those of the network; `dtype` `auto` is that
+    of the file. Raises ModelError where weights are missing, or code is needed.
     """
     more = {"key_mapping": dict(renamed)} if renamed else {}
     try:
@@ -61,7 +62,7 @@ def network(
                 folder,
                 config=config,
                 weights_only=True,
-                dtype="float32",
+                dtype=dtype,
                 output_loading_info=True,
                 **more,
                 **_SAFE,
@@ -81,6 +82,15 @@ def words(transformers: Any, folder: Path, thing: str) -> Any:
     try:
         with quiet(transformers.logging):
             return transformers.AutoTokenizer.from_pretrained(folder, **_SAFE)
+    except Exception as error:  # a damaged checkpoint can raise any kind in there
+        raise refusal(thing, error) from error
+
+
+def processor(transformers: Any, folder: Path, thing: str) -> Any:
+    """What makes a network's input of pictures and words. Raises ModelError."""
+    try:
+        with quiet(transformers.logging):
+            return transformers.AutoProcessor.from_pretrained(folder, **_SAFE)
     except Exception as error:  # a damaged checkpoint can raise any kind in there
         raise refusal(thing, error) from error
 

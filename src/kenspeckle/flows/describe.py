@@ -33,6 +33,7 @@ class _Loaded:
     """A network in memory. It goes when the last call that holds this is done."""
 
     describe: Describe
+    device: str
     note: str
 
 
@@ -56,7 +57,7 @@ class Captioner:
     @property
     def device(self) -> str:
         """Where the network runs; loads it."""
-        return self._loaded().network.device
+        return self._loaded().device
 
     @property
     def note(self) -> str:
@@ -87,19 +88,25 @@ class Captioner:
         with self._lock:
             if self._held is None:
                 folder, _ = files.weights(self._row, self._settings)
-                describe, note = on_device(partial(_describer, folder), self._settings.device)
-                self._held = _Loaded(describe, note)
+                load = partial(_describer, folder)
+                (describe, device), note = on_device(load, self._settings.device)
+                self._held = _Loaded(describe, device, note)
             return self._held
 
 
-def _describer(folder: Path, device: str) -> Describe:
-    """What makes a caption of a picture with the checkpoint in a folder."""
+def _describer(folder: Path, device: str) -> tuple[Describe, str]:
+    """What makes captions with the checkpoint in a folder, and where it runs."""
     kind = recipes.read_json(folder / "config.json").get("model_type")
     if kind not in KINDS and converses(folder):
-        return ChatCaptionModel(folder, device).run
+        chat = ChatCaptionModel(folder, device)
+        return chat.run, chat.device
     network = CaptionModel(folder, device)
     recipe = replace(recipes.from_processor(folder), reduce=False)
-    return lambda image, max_length: network.run(tensor(image, recipe), max_length)
+
+    def describe(image: Image, max_length: int) -> str:
+        return network.run(tensor(image, recipe), max_length)
+
+    return describe, network.device
 
 
 def open_captioner(settings: Settings, name: str = "") -> Captioner:
