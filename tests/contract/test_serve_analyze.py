@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from analysing import (
@@ -36,6 +38,7 @@ from analysing import (
 from PIL import Image
 from serving import served
 from skimage import data as shipped
+from sklearn.linear_model import LogisticRegression
 
 from kenspeckle.config import (
     AnalyzeSettings,
@@ -300,6 +303,21 @@ def test_item_14_classifiers_of_a_folder(client: Client, trained: Path) -> None:
     check("best")
     (trained / "best_models.json").write_text(json.dumps({"42": "collection_42_gone.json"}))
     check("new")  # the file of the map is gone
+
+
+@pytest.mark.parametrize("way", ["joblib", "pickle"])
+def test_item_14_classifiers_of_scikit_learn(client: Client, trained: Path, way: str) -> None:
+    rng = np.random.default_rng(7)
+    rows = rng.standard_normal((80, 512)) * 10 / 512**0.5
+    model = LogisticRegression(C=0.1, solver="liblinear", class_weight="balanced")
+    model.fit(rows, rows[:, 0] > 0)
+    path = trained / "collection_8_classifier_2025-06-02_101500.pkl"
+    joblib.dump(model, path) if way == "joblib" else path.write_bytes(pickle.dumps(model))
+    found = client.results(PICTURE, task("c", "classify", collection_id=8), task("e", CLIP))
+    row = np.array([found["e"]["data"]])
+    told = found["c"]["data"]
+    assert told["probability"] == pytest.approx(model.predict_proba(row)[0, 1], abs=1e-4)
+    assert told["is_in_collection"] is bool(model.predict(row)[0])
 
 
 def test_item_15_metadata_says_which_vector_of_which_part(client: Client, trained: Path) -> None:
