@@ -82,6 +82,20 @@ def test_galleries_of_one_model_share_one_scheduler() -> None:
     closed(models)
 
 
+def test_one_model_in_two_ways_has_two_names() -> None:
+    models = Models(pinned=["default"])
+    plain = models.embedder(ModelSettings())
+    boxed = models.embedder(ModelSettings(mode="letterbox"))
+    assert plain.space_id != boxed.space_id
+    names = [one.name for one in models.standings()]
+    model = plain.fingerprint.model
+    assert (
+        names == [one.name for one in models.schedulers()] == [model, f"{model} {boxed.space_id}"]
+    )
+    assert all(one.pinned for one in models.standings())
+    closed(models)
+
+
 def test_many_callers_load_it_once(picture: Image) -> None:
     device = Device(0.002)
     models = Models(opener=opener(device))

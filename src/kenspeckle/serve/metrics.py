@@ -113,6 +113,19 @@ class _Collector:
             for scheduler in service.models.schedulers():
                 family.add_metric([scheduler.name], getattr(scheduler, attribute))
             yield family
+        ends = core.CounterMetricFamily(
+            "kenspeckle_queue_pictures", "Pictures by what became of them.", labels=["model", "end"]
+        )
+        for scheduler in service.models.schedulers():
+            for end in ("done", "failed", "refused", "dropped"):
+                ends.add_metric([scheduler.name, end], getattr(scheduler.tally, end))
+        yield ends
+        loaded = core.GaugeMetricFamily(
+            "kenspeckle_model_loaded", "1 for a model that is in memory, else 0.", labels=["model"]
+        )
+        for one in service.models.standings():
+            loaded.add_metric([one.name], one.loaded)
+        yield loaded
         references = core.GaugeMetricFamily(
             "kenspeckle_references", "References in a gallery.", labels=["gallery"]
         )

@@ -131,7 +131,10 @@ class Models:
             one.unload()
 
     def _lent(self, inner: Embedder) -> Lent:
-        name = inner.fingerprint.model
+        model = inner.fingerprint.model
+        # Of one model in two ways (a head, another mode) each has a name of its own.
+        taken = any(one.name == model for one in self._residents)
+        name = f"{model} {inner.space_id}" if taken else model
         scheduler = self._scheduler(inner.space_id, name)
 
         def load() -> Embedder:
@@ -143,7 +146,7 @@ class Models:
             name,
             self._watched(load),
             lambda one: one.close(),
-            pinned=self._pins(name),
+            pinned=self._pins(model),
             clock=self._clock,
         )
         self._residents.append(resident)
