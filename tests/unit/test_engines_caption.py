@@ -16,6 +16,7 @@ from PIL import Image
 
 from kenspeckle.config import AnalyzeSettings, ModelSettings, Settings
 from kenspeckle.engines import files, table
+from kenspeckle.engines.caption_chat import ASKED
 from kenspeckle.errors import InputError, ModelError, ModelMissing
 from kenspeckle.flows.describe import open_captioner
 from kenspeckle.vectors.admit import drawn_pictures
@@ -72,6 +73,44 @@ def test_captions_are_transformers_own(made: Made, length: int) -> None:
     if length == 40:
         assert any(told)
         assert len(set(told)) > 1, "the pictures do not matter"
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("llava")
+    return (folder, *checkpoints.llava(folder))
+
+
+@pytest.mark.parametrize("length", [1, 6, 25])
+def test_what_converses_is_asked_in_its_own_form(chat: Made, length: int) -> None:
+    folder, network, processor = chat
+    captioner = open_captioner(settings(folder))
+    pictures = drawn_pictures(3, side=60)
+    told = [captioner.caption(image, length) for image in pictures]
+    for image, text in zip(pictures, told, strict=True):
+        given = processor(text=f"<image> {ASKED} the", images=image, return_tensors="pt")
+        rows = network.generate(**given, do_sample=False, max_new_tokens=length)
+        answer = rows[0][given["input_ids"].shape[1] :]
+        assert text == " ".join(processor.decode(answer, skip_special_tokens=True).split())
+    if length == 25:
+        assert any(told)
+        assert len(set(told)) > 1, "the pictures do not matter"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages.append(1) }}",
+        "{% for",
+        "no picture at all",
+    ],
+)
+def test_templates_of_conversations_do_no_harm(chat: Made, tmp_path: Path, template: str) -> None:
+    copy(chat[0], tmp_path, leave="chat_template.jinja")
+    (tmp_path / "chat_template.jinja").write_text(template)
+    with pytest.raises(ModelError, match="the network failed"):
+        open_captioner(settings(tmp_path)).caption(Image.new("RGB", (40, 40)), 5)
 
 
 def test_a_shorter_length_gives_no_longer_text(blip: Path) -> None:
