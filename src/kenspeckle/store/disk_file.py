@@ -151,7 +151,6 @@ class DiskFile:
         writer.take(wait)
         try:
             with self._reading:
-                self._follow()
                 self._connect(write=True)
                 self._writer = writer
         except BaseException:
@@ -168,9 +167,14 @@ class DiskFile:
                 writer.release()
 
     def _connect(self, *, write: bool) -> None:
-        """Go on with another connection to the same file."""
-        old = self._connection
-        self._connection = file.open_file(self._path, write=write, wait=self._wait)
+        """Go on with another connection, to the file that the vectors in memory are of."""
+        while True:
+            self._follow()
+            new = file.open_file(self._path, write=write, wait=self._wait)
+            if reading.place(self._path) == self._place:
+                break
+            new.close()  # another was put in its place just now
+        old, self._connection = self._connection, new
         self._last = None
         old.close()
 
