@@ -188,6 +188,14 @@ def test_1_what_nobody_has_is_answered_as_by_the_owner(every: str) -> None:
     assert httpx.delete(f"{every}/health").status_code == 405
 
 
+def test_1_a_port_of_surfaces_below_prefixes_has_nothing_else(folder: Path) -> None:
+    with served(settings(folder, "analyze=/vision"), [folder / "gallery.ken"]) as (base, service):
+        assert httpx.get(f"{base}/anything/at/all").status_code == 404
+        assert httpx.get(f"{base}/docs", follow_redirects=True).status_code == 200
+        assert "/galleries" in httpx.get(f"{base}/openapi.json").json()["paths"]
+    assert not [route for _, route, _ in service.metrics.requests if "anything" in route]
+
+
 # 2. Ports
 
 

@@ -80,12 +80,14 @@ class Port:
         for one in (native, *made):
             self._shared[f"/openapi/{one.surface}.json"] = partial(common.document, one.app)
         self._ours = common.where_nobody_answers(native.app)
+        self._exact = _exact(self._flat)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         found: _Found = scope["state"].get("found") or self._find(scope)
         if found.answer is not None:
-            scope["route_name"] = scope["path"]
+            if found.answer is not common.nothing:
+                scope["route_name"] = scope["path"]
             await (await common.told(scope, found.answer))(scope, receive, send)
         elif found.app is not None:
             scope["root_path"] = scope.get("root_path", "") + found.prefix
@@ -107,6 +109,9 @@ class Port:
         for one in self._below:
             if path == one.prefix or path.startswith(one.prefix + "/"):
                 return self._documented(one, path)
+        exact = self._exact.get((scope["method"], path))
+        if exact is not None:
+            return self._documented(exact, path)
         turned = path[:-1] if path.endswith("/") else path + "/"
         for tried in (path, turned):
             found = self._by_route(scope, tried)
@@ -144,6 +149,17 @@ def _made(surface: Surface, service: Service) -> FastAPI:
     module, _, function = place.partition(":")
     app: FastAPI = getattr(import_module(f"kenspeckle.serve.routes.{module}"), function)(service)
     return app
+
+
+def _exact(made: Sequence[_Found]) -> dict[tuple[str, str], _Found]:
+    """Who answers a method at a path without parameters: the first that does."""
+    found: dict[tuple[str, str], _Found] = {}
+    for one in made:
+        for route in one.app.router.routes:
+            path = getattr(route, "path", "{")
+            for method in (getattr(route, "methods", None) or ()) if "{" not in path else ():
+                found.setdefault((method, path), one)
+    return found
 
 
 def _match(app: FastAPI, scope: Scope) -> Match:
