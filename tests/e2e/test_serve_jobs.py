@@ -165,6 +165,24 @@ def test_a_job_is_cancelled_and_keeps_what_it_stored(client, folder, drawn):
     assert third["result"]["same"] + third["result"]["added"] == 306
 
 
+def test_a_service_that_stops_ends_its_jobs_and_keeps_what_they_stored(index, folder, drawn):
+    for number in range(100, 250):
+        drawn(number, 400).save(folder / f"more_{number}.png")
+    with (
+        served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [index]) as (base, service),
+        httpx2.Client(base_url=base, timeout=30) as client,
+    ):
+        job = start(client, kind="index")
+        until(client, job, lambda one: one["done"] > 0 or one["finished"])
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+    assert service.jobs.get(job["id"]).state == "cancelled"
+    with Gallery.open(index, settings=SETTINGS, write=True) as gallery:
+        assert len(gallery.references()) >= 6
+        assert gallery.index(folder).failed == ()
+        assert len(gallery.references()) == 156
+
+
 def test_jobs_are_listed_the_newest_first(client):
     made = [ended(client, start(client, kind="index"))["id"] for _ in range(5)]
     first = client.get("/v1/jobs", params={"limit": 3}).json()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kenspeckle.errors import InputError, ServiceBusy
+from kenspeckle.flows.identify import Answer
 from kenspeckle.match.sighting import Rect
 from kenspeckle.serve.events import Bus
-from kenspeckle.serve.streams import IDLE, Glance, Streams
+from kenspeckle.serve.streams import IDLE, Glance, Streams, glances
 from kenspeckle.types import Candidate, Decision, Reference, Region
 
 BOX: Rect = (10, 10, 210, 210)
@@ -156,6 +160,62 @@ def test_frames_may_have_times_of_their_own(streams, clock):
 def test_a_bad_name_or_time_is_refused(streams, name, at):
     with pytest.raises(InputError):
         streams.see("g", name, [], at)
+    assert len(streams) == 0
+
+
+def test_what_an_answer_saw():
+    """Each item once, where it is named best; the unknown only where nothing is named."""
+    rows = np.eye(4, 8, dtype=np.float32)
+    boxes = [(0, 0, 90, 90), (0, 0, 50, 50), (40, 40, 90, 90), (10, 10, 60, 60)]
+
+    def regions(*said: tuple[str, bool, float]) -> tuple[Decision, ...]:
+        return tuple(
+            replace(answer(key, known=known), score=score, region=Region(box))
+            for (key, known, score), box in zip(said, boxes, strict=True)
+        )
+
+    each = regions(("mug", True, 0.4), ("mug", True, 0.6), ("jar", True, 0.5), ("pot", False, 0.1))
+    seen = glances(Answer(each[1], each, rows, (90, 90)))
+    assert {one.decision.key: one.box for one in seen} == {"mug": boxes[1], "jar": boxes[2]}
+    assert seen[0].vector is not None
+    assert seen[0].vector.tolist() == rows[1].tolist()
+
+    nothing = regions(*[("mug", False, score) for score in (0.1, 0.3, 0.2, 0.1)])
+    (only,) = glances(Answer(nothing[1], nothing, rows, (90, 90)))
+    assert (only.decision.known, only.box) == (False, boxes[1])
+
+    by_code = replace(answer("pot"), region=Region((5, 5, 20, 20)))
+    (only,) = glances(Answer(by_code, nothing, rows, (90, 90)))
+    assert (only.decision.key, only.vector) == ("pot", None)
+
+
+FRAME = st.lists(st.sampled_from(["mug", "jar", "pot", "?"]), max_size=3, unique=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(FRAME, st.sampled_from([0.1, 0.2, 0.5, 3.0])), max_size=60))
+def test_appeared_and_gone_take_turns_and_nothing_stays_after_silence(frames):
+    clock = Clock()
+    streams = Streams(Bus(), patience=1.0, clock=clock)
+    events = []
+    for step, (keys, passed) in enumerate(frames):
+        clock.now += passed
+        glances_ = [
+            replace(
+                moving(step, key, known=key != "?"),
+                box=(300.0 * place + step, 0, 300.0 * place + step + 200, 200),
+            )
+            for place, key in enumerate(["mug", "jar", "pot", "?"])
+            if key in keys
+        ]
+        events += streams.see("g", "cam", glances_)
+    clock.now += 100
+    events += streams.age()
+    for key in ("mug", "jar", "pot"):
+        kinds = [one.kind for one in events if one.data["item"] == key]
+        assert kinds == ["appeared", "gone"] * (len(kinds) // 2)
+    assert all(one.data["item"] in ("mug", "jar", "pot") for one in events)
+    assert [one.number for one in events] == list(range(1, len(events) + 1))
     assert len(streams) == 0
 
 

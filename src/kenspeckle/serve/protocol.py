@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kenspeckle.mcp")
 
+AT_ONCE = 2
+"""Calls that are answered at once; more wait for their turn."""
 INSTRUCTIONS = (
     "A gallery of a person's own things, each with reference pictures. identify_picture says which "
     "of them a picture shows, or that it is none of them; take 'none' as an answer. Call confirm "
@@ -38,6 +40,7 @@ def serve_stdio(assistant: Assistant) -> None:
 
 def made(assistant: Assistant) -> Server[Any]:
     """The protocol's server in front of an assistant."""
+    import anyio
     import anyio.to_thread
     from mcp.server.lowlevel import Server
     from mcp_types import (
@@ -63,6 +66,8 @@ def made(assistant: Assistant) -> Server[Any]:
         for one in TOOLS
     ]
 
+    turns = anyio.CapacityLimiter(AT_ONCE)
+
     async def listed(_: Any, __: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=shown)
 
@@ -71,17 +76,18 @@ def made(assistant: Assistant) -> Server[Any]:
             return assistant.ask(params.name, params.arguments or {})
 
         try:
-            said = await anyio.to_thread.run_sync(work)
+            said = await anyio.to_thread.run_sync(work, limiter=turns)
         except KenspeckleError as error:
-            text, failed = str(error), True
-            return CallToolResult(content=[TextContent(type="text", text=text)], is_error=failed)
+            return refused(str(error))
         except Exception:
             log.exception("%s failed", params.name)
-            text = f"{params.name}: a fault of the gallery's own; its log has more"
-            return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+            return refused("a fault of the gallery's own; its log has more")
         return CallToolResult(
             content=[TextContent(type="text", text=said.text)], structured_content=said.data
         )
+
+    def refused(why: str) -> CallToolResult:
+        return CallToolResult(content=[TextContent(type="text", text=why)], is_error=True)
 
     return Server(
         "kenspeckle",
