@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from kenspeckle._extras import has, need
 from kenspeckle.config import Settings
 from kenspeckle.engines import table
+from kenspeckle.engines.onnx_session import provider
+from kenspeckle.engines.torch_loading import device_of
 from kenspeckle.errors import InputError, KenspeckleError, ModelError, SettingError
 from kenspeckle.flows.describe import open_captioner
 from kenspeckle.regions.detect import Detection, detector
@@ -151,15 +154,15 @@ def _table_name(name: str) -> str:
 
 def check_gpu(device: str) -> None:
     """Refuse to serve where a GPU is required and there is none. Raises SettingError."""
-    from kenspeckle._extras import need
-    from kenspeckle.engines.torch_loading import device_of
-
     expected = "a GPU, as analyze.require_gpu says"
     if device.lower() in ("", "cpu"):
         raise SettingError(
             "models.device", device or "empty", expected=expected, do="Set it to cuda"
         )
     try:
-        device_of(need("torch", "a GPU"), device)
+        if has("torch"):
+            device_of(need("torch", "a GPU"), device)
+        else:
+            provider(device)
     except KenspeckleError as error:
         raise SettingError("models.device", f"{device} ({error})", expected=expected) from error

@@ -16,6 +16,7 @@ from kenspeckle.flows.analyze import Analysis, failed
 from kenspeckle.flows.operations import OPERATIONS
 from kenspeckle.flows.tasks import Result, Task
 from kenspeckle.serve.problems import headers_of, status_of, told
+from kenspeckle.serve.routes import analyze_read as read
 from kenspeckle.serve.routes import analyze_shapes as shapes
 from kenspeckle.serve.routes.analyze_work import analysed, analysis_of, described, encoded
 from kenspeckle.serve.routes.v1.received import Sent
@@ -60,14 +61,14 @@ class _Surface:
             data = await downloaded(request, sent, settings.image, times)
             found = await analysed(self.service, self.analysis, data, tasks, times)
         except PictureTooLarge as error:
-            return shapes.plain({"detail": f"{wording.process} {told(error)}"}, 413)
+            return read.plain({"detail": f"{wording.process} {told(error)}"}, 413)
         except (FetchError, PictureError) as error:
             inner = wording.fetch if isinstance(error, FetchError) else wording.process
             message = f"{inner} {told(error)}"
             if settings.analyze.documented_400:
-                return shapes.plain({"detail": message}, 400)
+                return read.plain({"detail": message}, 400)
             results = failed(tasks, f"{wording.outer} {message}")
-            return shapes.plain({"image_url": echo, "results": _rows(results)})
+            return read.plain({"image_url": echo, "results": _rows(results)})
         return await encoded(lambda: {"image_url": echo, "results": _rows(found)})
 
 
@@ -81,18 +82,18 @@ def create(service: Service) -> FastAPI:
 
     async def by_url(request: Request) -> Response:
         """Analyse the picture at an address; it is fetched once, whatever the tasks."""
-        url, tasks = await shapes.json_request(request, most)
+        url, tasks = await read.json_request(request, most)
         return await surface.answer(request, url, Sent("", None, url), tasks, _URL)
 
     async def by_upload(request: Request) -> Response:
         """Analyse an uploaded picture."""
-        name, data, tasks = await shapes.form_request(request, most)
+        name, data, tasks = await read.form_request(request, most)
         return await surface.answer(request, f"uploaded:{name}", Sent(name, data), tasks, _UPLOAD)
 
     async def operations() -> Response:
         """What can be asked, on which parts of a picture, and by which model."""
         told = await anyio.to_thread.run_sync(_operations, surface.analysis)
-        return shapes.plain({"operations": told})
+        return read.plain({"operations": told})
 
     responses: dict[int | str, dict[str, Any]] = {
         **{status: {"model": shapes.Refusal} for status in (400, 401, 403, 408, 413, 429, 503)},
@@ -147,9 +148,9 @@ def _operations(analysis: Analysis) -> dict[str, dict[str, Any]]:
 
 async def _unreadable(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for these alone
-    return shapes.faults_told(error)
+    return read.faults_told(error)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, KenspeckleError)  # noqa: S101  registered for these alone
-    return shapes.plain({"detail": told(error)}, status_of(error), headers_of(error))
+    return read.plain({"detail": told(error)}, status_of(error), headers_of(error))

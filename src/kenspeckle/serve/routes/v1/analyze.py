@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
 
 from kenspeckle.errors import KenspeckleError, ServiceBusy
 from kenspeckle.flows import tasks as flow
 from kenspeckle.flows.operations import OPERATIONS, Operation
 from kenspeckle.serve import problems
 from kenspeckle.serve.access import needs
-from kenspeckle.serve.routes.analyze_shapes import form_of
 from kenspeckle.serve.routes.analyze_work import QUEUE, analysis_of, looked_at
-from kenspeckle.serve.routes.v1 import documented, received, told
+from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.received import Sent
+from kenspeckle.serve.routes.v1.tasks import BODY, Wanted, wanted
 from kenspeckle.serve.routes.v1.working import downloaded, service_of, times_of
 from kenspeckle.serve.schemas import analysis as shapes
 from kenspeckle.serve.schemas.base import Problem
@@ -32,47 +27,6 @@ from kenspeckle.vectors.pipeline import StageTimes
 
 router = APIRouter(tags=["analyze"], dependencies=[Depends(needs("read"))])
 
-_TASKS = TypeAdapter(shapes.Tasks)
-_EXAMPLE = {
-    "url": "https://example.com/photo.jpg",
-    "tasks": [{"id": "face", "type": "detect_bounding_box", "target": "prominent_face"}],
-}
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/AnalysisAsked"},
-                "example": _EXAMPLE,
-            },
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image", "tasks"],
-                    "properties": {
-                        "image": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "minItems": 1,
-                        },
-                        "tasks": {"type": "string", "description": "The tasks as JSON."},
-                        "crops": {"type": "string", "enum": ["true", "false"]},
-                    },
-                }
-            },
-        },
-    }
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a request asks."""
-
-    pictures: Sequence[Sent]
-    tasks: Sequence[shapes.Task]
-    crops: bool
-
 
 @router.post(
     "/analyze",
@@ -80,7 +34,7 @@ class _Asked:
     summary="Find people and faces, make vectors, classify, describe.",
     response_model=shapes.Analysed,
     responses=documented.problems(400, 415),
-    openapi_extra=_BODY,
+    openapi_extra=BODY,
 )
 async def analyze(request: Request) -> Response:
     """Every task about every picture; a picture or a task that fails, fails alone.
@@ -88,7 +42,7 @@ async def analyze(request: Request) -> Response:
     Pictures are upright by their EXIF rotation, alpha on white, in sRGB, as everywhere below `/v1`.
     """
     start, service, times = time.perf_counter(), service_of(request), times_of(request)
-    asked = await _asked(request, service.settings.serve.max_tasks)
+    asked = await wanted(request, service.settings.serve.max_tasks)
     turns = asyncio.Semaphore(service.models.scheduler(QUEUE, QUEUE).callers)
 
     async def turn(sent: Sent) -> shapes.AnalysedPicture:
@@ -142,7 +96,7 @@ async def operations(request: Request) -> Response:
 
 
 async def _one(
-    request: Request, service: Service, sent: Sent, asked: _Asked, times: StageTimes
+    request: Request, service: Service, sent: Sent, asked: Wanted, times: StageTimes
 ) -> shapes.AnalysedPicture:
     """One picture; what is wrong with it alone is its problem."""
     tasks = [_task(one) for one in asked.tasks]
@@ -195,48 +149,3 @@ def _result(task: shapes.Task, found: flow.Result) -> shapes.TaskResult:
         crop=found.crop,
         **made,
     )
-
-
-async def _asked(request: Request, most: int) -> _Asked:
-    """Pictures and tasks of a request.
-
-    Raises RequestValidationError, HTTPException for too many of them and for other content types.
-    """
-    if received.content_type(request) == "multipart/form-data":
-        asked = await _form(request, most)
-    else:
-        shape = await received.body(request, shapes.AnalysisAsked)
-        pictures = [received.sent(row, place) for place, row in enumerate(shape.rows)]
-        asked = _Asked(pictures, shape.tasks, shape.crops)
-    if not asked.pictures:
-        raise received.wrong(("body", "image"), "no picture; send at least one", "missing")
-    if len(asked.pictures) * len(asked.tasks) > most:
-        count = f"{len(asked.pictures)} pictures with {len(asked.tasks)} tasks each"
-        raise received.wrong(("body",), f"{count}; at most {most} in all", "too_long")
-    if len({one.id for one in asked.tasks}) < len(asked.tasks):
-        raise received.wrong(("body", "tasks"), "two tasks have one id", "unique")
-    return asked
-
-
-async def _form(request: Request, most: int) -> _Asked:
-    form = await form_of(request, files=most + 1)
-    try:
-        texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-        files = [one for one in form.getlist(received.FIELD) if isinstance(one, UploadFile)]
-        unknown = sorted({*form.keys()} - {received.FIELD, "tasks", "crops"})
-        if unknown or received.FIELD in texts or "tasks" not in texts:
-            name = unknown[0] if unknown else received.FIELD if "tasks" in texts else "tasks"
-            raise received.wrong(("body", name[:100]), "missing, or not expected here", "form")
-        if texts.get("crops", "false") not in ("true", "false"):
-            raise received.wrong(("body", "crops"), "true or false", "form")
-        pictures = [Sent(one.filename or "", await one.read()) for one in files]
-    finally:
-        await form.close()
-    try:
-        tasks = _TASKS.validate_json(texts["tasks"])
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError(
-            [{**one, "loc": ("body", "tasks", *one["loc"])} for one in faults]
-        ) from error
-    return _Asked(pictures, tasks, texts.get("crops") == "true")
