@@ -195,6 +195,30 @@ def test_a_damaged_checkpoint(blip: Path, tmp_path: Path) -> None:
         open_captioner(settings(tmp_path)).caption(Image.new("RGB", (40, 40)))
 
 
+@pytest.mark.parametrize("form", ["safetensors", "torch"])
+def test_the_forms_in_which_such_checkpoints_are_published(
+    blip: Path, tmp_path: Path, form: str
+) -> None:
+    """Older ones repeat weights that are tied, and hold counters that are no weights any more."""
+    from safetensors.numpy import load_file, save_file
+
+    arrays = load_file(blip / "model.safetensors")
+    head = "text_decoder.cls.predictions"
+    words = "text_decoder.bert.embeddings.word_embeddings.weight"
+    arrays[f"{head}.decoder.bias"] = arrays[f"{head}.bias"].copy()
+    arrays[f"{head}.decoder.weight"] = arrays[words].copy()
+    arrays["text_decoder.bert.embeddings.position_ids"] = np.arange(64)[None]
+    copy(blip, tmp_path, leave="model.safetensors")
+    if form == "torch":
+        tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        torch.save(tensors, tmp_path / "pytorch_model.bin")
+    else:
+        save_file(arrays, tmp_path / "model.safetensors", {"format": "pt"})
+    image = drawn_pictures(1, side=60)[0]
+    told = open_captioner(settings(tmp_path)).caption(image, 20)
+    assert told == open_captioner(settings(blip)).caption(image, 20)
+
+
 def test_a_checkpoint_without_words(blip: Path, tmp_path: Path) -> None:
     copy(blip, tmp_path, leave="tokenizer.json")
     with pytest.raises(ModelError, match="transformers cannot load it"):

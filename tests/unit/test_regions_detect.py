@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +106,20 @@ def test_a_device_that_is_not_there_leaves_the_work_to_the_cpu(settings: Setting
     assert found.note == ""
     assert found.detect(photo("astronaut"))
     assert "the CPU is used" in found.note
+
+
+def test_opening_loads_no_runtime() -> None:
+    """A service lists what it could do without paying for it."""
+    code = (
+        "import sys, kenspeckle.cli.caption, kenspeckle.vectors.raw, kenspeckle.flows.describe\n"
+        "from kenspeckle.config import Settings\n"
+        "from kenspeckle.regions.detect import open_detector\n"
+        "open_detector('face', Settings())\n"
+        "heavy = {'torch', 'transformers', 'onnxruntime', 'cv2', 'safetensors'}\n"
+        "print(*heavy & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_what_is_not_here_says_how_to_get_it(settings: Settings) -> None:
