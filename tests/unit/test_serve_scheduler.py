@@ -342,6 +342,32 @@ def test_nothing_of_a_picture_is_kept_once_it_is_answered(fails: bool) -> None:
     play(scene)
 
 
+def test_an_error_for_who_leaves_in_that_moment_is_no_complaint() -> None:
+    complaints: list[object] = []
+
+    async def scene(scheduler: Scheduler, gate: Gate) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+
+        def work() -> None:
+            gate.work()
+            raise PictureError("a.jpg", "broken")
+
+        leaving = asyncio.ensure_future(scheduler.run(work))
+        await until(lambda: gate.begun == 1)
+        gate.open.set()
+        while scheduler.running:  # the loop stands still: it cannot answer before the caller leaves
+            time.sleep(0.001)
+        time.sleep(0.01)
+        asyncio.get_running_loop().call_soon(leaving.cancel)
+        with contextlib.suppress(asyncio.CancelledError, PictureError):
+            await leaving
+        del leaving
+        gc.collect()
+
+    play(scene)
+    assert not complaints
+
+
 def test_two_event_loops_share_one_scheduler() -> None:
     scheduler = Scheduler("loops", callers=2, queue=64)
     found: dict[int, list[int]] = {}
