@@ -173,6 +173,14 @@ def test_a_stream_that_never_says_stop_ends() -> None:
         read_logistic(b"\x80\x04" + b"N" * 200_000, "x.pkl")
 
 
+def test_a_text_cannot_be_made_into_bytes_without_end() -> None:
+    text = b"a" * 4_000_000
+    start = b"\x80\x02" + b"X" + struct.pack("<I", len(text)) + text + b"q\x00"
+    start += b"X\x06\x00\x00\x00latin1q\x01c_codecs\nencode\nq\x02"
+    with pytest.raises(UnsafeFile, match="made of text"):
+        read_logistic(start + b"h\x02h\x00h\x01\x86R" * 2000 + b".", "x.pkl")
+
+
 def test_an_array_larger_than_the_file_takes_no_memory() -> None:
     data = dumped(fitted())
     at = next(place for code, value, place in pickletools.genops(data) if value == "shape")

@@ -26,7 +26,7 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_WIDTH = 65_536
 """Most weights of one classifier."""
 
-_MAX_STEPS = 100_000
+_MAX_STEPS = 20_000
 _SKLEARN = ("sklearn.linear_model._logistic", "sklearn.linear_model.logistic")
 _ESTIMATORS = frozenset((module, "LogisticRegression") for module in _SKLEARN)
 _ARRAYS = frozenset({("numpy", "ndarray")})
@@ -89,6 +89,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._left = MAX_BYTES  # that may be made of text: a text can be used again and again
 
     def run(self) -> Any:
         """What the stream leaves on the stack."""
@@ -148,7 +149,7 @@ class _Machine:
             stack[-1].extend(more)
         elif name in ("NEWOBJ", "REDUCE"):
             made, arguments = self._take(2)
-            stack.append(_made(made, arguments))
+            stack.append(self._made(made, arguments))
         elif name == "BUILD":
             (state,) = self._take(1)
             stack[-1] = self._built(stack[-1], state)
@@ -172,6 +173,28 @@ class _Machine:
                 do="Nothing in it was executed. Do not open it with other programs",
             )
         return _Global(module, name)
+
+    def _made(self, made: Any, arguments: Any) -> Any:
+        """What a name makes of its arguments."""
+        if not isinstance(made, _Global) or type(arguments) is not tuple:
+            raise ValueError("it calls something that is not a name")
+        if made.key in _ENCODERS:  # bytes in the second protocol are text in Latin-1
+            text, encoding = arguments
+            if type(text) is not str or encoding != "latin1":
+                raise ValueError("another encoding than Latin-1")
+            self._left -= len(text)
+            if self._left < 0:
+                raise ValueError(f"more than {MAX_BYTES} bytes made of text")
+            return text.encode("latin-1")
+        if made.key in _BUFFERS:
+            data, kind, shape, order = arguments
+            return _array(data, _dtype(kind), _shape(shape), fortran=order == "F")
+        if made.key in _SCALARS:
+            kind, data = arguments
+            return _array(data, _dtype(kind), (1,)).item()
+        if made.key in _ARRAYS:
+            raise ValueError("an array that is called")
+        return _Object(made.key, arguments)
 
     def _built(self, made: Any, state: Any) -> Any:
         if not isinstance(made, _Object) or made.state is not None:
@@ -202,26 +225,6 @@ class _Machine:
         taken = self._stack[at:]
         del self._stack[at:]
         return taken
-
-
-def _made(made: Any, arguments: Any) -> Any:
-    """What a name makes of its arguments."""
-    if not isinstance(made, _Global) or type(arguments) is not tuple:
-        raise ValueError("it calls something that is not a name")
-    if made.key in _ENCODERS:  # bytes in the second protocol are text in Latin-1
-        text, encoding = arguments
-        if type(text) is not str or encoding != "latin1":
-            raise ValueError("another encoding than Latin-1")
-        return text.encode("latin-1")
-    if made.key in _BUFFERS:
-        data, kind, shape, order = arguments
-        return _array(data, _dtype(kind), _shape(shape), fortran=order == "F")
-    if made.key in _SCALARS:
-        kind, data = arguments
-        return _array(data, _dtype(kind), (1,)).item()
-    if made.key in _ARRAYS:
-        raise ValueError("an array that is called")
-    return _Object(made.key, arguments)
 
 
 def _dtype(described: Any) -> np.dtype[Any]:
