@@ -21,7 +21,7 @@ from prints import card
 from rephotographed import laid, photo, prints, scenes, table, taken, unrelated
 from serving import PATIENCE, Process, served
 
-from kenspeckle.config import ModelSettings, ServeSettings, Settings
+from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
 from kenspeckle.gallery import Gallery
 from kenspeckle.serve.routes.falcon_state import Falcon
 from kenspeckle.serve.service import Service
@@ -384,9 +384,49 @@ def test_item_13_only_what_is_indexed(folder: Path) -> None:
             if one.origin == "added":
                 told = falcon_address(one)
                 assert str(folder) not in told
-                assert client.get(told).headers["content-type"] in ("image/png", "image/jpeg")
+                assert client.get(told).headers["content-type"] == "image/jpeg"
         (folder / "refs" / "c#1.png").write_text("private, under the name of a picture")
         assert client.get("/refs/c%231.png").status_code == 404
+
+
+def test_an_npz_of_the_former_layout_with_a_folder_of_references(
+    folder: Path, price_file: Path
+) -> None:
+    refs = folder / "cards"
+    refs.mkdir()
+    for number in range(3):
+        card(number).save(refs / f"LOCH-JP00{number + 1}_card_{number}_ur.png")
+    with Gallery.create(folder / "c.ken", settings=dummy()) as gallery:
+        gallery.index(refs)
+        gallery.export(folder / "c.npz")
+    asked = replace(dummy(), index=IndexSettings(refs=str(refs)))
+    given = {"prices": str(price_file), "similarity": 0.5, "detector": False}
+    asked = replace(asked, serve=replace(asked.serve, **given))
+    with served(asked, [folder / "c.npz"]) as (base, _), httpx2.Client(base_url=base) as client:
+        (mask,) = masks(client, (refs / "LOCH-JP001_card_0_ur.png").read_bytes())
+        assert mask["label"].startswith("Card 0 (UR)")
+        assert mask["price"]["code"] == "LOCH-JP001"
+        assert client.get(mask["ref_url"]).content == (refs / mask["ref_filename"]).read_bytes()
+        assert client.get("/refs/a%20b.png").status_code == 404
+
+
+def test_an_empty_gallery_names_nothing(tmp_path: Path) -> None:
+    Gallery.create(tmp_path / "g.ken", settings=dummy()).close()
+    with served(dummy(), [tmp_path / "g.ken"]) as (base, _), httpx2.Client(base_url=base) as client:
+        assert masks(client, taken(scenes()["moon"])) == []
+        assert client.get("/api/info").json()["index_size"] == 0
+        assert client.get("/health").json()["decides"]["kind"] == "fixed"
+
+
+def test_below_a_prefix_addresses_lead_below_it(folder: Path) -> None:
+    asked = dummy()
+    asked = replace(asked, serve=replace(asked.serve, surfaces=("falcon=/old",), similarity=0.5))
+    with served(asked, [folder / "g.ken"]) as (base, _), httpx2.Client(base_url=base) as client:
+        files = {"image": ("frame.jpg", (folder / "refs" / "a b.png").read_bytes())}
+        told = client.post("/old/api/falcon", files=files, data={"query": "x"}).json()["masks"]
+        assert told[0]["ref_url"].startswith("/old/refs/")
+        assert client.get(told[0]["ref_url"]).status_code == 200
+        assert client.get("/api/info").status_code == 404
 
 
 def falcon_address(reference: Any) -> str:

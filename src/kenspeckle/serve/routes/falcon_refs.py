@@ -88,14 +88,16 @@ def find(gallery: Gallery, name: str) -> tuple[int, Reference] | None:
 def picture(gallery: Gallery, name: str) -> Shown | None:
     """The picture of a reference, None where it is not to be had.
 
-    The original, if it is where it was enrolled, is a picture, and is reached without a link; the
-    small copy of the index where there is no file of that name.
+    The original, if it lies below the references folder, is a picture, and is reached without a
+    link; the small copy of the index where there is no file of that name, and for a reference
+    from elsewhere: an index that came from a stranger must not open other folders.
     """
     found = find(gallery, name)
     if found is None:
         return None
     number, reference = found
-    file = _file(gallery, reference)
+    root = Path(os.path.realpath(folder(gallery)))
+    file = on_disk(root, reference.path) if _below(reference.path) else None
     if file is None or not os.path.lexists(file):
         small = gallery.thumbnail(number)
         return Shown(small, "image/jpeg", f"{reference.sha256[:16]}-small") if small else None
@@ -123,18 +125,6 @@ def _below(path: str) -> bool:
     return bool(path) and ".." not in PurePosixPath(path).parts
 
 
-def _file(gallery: Gallery, reference: Reference) -> Path | None:
-    """The file of a reference; None for one behind an address."""
-    if "://" in reference.path:
-        return None
-    if _below(reference.path):
-        return on_disk(Path(os.path.realpath(folder(gallery))), reference.path)
-    return Path(reference.path)
-
-
 def _direct(file: Path) -> bool:
     """Whether a file is reached without a link on the way."""
-    parent = os.path.realpath(file.parent)
-    return os.path.realpath(file) == str(Path(parent) / file.name) and (
-        os.path.normcase(parent) == os.path.normcase(os.path.normpath(file.parent))
-    )
+    return os.path.normcase(os.path.realpath(file)) == os.path.normcase(os.path.normpath(file))
