@@ -280,6 +280,23 @@ def test_health_says_whether_the_model_is_loaded(folder: Path, index: Path) -> N
         assert (model["loaded"], model["device_asked"]) == (True, "cpu")
 
 
+def test_health_says_that_an_index_cannot_be_read_any_more(folder: Path, index: Path) -> None:
+    picture, whole = folder / "things/thing_0.png", index.read_bytes()
+    with served(DUMMY, [index]) as (base, _):
+        broken = index.with_name("broken")
+        broken.write_bytes(b"no index")
+        broken.replace(index)
+        refused = identified(base, picture)
+        assert refused.status_code == 503
+        assert "retry-after" in refused.headers
+        told = httpx.get(f"{base}/health").json()["galleries"]["gallery"]
+        assert "neither an index nor an .npz" in told["last_failure"]
+        broken.write_bytes(whole)
+        broken.replace(index)
+        assert identified(base, picture).status_code == 200
+        assert not httpx.get(f"{base}/health").json()["galleries"]["gallery"]["last_failure"]
+
+
 def test_metrics_count_requests_by_pattern(folder: Path, index: Path) -> None:
     with served(DUMMY, [index]) as (base, _):
         identified(base, folder / "things/thing_0.png")

@@ -17,7 +17,7 @@ from PIL.Image import Image
 from kenspeckle.catalog.entry import base_of
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, InputError, SpaceMismatch
+from kenspeckle.errors import GalleryError, InputError, KenspeckleError, SpaceMismatch
 from kenspeckle.flows.looks import Looks
 from kenspeckle.flows.opened import (
     Opened,
@@ -44,8 +44,9 @@ Source = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image | NDArray[n
 class Handle:
     """An index file with its model, which is loaded when the first picture is asked about.
 
-    `opener` opens that model; one that several galleries share is not closed with this one. One
-    that is `following` opens an index of another model anew that is put in the place of its own.
+    `opener` opens that model; one that several galleries share is not closed with this one. A
+    gallery that is `following` opens an index of another model anew that is put in the place of its
+    own. `trouble` says why the index could not be read the last time, empty when it could.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Handle:
         self._opener, self._following = opener, following
         self._embedder: Embedder | None = None
         self._looks = Looks()
+        self.trouble = ""
         self._lock, self._turn = Lock(), RLock()
 
     @classmethod
@@ -210,12 +212,22 @@ class Handle:
                 self._embedder = self._matching(self._store)
             store, embedder = self._store, self._embedder
         try:
+            store, embedder = self._current(store, embedder)
+        except KenspeckleError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
+        return Opened(store, embedder, self._settings, self._looks)
+
+    def _current(self, store: Store, embedder: Embedder) -> tuple[Store, Embedder]:
+        """The index as it is now, with its model."""
+        try:
             store.refresh()
         except SpaceMismatch:
             if not self._following:
                 raise
-            store, embedder = self._anew(store)
-        return Opened(store, embedder, self._settings, self._looks)
+            return self._anew(store)
+        return store, embedder
 
     def _matching(self, store: Store) -> Embedder:
         return matching_embedder(store.path, store.manifest, self._settings, self._opener)

@@ -27,7 +27,7 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     files: whoever may read is told them, everybody else that there was one.
     """
     standings = {one.name: one for one in service.models.standings()}
-    galleries = {name: _gallery(one) for name, one in service.galleries.items()}
+    galleries = {name: _gallery(one, trusted) for name, one in service.galleries.items()}
     first = standings.get(next(iter(galleries.values()))["model"])
     asked = service.settings.models.device
     return {
@@ -45,12 +45,13 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     }
 
 
-def _gallery(gallery: Gallery) -> dict[str, Any]:
+def _gallery(gallery: Gallery, trusted: bool) -> dict[str, Any]:
     return {
         "references": len(gallery),
         "model": gallery.store.manifest.fingerprint.model,
         "calibrated": gallery.calibration is not None,
         "stale": gallery.stale,
+        "last_failure": _shown(gallery.trouble, trusted),
     }
 
 
