@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from kenspeckle._foreign.logistic import MAX_BYTES, read_logistic
+from kenspeckle._foreign.logistic import read_logistic
+from kenspeckle._foreign.machine import MAX_BYTES
 from kenspeckle.errors import KenspeckleError, ModelError, UnsafeFile
 
 ROWS = np.random.default_rng(1).standard_normal((60, 8))

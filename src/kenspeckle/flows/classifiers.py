@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kenspeckle._foreign.logistic import MAX_BYTES, read_logistic
+from kenspeckle._foreign.logistic import read_logistic
+from kenspeckle._foreign.machine import MAX_BYTES
 from kenspeckle.errors import InputError, ModelError
 from kenspeckle.match.classify import Linear, from_json
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kenspeckle._foreign.logistic import MAX_BYTES, MAX_WIDTH
+from kenspeckle._foreign.machine import MAX_BYTES, MAX_NUMBERS
 from kenspeckle.errors import ModelError, SpaceMismatch
 from kenspeckle.types import Float32
 
@@ -108,7 +108,7 @@ def from_json(data: bytes, thing: str) -> Linear:
 
 
 def _numbers(values: Any) -> NDArray[np.float64]:
-    if not isinstance(values, list) or not 0 < len(values) <= MAX_WIDTH:
+    if not isinstance(values, list) or not 0 < len(values) <= MAX_NUMBERS:
         raise ValueError("no list of numbers")
     if not all(type(one) in (int, float) for one in values):
         raise ValueError("something that is not a number")
