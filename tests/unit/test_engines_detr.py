@@ -129,6 +129,14 @@ def test_people_by_the_folder_of_a_checkpoint(made: Made) -> None:
     assert all(0 <= one.box[0] < one.box[2] <= 150 for one in found)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5000, 2), (3, 700)])
+def test_pictures_of_any_shape(made: Made, size: tuple[int, int]) -> None:
+    found = detector(str(made[0]), ModelSettings(), "person", 0.0)
+    for one in found.detect(Image.new("RGB", size, (90, 120, 60))):
+        assert 0 <= one.box[0] < one.box[2] <= size[0]
+        assert 0 <= one.box[1] < one.box[3] <= size[1]
+
+
 @pytest.mark.parametrize(
     ("size", "said"),
     [

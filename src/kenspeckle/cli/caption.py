@@ -64,8 +64,8 @@ def caption(
 ) -> None:
     """Write a caption of each picture into a text file beside it.
 
-    `a.txt` beside `a.jpg` holds the caption and nothing else; pictures that have one are left alone.
-    Exit code 1 if a picture could not be described; the others are.
+    `a.txt` beside `a.jpg` holds the caption and nothing else. Pictures that have a text are left
+    alone. Exit code 1 if a picture could not be described; the others are.
     """
     chosen = settings(
         {
