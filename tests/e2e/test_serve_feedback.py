@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,12 @@ def test_while_another_writes_it_is_said_who(client, index, photo):
     with Gallery.open(index, settings=SETTINGS, write=True):
         answer = client.post(f"{AT}/rename", json={"item": "thing 3", "label": "Tower"})
         assert "writing" in problem(answer, 409)
+        began = time.monotonic()
+        said = client.post(
+            f"{AT}/confirm", params={"key": "thing 1"}, files={"image": ("p", photo(1))}
+        )
+        assert "writing" in problem(said, 409)
+        assert time.monotonic() - began < 5, "the model has others to answer"
         still = client.post(f"{AT}/identify", files={"image": ("p", photo(1))})
         assert still.status_code == 200
     answer = client.post(f"{AT}/rename", json={"item": "thing 3", "label": "Tower"})

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import httpx2
@@ -137,6 +138,32 @@ def test_photos_of_a_folder_are_answered_in_pages(client, folder):
     assert all(row["known"] for row in rows[1:])
     forged = client.get(f"/v1/jobs/{job['id']}/answers", params={"cursor": "x"})
     assert forged.status_code == 400
+
+
+def test_a_full_queue_is_waited_for(index, folder):
+    """Clients are refused while a job waits for its turn among them, and no photo of it fails."""
+    serve = replace(SETTINGS.serve, queue=1)
+    data, statuses, over = (folder / "thing_1.png").read_bytes(), list[int](), Event()
+    with (
+        served(replace(SETTINGS, serve=serve), [index]) as (base, _),
+        httpx2.Client(base_url=base, timeout=30) as client,
+    ):
+
+        def ask() -> None:
+            with httpx2.Client(base_url=base, timeout=30) as own:
+                while not over.is_set():
+                    answer = own.post(f"{AT}/identify", files={"image": ("p", data)})
+                    statuses.append(answer.status_code)
+
+        threads = [Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        job = ended(client, start(client, kind="identify", folder=str(folder)))
+        over.set()
+        for thread in threads:
+            thread.join(30)
+    assert job["result"] == {"photos": 6, "known": 6, "unknown": 0, "failed": 0}
+    assert set(statuses) <= {200, 503}
 
 
 def test_an_address_that_may_not_be_fetched_fails_alone(client):

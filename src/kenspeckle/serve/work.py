@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from asyncio import AbstractEventLoop, run_coroutine_threadsafe
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kenspeckle.catalog.walk import walk_through
-from kenspeckle.errors import CatalogError, InputError, KenspeckleError
+from kenspeckle.errors import CatalogError, InputError, KenspeckleError, ServiceBusy
 from kenspeckle.flows.index import Step
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.fetch import fetch
@@ -18,10 +20,37 @@ from kenspeckle.serve.problems import told
 from kenspeckle.serve.schemas.work import MOST_PHOTOS, Calibrate, Identify, Index
 from kenspeckle.types import Calibration, Decision
 
+if TYPE_CHECKING:
+    from kenspeckle.serve.service import Service
+
 LISTED = 100
 """Pictures named of those that failed or were passed over."""
+LONGEST_NAP = 1.0
+"""Seconds between two tries to get into a full queue."""
 ANSWERS = "answers"
 """Where the result of a job holds what it has to say of each photo."""
+
+
+Turn = Callable[[Callable[[], Decision]], Decision]
+
+
+def in_turn(service: Service, gallery: Gallery, loop: AbstractEventLoop) -> Turn:
+    """Work for a job's thread in the queue of a gallery's model, one piece at a time.
+
+    A full queue is waited for, unless the service is stopping. Raises ServiceBusy then.
+    """
+
+    def turn(work: Callable[[], Decision]) -> Decision:
+        while True:
+            asked = service.scheduler_of(gallery).run(work)
+            try:
+                return run_coroutine_threadsafe(asked, loop).result()
+            except ServiceBusy as busy:
+                if service.stopping:
+                    raise
+                time.sleep(min(busy.retry_after, LONGEST_NAP))
+
+    return turn
 
 
 def own_refs(gallery: Gallery) -> str:
@@ -49,15 +78,18 @@ def places(wish: Index | Calibrate | Identify) -> list[str]:
     return [place for place in named if place is not None]
 
 
-def work_of(gallery: Gallery, wish: Index | Calibrate | Identify) -> Work:
-    """What is to be done, refused at once where that can be seen. Raises InputError."""
+def work_of(gallery: Gallery, wish: Index | Calibrate | Identify, turn: Turn) -> Work:
+    """What is to be done, refused at once where that can be seen. Raises InputError.
+
+    `turn` does a small piece of it in the queue of the model, so that others get theirs.
+    """
     if isinstance(wish, Index):
         return _indexing(gallery, wish, wish.refs or own_refs(gallery))
     if isinstance(wish, Calibrate):
         return _calibrating(gallery, wish)
     if (wish.urls is None) == (wish.folder is None):
         raise InputError("photos", "both or none", expected="either urls or a folder")
-    return _identifying(gallery, wish)
+    return _identifying(gallery, wish, turn)
 
 
 def _indexing(gallery: Gallery, wish: Index, refs: str) -> Work:
@@ -109,13 +141,13 @@ def _calibrating(gallery: Gallery, wish: Calibrate) -> Work:
     return work
 
 
-def _identifying(gallery: Gallery, wish: Identify) -> Work:
+def _identifying(gallery: Gallery, wish: Identify, turn: Turn) -> Work:
     def work(tell: Tell) -> Mapping[str, Any]:
         names = list(wish.urls or _photos_below(wish.folder or ""))
         rows = []
         for number, name in enumerate(names):
             tell(number, len(names), name)
-            rows.append(_answer(gallery, name, remote=wish.urls is not None))
+            rows.append(_answer(gallery, name, turn, remote=wish.urls is not None))
         tell(len(names), len(names), "")
         failed = sum(bool(row["error"]) for row in rows)
         known = sum(row["known"] for row in rows)
@@ -136,11 +168,13 @@ def _photos_below(folder: str) -> list[str]:
     return [os.fspath(one) for one in found]
 
 
-def _answer(gallery: Gallery, name: str, *, remote: bool) -> dict[str, Any]:
+def _answer(gallery: Gallery, name: str, turn: Turn, *, remote: bool) -> dict[str, Any]:
     """One photo; what is wrong with it is its own matter."""
     try:
         source: bytes | Path = fetch(name, gallery.settings.image) if remote else Path(name)
-        return _row(name, gallery.identify(source), "")
+        return _row(name, turn(lambda: gallery.identify(source)), "")
+    except ServiceBusy:
+        raise  # it stops, which is no photo's fault
     except KenspeckleError as error:
         return _row(name, None, told(error))
 

@@ -21,6 +21,9 @@ from kenspeckle.types import Feedback
 router = APIRouter(tags=["feedback"])
 READ, WRITE = [Depends(needs("read"))], [Depends(needs("write"))]
 
+BRIEFLY = 1.0
+"""Seconds for which another process that writes is waited for: the model has others to answer."""
+
 Name = Annotated[
     str,
     Query(description="The item: its key or label.", examples=["red mug"], max_length=1000),
@@ -151,14 +154,15 @@ async def rename(request: Request, gallery: GalleryName, wish: shapes.Rename) ->
 async def _said(
     request: Request, gallery: str, say: Callable[[Gallery, bytes], Feedback]
 ) -> Response:
-    """Take feedback with the picture of a request."""
+    """Take feedback with the picture of a request, in the queue of the model that looks at it."""
     here = at(request, gallery)
     photo = await here.data(await one_picture(request))
 
     def work() -> shapes.Taken:
-        return _taken(say(here.gallery, photo), here.gallery.stale)
+        with here.gallery.store.writing(BRIEFLY):
+            return _taken(say(here.gallery, photo), here.gallery.stale)
 
-    return told.sent(await here.change(work), 201)
+    return told.sent(await here.run(work), 201)
 
 
 def _shown(one: Feedback) -> dict[str, Any]:

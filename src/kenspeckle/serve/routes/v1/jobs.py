@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
@@ -68,9 +69,10 @@ async def start(
         may(reader, "write")
     if work.places(wish):
         may(reader, "admin")
+    turn = work.in_turn(here.service, here.gallery, asyncio.get_running_loop())
     job = here.service.jobs.start(
         wish.kind,
-        work.work_of(here.gallery, wish),
+        work.work_of(here.gallery, wish, turn),
         gallery=here.name,
         owner=reader.name,
         lane=f"write {here.name}" if writes else "identify",
