@@ -35,6 +35,7 @@ from kenspeckle.config import (
 )
 from kenspeckle.match.classify import Linear, to_json
 
+PLAIN = {"content-type": "application/json"}
 ONE, TWO = packed(scene()), packed(scene(seed=4))
 FACE = {"id": "face", "type": "detect_bounding_box", "target": "prominent_face"}
 CLIP = {"id": "clip", "type": "embed_clip_vit_b_32", "target": "prominent_person"}
@@ -172,11 +173,18 @@ def test_requests_that_are_none(client: httpx.Client) -> None:
         sent(client, [FACE], ONE, crops="perhaps"),
         sent(client, [FACE], ONE, other="x"),
         client.post("/analyze", data={"image": "x", "tasks": json.dumps([FACE])}),
-        client.post("/analyze", content=b"[" * 100_000),
+        client.post("/analyze", content=b"[" * 100_000, headers=PLAIN),
         client.post("/analyze", json={"data": "###", "tasks": [FACE]}),
         client.post("/analyze", json={"tasks": [FACE]}),
     ]
     assert {answer.status_code for answer in asked} <= {400, 422}, [a.text for a in asked]
+
+
+def test_bodies_of_another_kind(client: httpx.Client) -> None:
+    body = json.dumps({"url": "http://example.com/", "tasks": [FACE]})
+    for kind in ("text/plain", "image/png", "application/x-www-form-urlencoded"):
+        answer = client.post("/analyze", content=body, headers={"content-type": kind})
+        assert answer.status_code == 415, answer.text
 
 
 def test_a_task_may_name_models_of_the_table_alone(folder: Path) -> None:

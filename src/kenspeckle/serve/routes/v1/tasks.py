@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from kenspeckle.serve.routes.analyze_read import form_of
 from kenspeckle.serve.routes.v1 import received
@@ -65,8 +66,12 @@ async def wanted(request: Request, most: int) -> Wanted:
 
     Raises RequestValidationError, HTTPException for too many of them and for other content types.
     """
-    if received.content_type(request) == "multipart/form-data":
+    kind = received.content_type(request)
+    if kind == "multipart/form-data":
         asked = await _form(request, most)
+    elif kind != "application/json":
+        expected = "multipart/form-data or application/json"
+        raise HTTPException(415, f"content type: {kind or 'none'}; expected {expected}")
     else:
         shape = await received.body(request, shapes.AnalysisAsked)
         pictures = [received.sent(row, place) for place, row in enumerate(shape.rows)]
