@@ -261,3 +261,69 @@ def detr(folder: Path, layer: str = "basic") -> tuple[Any, Any]:
     network.save_pretrained(folder)
     size = {"shortest_edge": 80, "longest_edge": 133}
     return network, _processor("DetrImageProcessor", folder, size=size)
+
+
+NAMED = {"id2label": KINDS, "label2id": {name: number for number, name in KINDS.items()}}
+SMALL = {
+    "d_model": 32,
+    "num_queries": 12,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_ffn_dim": 32,
+    "decoder_ffn_dim": 32,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+}
+
+
+def yolos(folder: Path) -> tuple[Any, Any]:
+    """A detector that is a plain transformer over patches."""
+    import torch
+    import transformers
+
+    torch.manual_seed(1)
+    shape = {**VISION, "image_size": [64, 64], "patch_size": 16, "initializer_range": 0.2}
+    config = transformers.YolosConfig(**shape, num_detection_tokens=8, **NAMED)
+    network = transformers.YolosForObjectDetection(config).eval()
+    network.save_pretrained(folder)
+    size = {"shortest_edge": 64, "longest_edge": 128}
+    return network, _processor("YolosImageProcessor", folder, size=size)
+
+
+def rt_detr(folder: Path) -> tuple[Any, Any]:
+    """A detector for squares, whose kinds have a sigmoid each."""
+    import torch
+    import transformers
+
+    torch.manual_seed(1)
+    trunk = transformers.RTDetrResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = transformers.RTDetrConfig(
+        backbone_config=trunk, encoder_hidden_dim=32, encoder_in_channels=[16, 32, 32],
+        decoder_in_channels=[32, 32, 32], eval_size=None, num_denoising=0, **SMALL, **NAMED,
+    )  # fmt: skip
+    network = transformers.RTDetrForObjectDetection(config).eval()
+    network.save_pretrained(folder)
+    size = {"height": 96, "width": 96}
+    return network, _processor("RTDetrImageProcessor", folder, size=size)
+
+
+def conditional_detr(folder: Path) -> tuple[Any, Any]:
+    """A detector of DETR's layout, whose kinds have a sigmoid each."""
+    import torch
+    import transformers
+
+    torch.manual_seed(1)
+    trunk = transformers.ResNetConfig(
+        depths=[1, 1, 1, 1], hidden_sizes=[16, 16, 32, 32], layer_type="basic",
+        out_features=["stage4"],
+    )  # fmt: skip
+    config = transformers.ConditionalDetrConfig(
+        backbone_config=trunk, use_timm_backbone=False, **SMALL, **NAMED
+    )
+    network = transformers.ConditionalDetrForObjectDetection(config).eval()
+    network.save_pretrained(folder)
+    size = {"shortest_edge": 80, "longest_edge": 133}
+    return network, _processor("ConditionalDetrImageProcessor", folder, size=size)

@@ -65,6 +65,27 @@ def test_boxes_of_a_picture_are_transformers_own(made: Made, size: tuple[int, in
     assert np.abs(found.corners - read["boxes"]).max() < 0.01 * max(size)
 
 
+KIN = (checkpoints.yolos, checkpoints.rt_detr, checkpoints.conditional_detr)
+
+
+@pytest.mark.parametrize("make", KIN, ids=lambda make: make.__name__)
+def test_the_surest_box_of_other_kin(make: Any, tmp_path: Path) -> None:
+    """Those whose kinds have a sigmoid each are read for the best kind of each box alone."""
+    network, processor = make(tmp_path)
+    image = drawn_pictures(1, seed=4, side=200)[0].crop((0, 0, 150, 100))
+    with torch.inference_mode():
+        pixels = processor(images=image, return_tensors="pt")["pixel_values"]
+        answer = network(pixel_values=pixels)
+    read = processor.post_process_object_detection(
+        answer, threshold=0.0, target_sizes=[(image.height, image.width)]
+    )[0]
+    best = int(read["scores"].argmax())
+    found = TransformersDetector(tmp_path).detect(image, 0.0)
+    assert found.scores[0] == pytest.approx(float(read["scores"][best]), abs=1e-4)
+    assert found.corners[0] == pytest.approx(read["boxes"][best].numpy(), abs=0.5)
+    assert found.kinds[0] == int(read["labels"][best])
+
+
 def in_the_layout_of_timm(made: Made, folder: Path, name: str) -> Path:
     """The same checkpoint as its publisher would have saved it."""
     from safetensors.numpy import load_file, save_file
