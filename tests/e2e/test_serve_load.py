@@ -142,6 +142,31 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
     assert (queue(base)["depth"], queue(base)["running"]) == (0, 0)
 
 
+def test_while_the_queue_is_full_no_body_is_waited_for(
+    base: str, device: Held, photo: bytes
+) -> None:
+    def ask(_: int) -> int:
+        got = httpx2.post(f"{base}{IDENTIFY}", content=photo, headers=JPEG, timeout=30)
+        return got.status_code
+
+    assert ask(0) == 200
+    device.free.clear()
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(ask, n) for n in range(3)]
+        until(lambda: queue(base)["depth"] == 2)
+        line = socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])))
+        head = f"POST {IDENTIFY} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+        line.sendall(f"{head}Content-Length: 30000000\r\n\r\n".encode())
+        line.settimeout(10)
+        told = line.recv(4096)
+        line.close()
+        assert told.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: " in told.lower()
+        assert httpx2.get(f"{base}/v1/galleries").status_code == 200
+        device.free.set()
+        assert [one.result(20) for one in asked] == [200] * 3
+
+
 def test_nothing_is_done_for_a_client_that_has_left(base: str, device: Held, photo: bytes) -> None:
     def send() -> socket.socket:
         line = socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])))

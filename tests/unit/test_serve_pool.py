@@ -96,6 +96,31 @@ def test_one_model_in_two_ways_has_two_names() -> None:
     closed(models)
 
 
+def test_the_service_is_busy_only_while_no_queue_has_room() -> None:
+    models, go_on = Models(queue=1, callers=1), threading.Event()
+    first, second = (models.scheduler(name, name) for name in ("a", "b"))
+
+    async def fill() -> None:
+        asked = []
+        for one in (first, second):
+            assert models.busy() is None
+            asked += [asyncio.ensure_future(one.run(go_on.wait)) for _ in range(2)]
+            await asyncio.sleep(0)
+            while not one.full:
+                await asyncio.sleep(0.001)
+        busy = models.busy()
+        assert busy is not None
+        assert busy.retry_after > 0
+        go_on.set()
+        await asyncio.gather(*asked)
+        assert models.busy() is None
+
+    assert Models().busy() is None
+    asyncio.run(fill())
+    assert first.tally.refused == 1
+    closed(models)
+
+
 def test_many_callers_load_it_once(picture: Image) -> None:
     device = Device(0.002)
     models = Models(opener=opener(device))

@@ -51,7 +51,8 @@ def build(service: Service, surfaces: Sequence[Surface] | None = None) -> ASGIAp
     """The application for a port on which these surfaces are, by default all of the service."""
     shown = service.surfaces if surfaces is None else tuple(surfaces)
     port = Port(service, shown)
-    guard = Guard(port, service.access, service.limits, port.surface_of, partial(_fault, service))
+    fault, busy = partial(_fault, service), service.models.busy
+    guard = Guard(port, service.access, service.limits, port.surface_of, fault, busy)
     return Observed(guard, service)
 
 

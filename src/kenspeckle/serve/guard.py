@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kenspeckle.errors import ServiceBusy
 from kenspeckle.serve.access import ANYBODY, NATIVE, Access, Principal
 from kenspeckle.serve.exchange import Exchange, Refusal
 from kenspeckle.serve.limits import (
@@ -29,6 +30,14 @@ SurfaceOf = Callable[[Scope], str]
 
 Fault = Callable[[Scope, BaseException], None]
 
+Busy = Callable[[], ServiceBusy | None]
+"""What to tell whoever brings work now; None while there is room for it."""
+
+
+def _room() -> None:
+    """There is always room."""
+
+
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _EXPOSED = b"X-Request-ID, Retry-After, Location, Link"
 _AGE = b"600"
@@ -42,14 +51,20 @@ class Guard:
     """Lets a request through to `app`, or answers why not.
 
     `surface_of` says for which surface a request is, `fault` hears of an exception that nobody
-    foresaw.
+    foresaw, and while `busy` has something to say no POST is read.
     """
 
     def __init__(
-        self, app: ASGIApp, access: Access, limits: Limits, surface_of: SurfaceOf, fault: Fault
+        self,
+        app: ASGIApp,
+        access: Access,
+        limits: Limits,
+        surface_of: SurfaceOf,
+        fault: Fault,
+        busy: Busy = _room,
     ) -> None:
         self._app, self._access, self._limits = app, access, limits
-        self._surface_of, self._fault = surface_of, fault
+        self._surface_of, self._fault, self._busy = surface_of, fault, busy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -105,6 +120,8 @@ class Guard:
         if not welcome and principal.anonymous and surface:
             raise Refusal(403, "pages of this origin may not ask")
         scope["state"]["principal"] = principal
+        if scope["method"] == "POST" and surface and (busy := self._busy()) is not None:
+            raise Refusal(503, str(busy), wait=busy.retry_after)
         exchange.enter()
         return None
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from kenspeckle import _threads
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import table
-from kenspeckle.errors import ModelError, SettingError
+from kenspeckle.errors import ModelError, ServiceBusy, SettingError
 from kenspeckle.serve.lent import Lent
 from kenspeckle.serve.resident import Clock, Resident, Standing, give_back
 from kenspeckle.serve.scheduler import Scheduler
@@ -94,6 +94,16 @@ class Models:
         """All of them."""
         with self._lock:
             return tuple(self._schedulers.values())
+
+    def busy(self) -> ServiceBusy | None:
+        """What to tell whoever asks for a picture while no queue has room; None while one has.
+
+        So a body need not be read that would be refused.
+        """
+        schedulers = self.schedulers()
+        if not schedulers or not all(one.full for one in schedulers):
+            return None
+        return schedulers[0].busy()
 
     def standings(self) -> tuple[Standing, ...]:
         """What each model is doing, by name. Never loads one."""
