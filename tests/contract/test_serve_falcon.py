@@ -521,11 +521,14 @@ def test_item_16_without_prices(cards: Path, tmp_path: Path, text: str | None) -
     path = tmp_path / "prices.json"
     if text is not None:
         path.write_text(text)
-    with served(settings(prices=str(path)), [cards]) as (base, _):
+    with served(settings(prices=str(path)), [cards]) as (base, service):
         told = httpx2.get(f"{base}/api/top-prices")
         assert told.status_code == 200
         assert (told.json()["count"], told.json()["top"]) == (0, [])
-        assert httpx2.get(f"{base}/health").json()["prices"]["note"]
+        note = httpx2.get(f"{base}/health").json()["prices"]["note"]
+        assert "prices.json" in note
+        assert str(tmp_path) not in note
+        assert any(note in remark for remark in service.notes), "it is said at the start"
 
 
 # Item 17

@@ -8,6 +8,7 @@ import pytest
 
 from kenspeckle.config import ServeSettings
 from kenspeckle.flows.masks import Fixed
+from kenspeckle.serve.routes import falcon_examples, falcon_schemas
 from kenspeckle.serve.routes.falcon_answer import corners, cosine
 from kenspeckle.serve.routes.falcon_rule import FORMER, asked_for, described, stricter, thresholds
 from kenspeckle.types import Calibration
@@ -53,3 +54,12 @@ def test_boxes_stay_within_the_picture() -> None:
     told = corners((-5, 0, 50, 70), (40, 60))
     assert (told.x1, told.y1, told.x2, told.y2) == (0, 0, 1, 1)
     assert (cosine(1.00001), cosine(-1.2), cosine(0.5)) == (1, -1, 0.5)
+
+
+def test_the_examples_are_answers() -> None:
+    for model, example in (
+        (falcon_schemas.Frame, falcon_examples.FRAME),
+        (falcon_schemas.TopPrices, falcon_examples.TOP),
+        (falcon_schemas.Info, falcon_examples.INFO),
+    ):
+        assert model.model_validate(example, strict=True).model_dump() == example

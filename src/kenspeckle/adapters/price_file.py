@@ -67,7 +67,8 @@ def read_prices(path: Path) -> PriceFile:
             raise InputError(str(path), "too large", expected=f"at most {MOST_BYTES} bytes")
         data: Any = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refused)
     except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})") from error
+        found = f"it cannot be read ({error.strerror})"
+        raise InputError(str(path), found, expected=EXPECTED) from error
     except (ValueError, RecursionError) as error:
         raise InputError(str(path), "not JSON", expected=EXPECTED) from error
     listed = data.get("prices", {}) if isinstance(data, dict) else None

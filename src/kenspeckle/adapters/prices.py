@@ -64,7 +64,7 @@ class PriceBook:
         self._lock = Lock()
         self.note = ""
         """Why there are no prices, or not those of the file as it is now; empty when all is well.
-        """
+        It says the name of the file, and not where it lies."""
         self._current()
 
     @property
@@ -113,7 +113,7 @@ class PriceBook:
     def _take(self, file: PriceFile) -> None:
         """Use these prices. If they need a rate of exchange it begins to be fetched."""
         self._file = file
-        self.note = f"{self._path}: {file.dropped} entries left out" if file.dropped else ""
+        self.note = f"{self._path.name}: {file.dropped} entries left out" if file.dropped else ""
         if file.prices and file.currency != "USD":
             self._exchange.start()
 
@@ -132,9 +132,11 @@ class PriceBook:
                     self._take(read_prices(self._path))
             except FileNotFoundError:
                 self._seen, self._file = (-1, -1, -1), NOTHING
-                self.note = f"{self._path}: no such file" if self._named else ""
-            except (InputError, OSError) as error:
-                self.note = str(error)
+                self.note = f"{self._path.name}: no such file" if self._named else ""
+            except InputError as error:
+                self.note = f"{self._path.name}: {error.found}; expected {error.expected}"
+            except OSError as error:
+                self.note = f"{self._path.name}: it cannot be read ({error.strerror})"
             return self._file
 
 

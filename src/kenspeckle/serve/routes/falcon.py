@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from kenspeckle import __version__
 from kenspeckle.errors import KenspeckleError, PictureError
-from kenspeckle.flows.masks import Mask, masks
+from kenspeckle.flows.masks import masks
 from kenspeckle.flows.opened import Opened
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes import falcon_answer, falcon_refs
@@ -66,23 +66,21 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
         with timed(times, "download"):
             data = await image.read()
 
-        def work() -> tuple[tuple[int, int], tuple[Mask, ...]]:
+        def work() -> tuple[tuple[int, int], list[schemas.Mask]]:
             with timed(times, "decode"):
                 picture = state.gallery.picture(data)
-
-            def seen(opened: Opened) -> tuple[Mask, ...]:
-                rule = state.deciding.now(opened.store, begin=True)
-                return masks(opened, picture, rule, find=state.find, times=times)
-
-            return picture.size, state.gallery.steady(seen)
+            opened = state.gallery.opened
+            rule = state.deciding.now(opened.store, begin=True)
+            found = masks(opened, picture, rule, find=state.find, times=times)
+            size, root = picture.size, _root(request)
+            return size, [falcon_answer.mask(one, size, state.prices, root) for one in found]
 
         try:
-            size, found = await service.run(state.gallery, work)
+            size, told = await service.run(state.gallery, work)
         except PictureError as error:
             status = problems.status_of(error)
             raise HTTPException(status, f"bad image: {problems.told(error)}") from None
         state.served += 1
-        told = [falcon_answer.mask(one, size, state.prices, _root(request)) for one in found]
         return schemas.Frame(
             image_size=list(size),
             count=len(told),

@@ -12,6 +12,7 @@ from kenspeckle.flows.calibrate import quick
 from kenspeckle.flows.masks import Fixed
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
+from kenspeckle.serve import problems
 from kenspeckle.store.base import Store
 from kenspeckle.types import Calibration
 
@@ -88,7 +89,7 @@ class Deciding:
             )
             found = quick(replace(opened, settings=settings), seconds=SECONDS)
         except KenspeckleError as error:
-            self.note = str(error)
+            self.note = problems.told(error)
         except Exception as error:  # the gallery may be closed in the middle of it
             self.note = f"no rule for frames: {type(error).__name__}"
         with self._lock:

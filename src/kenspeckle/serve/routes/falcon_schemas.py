@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kenspeckle.serve.routes import falcon_examples
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -72,16 +74,7 @@ class Frame(_Answer):
     """What was named in a picture."""
 
     model_config = ConfigDict(
-        allow_inf_nan=False,
-        json_schema_extra={
-            "example": {
-                "image_size": [1280, 720],
-                "count": 0,
-                "masks": [],
-                "query": "card",
-                "elapsed_seconds": 0.041,
-            }
-        },
+        allow_inf_nan=False, json_schema_extra={"example": falcon_examples.FRAME}
     )
 
     image_size: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
@@ -113,13 +106,17 @@ class Top(_Answer):
     currency: str
     name: str = ""
     name_jp: str = ""
-    rarity: str = ""
+    rarity: str = Field("", description="of the reference; the median is of all rarities")
     ref_filename: str = ""
     ref_url: str = ""
 
 
 class TopPrices(_Answer):
     """The dearest cards of the price file, in US dollars; those without a rate come last."""
+
+    model_config = ConfigDict(
+        allow_inf_nan=False, json_schema_extra={"example": falcon_examples.TOP}
+    )
 
     ok: bool = True
     count: int
@@ -139,6 +136,10 @@ class Prices(_Answer):
 
 class Info(_Answer):
     """What this server is."""
+
+    model_config = ConfigDict(
+        allow_inf_nan=False, json_schema_extra={"example": falcon_examples.INFO}
+    )
 
     falcon: bool = True
     name: str = "kenspeckle"

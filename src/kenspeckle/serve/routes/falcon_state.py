@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from kenspeckle import __version__
+from kenspeckle._extras import has
 from kenspeckle.adapters.prices import PriceBook, Priced, open_prices
 from kenspeckle.catalog.naming import set_code
 from kenspeckle.flows.masks import Finder, Fixed, nothing, quads
@@ -36,11 +37,20 @@ class Falcon:
 
     @classmethod
     def of(cls, service: Service) -> Falcon:
-        """The state of a service's surface, made when it is first asked for."""
+        """The state of a service's surface, made when it is first asked for.
+
+        What it goes without is a remark about the start of the service.
+        """
         found = cls._made.get(service)
         if found is None:
-            things = quads if service.settings.serve.detector else nothing
-            found = cls._made[service] = cls(service.gallery(), find=things)
+            asked = service.settings.serve.detector
+            found = cls._made[service] = cls(service.gallery(), find=quads if asked else nothing)
+            if found.prices.note:
+                service.notes.append(f"Prices: {found.prices.note}.")
+            if asked and not has("cv2"):
+                service.notes.append(
+                    "falcon: at most one thing in a picture; more needs the extra 'geometry'."
+                )
         return found
 
     def health(self) -> dict[str, Any]:
