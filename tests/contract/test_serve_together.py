@@ -261,6 +261,7 @@ def test_3_no_key_on_loopback_until_the_first_is_made(folder: Path) -> None:
         assert "a key is asked" in httpx.get(f"{base}/health").json()["access"]
 
 
+@pytest.mark.slow
 def test_3_another_address_needs_a_key_or_open_surfaces(folder: Path, tmp_path: Path) -> None:
     index = folder / "gallery.ken"
     keys = tmp_path / "keys.json"
@@ -279,6 +280,7 @@ def test_3_another_address_needs_a_key_or_open_surfaces(folder: Path, tmp_path: 
         assert "a key is asked" in started.line
 
 
+@pytest.mark.slow
 def test_3_the_line_at_the_start_says_that_no_key_is_asked(folder: Path, tmp_path: Path) -> None:
     with command(["--keys", tmp_path / "keys", folder / "gallery.ken"], tmp_path) as (
         base,
@@ -293,6 +295,7 @@ def test_3_the_line_at_the_start_says_that_no_key_is_asked(folder: Path, tmp_pat
 # 4. Environment names
 
 
+@pytest.mark.slow
 def test_4_the_names_of_the_replaced_service_count(folder: Path, tmp_path: Path) -> None:
     port = free_port()
     prices = {"currency": "USD", "prices": {}}
@@ -315,6 +318,7 @@ def test_4_the_names_of_the_replaced_service_count(folder: Path, tmp_path: Path)
     assert (answered["index_size"], answered["fx"]["rate"]) == (6, 0.0075)
 
 
+@pytest.mark.slow
 def test_4_a_name_of_ours_wins(folder: Path, tmp_path: Path) -> None:
     port = free_port()
     started = Process([folder / "gallery.ken"], tmp_path, PORT="1", KENSPECKLE_SERVE_PORT=str(port))
@@ -324,6 +328,7 @@ def test_4_a_name_of_ours_wins(folder: Path, tmp_path: Path) -> None:
         started.stop()
 
 
+@pytest.mark.slow
 def test_4_the_flags_of_the_replaced_service_count(folder: Path, tmp_path: Path) -> None:
     words = ["--index", folder / "gallery.ken", "--refs", folder / "things", "--no-yolo"]
     words += ["--sim-threshold", "0.6", "--margin-threshold", "0.1", "--yolo-conf", "0.1"]
@@ -337,6 +342,7 @@ def test_4_the_flags_of_the_replaced_service_count(folder: Path, tmp_path: Path)
 # 6. An index without a model name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "said"),
     [

@@ -307,3 +307,21 @@ def test_a_snapshot_stays_as_it_was(store: Store) -> None:
     assert taken.search(rows[:3], 1).ids[:, 0].tolist() == ids[:3]
     assert taken.search(rows[:3], 1).items[:, 0].tolist() == taken.owners(ids[:3]).tolist()
     assert len(store) == 35
+
+
+def test_a_rule_is_assumed_by_one_handle_as_long_as_none_is_stored(store, kind):
+    assert store.calibration() is None
+    store.assume(CALIBRATION)
+    assert store.calibration() == store.standing().calibration == CALIBRATION
+    assert store.snapshot().standing().calibration is None
+    stored = replace(CALIBRATION, threshold=0.5)
+    store.set_calibration(stored)
+    assert store.calibration() == stored
+    store.set_calibration(None)
+    assert store.calibration() == CALIBRATION
+    store.assume(None)
+    assert store.calibration() is None
+    if kind == "disk":
+        store.assume(CALIBRATION)
+        with open_store(store.path) as other:
+            assert other.calibration() is None
