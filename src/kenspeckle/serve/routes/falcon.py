@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from kenspeckle import __version__
 from kenspeckle.errors import KenspeckleError, PictureError
-from kenspeckle.flows.masks import masks
+from kenspeckle.flows.masks import Mask, masks
 from kenspeckle.flows.opened import Opened
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes import falcon_answer, falcon_refs
@@ -69,10 +69,13 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
         def work() -> tuple[tuple[int, int], list[schemas.Mask]]:
             with timed(times, "decode"):
                 picture = state.gallery.picture(data)
-            opened = state.gallery.opened
-            rule = state.deciding.now(opened.store, begin=True)
-            found = masks(opened, picture, rule, find=state.find, times=times)
+
+            def seen(opened: Opened) -> tuple[Mask, ...]:
+                rule = state.deciding.now(opened.store, begin=True)
+                return masks(opened, picture, rule, find=state.find, times=times)
+
             size, root = picture.size, _root(request)
+            found = state.gallery.steady(seen)
             return size, [falcon_answer.mask(one, size, state.prices, root) for one in found]
 
         try:
