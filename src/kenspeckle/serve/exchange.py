@@ -25,6 +25,11 @@ _USUAL: Headers = [
 _NO_PAGE = b"default-src 'none'; frame-ancestors 'none'"
 _PAGE = b"default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
 _PAGE += b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+_OPAQUE = (b"multipart/", b"image/", b"application/octet-stream")
+"""Bodies whose size is the measure of the work they make."""
+MOST_VALUES = 200_000
+"""Commas and opening brackets of any other body: a value of JSON takes two bytes to send, and a
+hundred times as much to hold."""
 _PATIENCE = 64
 """Pieces of a refused body that are thrown away for each second of lingering, in MiB."""
 
@@ -58,6 +63,8 @@ class Exchange:
         self._held, self._counted, self._fresh = 0, False, True
         self._started, self._complete, self._left = False, False, False
         self._streams, self._spoilt = False, False
+        kind = next((v for k, v in scope["headers"] if k == b"content-type"), b"").lower()
+        self._values = -1 if kind.startswith(_OPAQUE) else 0
         self._gone = asyncio.Event()
         self._clock: asyncio.Timeout | None = None
 
@@ -68,6 +75,7 @@ class Exchange:
         if self._limits.running >= self._limits.connections:
             raise Refusal(503, "too many requests at once")
         self._limits.running += 1
+        self._limits.entered += 1
         self._counted = True
 
     def close(self) -> None:
@@ -124,6 +132,7 @@ class Exchange:
                     part = message.get("body", b"")
                     size += len(part)
                     self._check(size, most)
+                    self._count(part)
                     if length is None:
                         self._hold(len(part))
                     if part:
@@ -137,6 +146,12 @@ class Exchange:
     def _check(self, size: int, most: int) -> None:
         if size > most:
             raise Refusal(413, f"more than {most} bytes")
+
+    def _count(self, part: bytes) -> None:
+        if self._values >= 0:
+            self._values += part.count(b",") + part.count(b"[") + part.count(b"{")
+            if self._values > MOST_VALUES:
+                raise Refusal(413, f"more than {MOST_VALUES} values")
 
     def _hold(self, count: int) -> None:
         if not self._limits.hold(count):

@@ -31,7 +31,8 @@ _BURST = 2.0
 class Limits:
     """What is going on against what may; used from one event loop.
 
-    `stopping` is set when the service takes no more requests.
+    `running` requests are being answered now, `entered` ones since the start; bodies of `held`
+    bytes are kept meanwhile. `stopping` is set when the service takes no more requests.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Limits:
     ) -> None:
         self.max_body, self.body_timeout = settings.max_body, settings.body_timeout
         self.timeout, self.connections = settings.timeout, settings.connections
-        self.running, self.held = 0, 0
+        self.running, self.held, self.entered = 0, 0, 0
         self.most_held = max(_HELD_BODIES * settings.max_body, _LEAST_HELD)
         self.stopping = False
         self._rate, self._clock = settings.rate, clock

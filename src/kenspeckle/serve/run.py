@@ -14,6 +14,7 @@ from kenspeckle._extras import has, need
 from kenspeckle.errors import SettingError
 from kenspeckle.serve.app import build
 from kenspeckle.serve.logs import heard
+from kenspeckle.serve.quiet import rest
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.surfaces import Surface, by_port
 from kenspeckle.serve.wire import protocol
@@ -125,7 +126,9 @@ class Running:
                 await asyncio.to_thread(self._service.warmed)
                 self._service.ready = True
                 ready()
+                resting = asyncio.create_task(rest(self._service.limits))
                 await self._stop.wait()
+                resting.cancel()
             finally:
                 await self._ended(tasks)
 

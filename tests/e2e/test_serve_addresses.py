@@ -1,0 +1,280 @@
+"""Addresses that a server is asked to fetch: nothing of ours is reached, and nothing is told."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import hostile
+import httpx2
+import pytest
+from drawing import draw_folder
+from serving import served
+
+from kenspeckle import Gallery
+from kenspeckle.config import ImageSettings, ModelSettings, ServeSettings, Settings
+from kenspeckle.serve import problems
+
+NATIVE = "/v1/galleries/-"
+TASKS = [
+    {
+        "operation_id": "a",
+        "type": "detect_bounding_box",
+        "params": {"target": "prominent_face", "face_context": "whole_image"},
+    }
+]
+TIMEOUT = 1.0
+
+
+@dataclass
+class Host:
+    """A web server on an address of this machine that counts who comes."""
+
+    url: str
+    asked: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def host(address: str, answer: Callable[[Any], None]) -> Iterator[Host]:
+    """Serve on a free port of an address; `answer` writes what is answered."""
+    found = Host("")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found.asked.append(self.path)
+            with contextlib.suppress(OSError):
+                answer(self)
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """A client that leaves is no news."""
+
+    with Server((address, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        found.url = f"http://{address}:{server.server_address[1]}"
+        try:
+            yield found
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def picture(handler: Any) -> None:
+    body = hostile.saved("PNG")
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def status(number: int, **headers: str) -> Callable[[Any], None]:
+    def answer(handler: Any) -> None:
+        handler.send_response(number)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+def drip(handler: Any) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(600):
+        handler.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+def endless(handler: Any) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b"x" * 65536)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("addresses")
+    draw_folder(place / "things")
+    with Gallery.create(place / "things.ken", settings=SETTINGS) as gallery:
+        gallery.index(place / "things")
+    return place
+
+
+SETTINGS = Settings(
+    models=ModelSettings(name="dummy", offline=True),
+    image=ImageSettings(fetch_timeout=TIMEOUT, max_bytes=2_000_000),
+)
+
+
+@contextlib.contextmanager
+def server(folder: Path, *allowed: str) -> Iterator[httpx2.Client]:
+    image = replace(SETTINGS.image, fetch_allow=allowed)
+    settings = replace(SETTINGS, image=image, serve=ServeSettings())
+    with (
+        served(settings, [folder / "things.ken"]) as (base, _),
+        httpx2.Client(base_url=base, timeout=30) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path) -> Iterator[httpx2.Client]:
+    with server(folder) as made:
+        yield made
+
+
+def native(client: httpx2.Client, url: str) -> tuple[int, str]:
+    told = client.post(f"{NATIVE}/identify", json={"url": url})
+    body = told.json()
+    return told.status_code, body.get("detail", "")
+
+
+def analyze(client: httpx2.Client, url: str) -> tuple[int, str]:
+    told = client.post("/analyze_image/", json={"image_url": url, "tasks": TASKS})
+    body = told.json()
+    if told.status_code != 200:
+        return told.status_code, json.dumps(body)
+    return 200, body["results"]["a"]["error_message"] or ""
+
+
+OURS = (
+    *("http://127.0.0.1:{port}/x", "http://localhost:{port}/x", "http://[::1]:{port}/x"),
+    *("http://[::ffff:127.0.0.1]:{port}/", "http://2130706433:{port}/", "http://0x7f.1:{port}/"),
+    *("http://0:{port}/", "http://0.0.0.0:{port}/", "http://127.1:{port}/"),
+    *("http://169.254.169.254/latest/meta-data/", "http://10.0.0.1/", "http://192.168.1.1:8080/"),
+    *("http://172.16.9.9/", "http://100.64.0.1/", "http://[fd00::1]/", "http://[fe80::1]/"),
+    *("http://224.0.0.1/", "http://255.255.255.255/", "http://[64:ff9b::7f00:1]/"),
+    *("http://[2002:7f00:1::]/", "http://nosuch.invalid/"),
+)
+
+
+@pytest.mark.parametrize("ask", [native, analyze])
+def test_nothing_of_ours_is_reached_and_all_is_told_alike(
+    client: httpx2.Client, ask: Callable[[httpx2.Client, str], tuple[int, str]]
+) -> None:
+    """An open port, a closed one, a name that is not there: nobody can tell them apart."""
+    with host("127.0.0.1", picture) as inner:
+        port = inner.url.rpartition(":")[2]
+        urls = [url.format(port=port) for url in (*OURS, "http://127.0.0.1:1/x")]
+        with ThreadPoolExecutor(4) as pool:
+            told = set(pool.map(lambda url: ask(client, url), urls))
+        assert inner.asked == []
+    assert len(told) == 1
+    code, text = told.pop()
+    assert problems.NOT_FETCHED in text
+    assert code == (400 if ask is native else 200)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/x",
+        "gopher://127.0.0.1:70/_x",
+        "data:image/png;base64,AAAA",
+        "http://ann:secret@127.0.0.1/",
+        "//127.0.0.1/x",
+        "/etc/passwd",
+        "http://127.0.0.1:99999/",
+        "http://a b/",
+        "\\\\127.0.0.1\\x",
+        "",
+    ],
+)
+def test_no_other_scheme(client: httpx2.Client, url: str) -> None:
+    for path, body in (
+        (f"{NATIVE}/identify", {"url": url}),
+        (f"{NATIVE}/vectors", {"url": url}),
+        (f"{NATIVE}/search", {"url": url}),
+        ("/analyze_image/", {"image_url": url, "tasks": TASKS}),
+    ):
+        told = client.post(path, json=body)
+        assert told.status_code in (200, 400, 422), told.text
+        if told.status_code != 422:
+            assert problems.NOT_FETCHED in told.text
+        assert "root:" not in told.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of this machine")
+def test_a_redirect_to_us_is_not_followed(folder: Path) -> None:
+    with host("127.0.0.1", picture) as inner:
+        targets = (inner.url + "/x", inner.url.replace("127.0.0.1", "localhost"), "file:///etc/x")
+        for target in targets:
+            with (
+                host("127.0.0.2", status(302, Location=target)) as outer,
+                server(folder, "127.0.0.2/32") as client,
+            ):
+                assert problems.NOT_FETCHED in native(client, outer.url)[1]
+                assert problems.NOT_FETCHED in analyze(client, outer.url)[1]
+                assert len(outer.asked) == 2
+        assert inner.asked == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of this machine")
+def test_what_is_on_the_list_is_fetched(folder: Path) -> None:
+    with host("127.0.0.2", picture) as outer, server(folder, "127.0.0.0/8") as client:
+        assert native(client, outer.url)[0] == 200
+        assert analyze(client, outer.url) == (200, "")
+        name = outer.url.replace("127.0.0.2", "127.0.0.3")
+        assert native(client, name) == (400, problems.NOT_FETCHED)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of this machine")
+@pytest.mark.parametrize(
+    "answer", [drip, endless, status(404), status(500), status(302, Location="http://127.0.0.2:1/")]
+)
+def test_hosts_that_behave_badly(folder: Path, answer: Callable[[Any], None]) -> None:
+    with host("127.0.0.2", answer) as outer, server(folder, "127.0.0.2/32") as client:
+        start = time.monotonic()
+        with ThreadPoolExecutor(2) as pool:
+            slow = pool.submit(native, client, outer.url)
+            other = pool.submit(analyze, client, outer.url)
+            time.sleep(0.1)
+            free = time.monotonic()
+            assert client.get("/available_operations/").status_code == 200
+            assert client.get("/livez").status_code == 200
+            assert time.monotonic() - free < 1.0
+            assert slow.result() == (400, problems.NOT_FETCHED)
+            assert problems.NOT_FETCHED in other.result()[1]
+        assert time.monotonic() - start < TIMEOUT + 5
+
+
+def test_a_name_that_leads_to_us(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A public name whose address is this machine's, as anybody may enter in the DNS."""
+    from kenspeckle.image import line
+
+    real = line.socket.getaddrinfo
+
+    def entered(name: object, *rest: Any, **more: Any) -> Any:
+        wanted = "127.0.0.1" if name in ("evil.example", b"evil.example") else name
+        return real(wanted, *rest, **more)
+
+    monkeypatch.setattr(line.socket, "getaddrinfo", entered)
+    with host("127.0.0.1", picture) as inner, server(folder) as client:
+        url = inner.url.replace("127.0.0.1", "evil.example")
+        assert native(client, url) == (400, problems.NOT_FETCHED)
+        assert problems.NOT_FETCHED in analyze(client, url)[1]
+        assert inner.asked == []
+    with (
+        host("127.0.0.1", picture) as inner,
+        server(folder, "evil.example", "10.0.0.0/8") as client,
+    ):
+        assert native(client, inner.url.replace("127.0.0.1", "evil.example"))[0] == 400
+        assert inner.asked == []
