@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from serving import served
 
 from kenspeckle import Gallery
 from kenspeckle.config import ModelSettings, ServeSettings, Settings
+from kenspeckle.serve.events import Event
 from kenspeckle.serve.service import Service
 
 SETTINGS = Settings(
@@ -162,6 +164,62 @@ def test_a_bad_name_or_time_is_refused(server, photo, query, status):
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(service.streams) == 0
+
+
+class Idler:
+    """A client that asks for events and does not read them."""
+
+    def __init__(self, base: str) -> None:
+        host, _, port = base.removeprefix("http://").partition(":")
+        self.line = socket.create_connection((host, int(port)), timeout=20)
+        self.line.sendall(f"GET /v1/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        while b"retry: " not in self.line.recv(65536):
+            pass
+
+    def read_on(self, until: bytes) -> bytes:
+        """Read at last."""
+        heard = b""
+        while until not in heard:
+            more = self.line.recv(1 << 20)
+            assert more, "the line ended"
+            heard = heard[-len(until) :] + more if len(heard) > 1 << 22 else heard + more
+        return heard
+
+
+def large(number: int, kind: str = "noted") -> Event:
+    return Event(kind, {"item": f"{number}", "more": "x" * 100_000}, "things", f"{number}")
+
+
+def test_who_reads_too_slowly_loses_the_oldest_and_is_told(server):
+    base, service = server
+    idler = Idler(base)
+    try:
+        for number in range(1200):
+            service.bus.publish(large(number))
+        service.bus.publish(Event("last", {}, "things"))
+        heard = idler.read_on(b"event: last")
+        assert b"event: last" in heard
+    finally:
+        idler.line.close()
+    with listening(f"{base}/v1/events", **{"Last-Event-ID": f"{service.bus.run}-1"}) as other:
+        other.wait(lambda: other.of("missed"))
+        assert other.of("missed")[0].data["count"] > 600
+
+
+def test_who_never_reads_is_left(index):
+    serve = replace(SETTINGS.serve, body_timeout=0.5)
+    with served(replace(SETTINGS, serve=serve), [index]) as (base, service):
+        idler = Idler(base)
+        try:
+            deadline = time.monotonic() + 20
+            while service.bus.listeners:
+                assert time.monotonic() < deadline
+                service.bus.publish(large(0))
+                time.sleep(0.005)
+        finally:
+            idler.line.close()
+        assert httpx2.get(f"{base}/livez").status_code == 200
+        assert service.limits.running == 0
 
 
 def test_no_gallery_of_that_name_no_events(server):

@@ -109,6 +109,32 @@ def test_a_slow_listener_loses_the_oldest_and_is_told_how_many() -> None:
     asyncio.run(scene())
 
 
+def test_what_was_missed_is_counted_once_and_never_forgotten() -> None:
+    """Whoever comes back to a full log hears all of it, and what is gone adds up."""
+
+    async def scene() -> None:
+        bus = Bus(kept=5, queue=5)
+        for number in range(20):
+            bus.publish(happened(str(number)))
+        told = await heard(bus.subscribe(f"{bus.run}-2"), 6)
+        assert [told[0].data.get("count"), *subjects(told[1:])] == [
+            13,
+            "15",
+            "16",
+            "17",
+            "18",
+            "19",
+        ]
+        slow = bus.subscribe(f"{bus.run}-2")
+        for number in range(20, 24):
+            bus.publish(happened(str(number)))
+        told = await heard(slow, 3)
+        assert told[0].data["count"] == 13 + 3
+        assert subjects(told[1:]) == ["18", "19"]
+
+    asyncio.run(scene())
+
+
 def test_only_what_is_wanted_is_told() -> None:
     async def scene() -> None:
         bus = Bus()

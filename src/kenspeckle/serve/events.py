@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from types import MappingProxyType
@@ -88,9 +88,8 @@ class Bus:
             if self._closed or len(self._listeners) >= self._most:
                 found = "stopping" if self._closed else f"{self._most} listen already"
                 raise ServiceBusy("events", found, do="Try again later")
-            listener = Subscription(self._leave, wants, self._queue, heartbeat)
-            for event in self._before(last_id):
-                listener.offer(event)
+            first = [one for one in self._before(last_id) if one.kind == "missed" or wants(one)]
+            listener = Subscription(self._leave, wants, self._queue, heartbeat, first)
             self._listeners.add(listener)
         return listener
 
@@ -141,20 +140,21 @@ class Subscription:
         wants: Wanted,
         queue: int,
         heartbeat: float,
+        first: Iterable[Event] = (),
     ) -> None:
         self._leave, self._wants, self._heartbeat = leave, wants, heartbeat
-        self._waiting: deque[Event] = deque()
+        self._waiting = deque(first)
         self._queue, self._dropped, self._ended, self._lock = queue, 0, False, Lock()
         self._loop, self._ready = asyncio.get_running_loop(), asyncio.Event()
 
     def offer(self, event: Event) -> None:
         """Put an event into the queue if it is wanted; the bus calls it, from any thread."""
-        if event.kind != "missed" and not self._wants(event):
+        if not self._wants(event):
             return
         with self._lock:
             if len(self._waiting) >= self._queue:
-                self._waiting.popleft()
-                self._dropped += 1
+                oldest = self._waiting.popleft()
+                self._dropped += (oldest.data["count"] or 0) if oldest.kind == "missed" else 1
             self._waiting.append(event)
         self._wake()
 
