@@ -332,3 +332,35 @@ def test_from_the_command_line(
 def test_a_model_that_was_not_pulled_names_the_command(settings: ModelSettings) -> None:
     with pytest.raises(ModelMissing, match=r"kenspeckle models pull clip-vit-b-32"):
         files.locate(table.find("ViT-B/32"), settings)
+
+
+@pytest.mark.torch
+def test_a_captioner_comes_with_its_words(
+    fake: FakeHub, settings: ModelSettings, tmp_path: Path
+) -> None:
+    """Pulled, it describes; with a weight that changed since, it does not."""
+    pytest.importorskip("transformers")
+    import checkpoints
+
+    from kenspeckle.config import AnalyzeSettings, Settings
+    from kenspeckle.flows.describe import open_captioner
+    from kenspeckle.vectors.admit import drawn_pictures
+
+    checkpoints.blip(tmp_path / "made")
+    contents = {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()}
+    fake.head = commit_of(contents)
+    fake.commits[fake.head] = contents
+    chosen = Settings(models=settings, analyze=AnalyzeSettings(caption=NAME))
+    with pytest.raises(ModelMissing, match=f"models pull {NAME}"):
+        open_captioner(chosen)
+    folder = pull(fake, settings)
+    photo = drawn_pictures(1, side=60)[0]
+    told = open_captioner(chosen, str(tmp_path / "made")).caption(photo, 30)
+    assert told
+    assert open_captioner(chosen).caption(photo, 30) == told
+    weights = folder / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        open_captioner(chosen).caption(photo, 30)
