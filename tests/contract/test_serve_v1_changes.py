@@ -172,6 +172,9 @@ def test_what_a_form_may_say(client: httpx2.Client, data: dict[str, Any], code: 
         (b'{"data": "eA=="}', {"content-type": "application/json"}, 400),
         (b"\xff\xfe", {"content-type": "application/json"}, 422),
         (b"[" * 100_000, {"content-type": "application/json"}, 422),
+        (b"[" * 300_000, {"content-type": "application/json"}, 413),
+        (b'{"pictures": [' + b"{}," * 1_000_000, {"content-type": "application/json"}, 413),
+        (b'{"vector": [' + b"1," * 5_000_000, {}, 413),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -48,8 +48,8 @@ class Evidence(Told):
     numbers: dict[str, Number]
 
 
-class Verdict(Told):
-    """The item that a photo, or a part of it, shows; or that it is none of the gallery's."""
+class Decision(Told):
+    """The item that a photo, or a region of it, shows, or that it is none; and why."""
 
     known: bool
     key: str = Field(examples=["red mug"], description="Empty when unknown.")
@@ -67,22 +67,10 @@ class Verdict(Told):
     margin: Number | None = Field(
         examples=[0.21], description="To the best other item; null where there is none."
     )
-
-
-class Decision(Verdict):
-    """The answer for a whole photo, with its reasons and what else came near."""
-
     reasons: list[str] = Field(examples=[["margin 0.210 above the threshold 0.120"]])
     region: Area
     candidates: list[Candidate]
     evidence: list[Evidence]
-
-
-class Seen(Verdict):
-    """What one region of the photo is by itself."""
-
-    region: Area
-    candidate: Candidate | None = Field(description="The nearest item, also where it is unknown.")
 
 
 class Model(Told):
@@ -109,7 +97,10 @@ class Identified(Timed):
     gallery: str = Field(examples=["things"])
     image_size: Pair = Field(examples=[[1024, 768]], description="Width and height, pixels.")
     decision: Decision
-    regions: list[Seen] = Field(description="What each part of the photo is by itself.")
+    regions: list[Decision] = Field(
+        description="What each part of the photo is by itself; printed codes and text are read for "
+        "the whole photo alone."
+    )
     stale: str = Field(
         examples=[""], description="Why the calibration is out of date; empty where it is not."
     )

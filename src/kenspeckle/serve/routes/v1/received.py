@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from anyio.to_thread import run_sync
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -21,11 +22,14 @@ from kenspeckle.serve.schemas import asked
 
 M = TypeVar("M", bound=BaseModel)
 P = TypeVar("P", bound=asked.Pictures)
+T = TypeVar("T")
 
 FIELD = "image"
 """The part of a form that holds a picture; several pictures are several parts of this name."""
 OF_PICTURES = ("url", "data", "name", "pictures")
 """What says in JSON which pictures there are; a form has files instead."""
+LARGE = 256 * 1024
+"""Bytes of JSON that are not read on the event loop."""
 FIELDS = 32
 """Most other parts of a form."""
 MOST_TEXT = 256 * 1024
@@ -66,8 +70,7 @@ async def received(request: Request, most: int, shape: type[P]) -> Received[P]:
     if kind == "multipart/form-data":
         got = await _form(request, most, shape)
     elif kind == "application/json":
-        said = await body(request, shape)
-        got = Received(tuple(sent(row, place) for place, row in enumerate(said.rows)), said)
+        got = await _apart(_told, await request.body(), shape)
     elif kind.startswith("image/") or kind == "application/octet-stream":
         got = Received((Sent("", await request.body()),), shape(pictures=[]))
     else:
@@ -95,10 +98,7 @@ async def one_picture(request: Request) -> Sent:
 
 async def body(request: Request, shape: type[M]) -> M:
     """The JSON body as this shape. Raises RequestValidationError."""
-    try:
-        return shape.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise _invalid(error) from error
+    return await _apart(_shaped, await request.body(), shape)
 
 
 def wrong(place: tuple[str | int, ...], message: str, kind: str) -> RequestValidationError:
@@ -109,6 +109,23 @@ def wrong(place: tuple[str | int, ...], message: str, kind: str) -> RequestValid
 def too_many(found: int | str, most: int) -> HTTPException:
     """The error for more pictures than one request may have."""
     return HTTPException(413, f"request: {found} pictures; expected at most {most} here")
+
+
+async def _apart(read: Callable[[bytes, type[M]], T], data: bytes, shape: type[M]) -> T:
+    """What `read` makes of a body; of a large one on another thread, so that nobody waits."""
+    return await run_sync(read, data, shape) if len(data) > LARGE else read(data, shape)
+
+
+def _shaped(data: bytes, shape: type[M]) -> M:
+    try:
+        return shape.model_validate_json(data)
+    except ValidationError as error:
+        raise _invalid(error) from error
+
+
+def _told(data: bytes, shape: type[P]) -> Received[P]:
+    said = _shaped(data, shape)
+    return Received(tuple(sent(row, place) for place, row in enumerate(said.rows)), said)
 
 
 def sent(row: asked.Picture, place: int = 0) -> Sent:

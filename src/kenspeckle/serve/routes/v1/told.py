@@ -149,9 +149,18 @@ def reference(number: int, one: Reference, links: Links) -> gallery_shapes.Refer
 
 
 def decision(one: Decision, links: Links) -> answers.Decision:
-    """The answer for a whole photo."""
+    """The answer for a photo, or for a region of it."""
     return answers.Decision(
-        **_verdict(one),
+        known=one.known,
+        key=text(one.key),
+        label=text(one.label),
+        variant=text(one.variant),
+        variant_certain=one.variant_certain,
+        confidence=one.confidence,
+        score=one.score,
+        threshold=one.threshold,
+        similarity=cosine(one.similarity),
+        margin=one.margin,
         reasons=list(map(text, one.reasons)),
         region=area(one.region),
         candidates=[candidate(each, links) for each in one.candidates],
@@ -160,12 +169,6 @@ def decision(one: Decision, links: Links) -> answers.Decision:
             for each in one.evidence
         ],
     )
-
-
-def seen(one: Decision, links: Links) -> answers.Seen:
-    """What one region is by itself."""
-    nearest = candidate(one.candidates[0], links) if one.candidates else None
-    return answers.Seen(**_verdict(one), region=area(one.region), candidate=nearest)
 
 
 def timed(times: StageTimes) -> dict[str, Any]:
@@ -178,27 +181,15 @@ def identified(
     answer: Answer, links: Links, made_by: Fingerprint, times: StageTimes
 ) -> answers.Identified:
     """All that is told of one photo."""
+    whole = decision(answer.decision, links)
     return answers.Identified(
         gallery=links.gallery,
         image_size=list(answer.size),
-        decision=decision(answer.decision, links),
-        regions=[seen(one, links) for one in answer.regions],
+        decision=whole,
+        regions=[
+            whole if one is answer.decision else decision(one, links) for one in answer.regions
+        ],
         stale=answer.stale,
         model=model(made_by),
         **timed(times),
     )
-
-
-def _verdict(one: Decision) -> dict[str, Any]:
-    return {
-        "known": one.known,
-        "key": text(one.key),
-        "label": text(one.label),
-        "variant": text(one.variant),
-        "variant_certain": one.variant_certain,
-        "confidence": one.confidence,
-        "score": one.score,
-        "threshold": one.threshold,
-        "similarity": cosine(one.similarity),
-        "margin": one.margin,
-    }
