@@ -151,7 +151,7 @@ def people(folder: Path, assets: Path) -> Iterator[Client]:
     """A server that finds people, too."""
     models = ModelSettings(name="dummy", home=str(folder / "home"), offline=True)
     person = str(assets / "models/nanodet-m-416/nanodet-m-416.onnx")
-    analyze = AnalyzeSettings(person=person, person_score=0.4)
+    analyze = AnalyzeSettings(person=person, person_score=0.4, clip="dummy")
     with (
         served(Settings(models=models, analyze=analyze), [folder / "gallery.ken"]) as (base, _),
         Client(base) as asking,
@@ -209,6 +209,19 @@ def test_item_7_a_crop_shows_the_box(client: Client) -> None:
     part = scene().crop(PERSON)
     assert np.array_equal(np.asarray(crop), np.asarray(part))
     assert np.array_equal(np.float32(found["data"]), vector_of(part, 512, "clip"))
+
+
+@pytest.mark.assets
+def test_items_7_and_8_on_the_portrait_and_the_scene(people: Client) -> None:
+    """With real detectors; what makes the vectors does not matter here."""
+    person = people.one(portrait(), DETECT)["data"]
+    found = people.one(portrait(), CLIP, target="prominent_person")
+    assert found["cropped_image_bbox"] == person
+    part = Image.open(BytesIO(portrait())).convert("RGB").crop(person)
+    assert np.array_equal(np.asarray(crop_of(found)), np.asarray(part))
+    found = people.results(coffee(), task("p", CLIP, target="prominent_person"), task("w", CLIP))
+    assert found["p"] == found["w"]
+    assert found["p"]["status"] == "success"
 
 
 def test_item_8_nobody_there_is_the_whole_picture(client: Client, engines: FixedEngines) -> None:
