@@ -158,7 +158,7 @@ class AnalyzeSettings:
     caption: str = _setting("Salesforce/blip-image-captioning-large", "model of describe_image")
     classifiers: str = _setting("trained_classifiers", "folder of classifiers")
     max_caption: int = _setting(1024, "longest caption that may be asked for, tokens")
-    person_score: float = _setting(0.05, "least score of a detected person")
+    person_score: float = _setting(0.5, "least score of a detected person")
     face_score: float = _setting(0.6, "least score of a detected face")
     rotate: bool = _setting(False, "apply the EXIF rotation before analysis")
     documented_400: bool = _setting(False, "answer 400 where the picture cannot be had")
