@@ -41,6 +41,7 @@ _MEANS = {
     401: "A key is needed, or the one sent is not known.",
     403: "The key may not do this.",
     404: "There is no such thing.",
+    408: "The request did not arrive in time.",
     409: "It contradicts what is stored, or another process is writing.",
     413: "The request, or a picture in it, is too large.",
     415: "The content type is none that is taken here.",
@@ -49,7 +50,6 @@ _MEANS = {
     503: "Too busy, or stopping; `Retry-After` says when to come back.",
 }
 ALWAYS = (401, 403, 404, 408, 413, 422, 429, 503)
-_MEANS[408] = "The request did not arrive in time."
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
