@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from rephotographed import scenes
 
+from kenspeckle import Gallery
 from kenspeckle.config import ServeSettings
 from kenspeckle.flows.masks import Fixed
 from kenspeckle.serve.routes import falcon_examples, falcon_schemas
 from kenspeckle.serve.routes.falcon_answer import corners, cosine
-from kenspeckle.serve.routes.falcon_rule import FORMER, asked_for, described, stricter, thresholds
+from kenspeckle.serve.routes.falcon_rule import (
+    FORMER,
+    Deciding,
+    asked_for,
+    described,
+    stricter,
+    thresholds,
+)
 from kenspeckle.types import Calibration
 
 FITTED = Calibration(
@@ -48,6 +58,9 @@ def test_a_rule_for_frames_is_never_looser() -> None:
     other = replace(frames, score="cosine", threshold=0.05)
     assert stricter(other, FITTED) == other, "thresholds of two scores cannot be compared"
     assert stricter(None, FITTED) is None
+    told = stricter(replace(frames, slope=0.0, intercept=3.0), FITTED)
+    assert told is not None
+    assert (told.slope, told.intercept) == (1.0, 0.0)
 
 
 def test_boxes_stay_within_the_picture() -> None:
@@ -63,3 +76,28 @@ def test_the_examples_are_answers() -> None:
         (falcon_schemas.Info, falcon_examples.INFO),
     ):
         assert model.model_validate(example, strict=True).model_dump() == example
+
+
+@pytest.mark.slow
+def test_a_quick_rule_is_replaced_by_one_for_frames_and_a_full_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "refs").mkdir()
+    for name, image in scenes().items():
+        image.save(tmp_path / "refs" / f"{name}.png")
+    with Gallery.create(tmp_path / "g.ken") as gallery:
+        gallery.index(tmp_path / "refs")
+        own = gallery.calibration
+        assert own is not None
+        deciding = Deciding(gallery)
+        assert deciding.now(gallery.store) == own, "nothing begins unless it is asked to"
+        first = deciding.now(gallery.store, begin=True)
+        assert isinstance(first, Calibration)
+        assert "window" in first.regions
+        assert first.threshold >= own.threshold
+        assert first.slope == own.slope
+        deciding.wait(60)
+        better = deciding.now(gallery.store)
+        assert isinstance(better, Calibration)
+        assert better.mated_trials > 0
+        assert better.threshold >= own.threshold
+        gallery.store.set_calibration(replace(own, method="full"))
+        assert deciding.now(gallery.store, begin=True) == gallery.calibration

@@ -38,16 +38,17 @@ def asked_for(settings: ServeSettings) -> Fixed | None:
 class Deciding:
     """The rule for frames of one gallery, as the gallery is now.
 
-    A gallery that was calibrated for other regions than those of frames gets a rule for these,
-    fitted beside the first frames and kept in memory; until it is there, the gallery's own rule
-    holds, with its own regions. May be asked from any thread.
+    A gallery with a quick calibration for other regions than those of frames gets a rule for these,
+    kept in memory: at the first frame one from strangers in general, which takes a tenth of a
+    second, and beside the next ones a better one. A full calibration is left alone: a quick one
+    knows less. May be asked from any thread.
     """
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery, self._fixed = gallery, asked_for(gallery.settings.serve)
         self._lock = threading.Lock()
         self._frames: Calibration | None = None
-        self._fitted_for: object = None
+        self._frames_of: object = None
         self._thread: threading.Thread | None = None
         self.note = ""
         """What went wrong with the last fit, or empty."""
@@ -60,26 +61,34 @@ class Deciding:
         if own is None:
             return FORMER
         asked = self._gallery.settings.identify.regions or FRAME
-        if own.regions == effective(asked):
+        if own.method == "full" or own.regions == effective(asked):
             return own
         key = (own.space_id, own.date, own.change, own.fpir, own.threshold)
         with self._lock:
-            if self._fitted_for == key:
-                return self._frames or own
-            if begin and (self._thread is None or not self._thread.is_alive()):
+            if begin and self._frames_of != key:
+                self._frames, self._frames_of = self._fitted(own, asked, 0.0), key
                 self._thread = threading.Thread(
-                    target=self._fit, args=(key, own, asked), name="kenspeckle-frames", daemon=True
+                    target=self._better,
+                    args=(key, own, asked),
+                    name="kenspeckle-frames",
+                    daemon=True,
                 )
                 self._thread.start()
-        return own
+            return (self._frames if self._frames_of == key else None) or own
 
     def wait(self, seconds: float) -> None:
         """Wait for a fit that is going on."""
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _fit(self, key: object, own: Calibration, regions: str) -> None:
-        found = None
+    def _better(self, key: object, own: Calibration, regions: str) -> None:
+        found = self._fitted(own, regions, SECONDS)
+        with self._lock:
+            if found is not None and self._frames_of == key:
+                self._frames = found
+
+    def _fitted(self, own: Calibration, regions: str, seconds: float) -> Calibration | None:
+        """A rule for these regions, None where none can be fitted."""
         try:
             opened = self._gallery.opened
             settings = replace(
@@ -87,23 +96,32 @@ class Deciding:
                 identify=replace(opened.settings.identify, regions=regions),
                 index=replace(opened.settings.index, callers=1),
             )
-            found = quick(replace(opened, settings=settings), seconds=SECONDS)
+            return stricter(quick(replace(opened, settings=settings), seconds=seconds), own)
         except KenspeckleError as error:
             self.note = problems.told(error)
         except Exception as error:  # the gallery may be closed in the middle of it
             self.note = f"no rule for frames: {type(error).__name__}"
-        with self._lock:
-            self._frames, self._fitted_for = stricter(found, own), key
+        return None
 
 
 def stricter(found: Calibration | None, own: Calibration) -> Calibration | None:
     """A rule for more regions, no looser than the one for fewer: a short fit may know less.
 
-    Regions only add chances for a stranger, so a lower threshold would come of too few trials.
+    Regions only add chances for a stranger, so a lower threshold would come of too few trials. A
+    fit too short to tell of a confidence takes over the one for fewer regions.
     """
     if found is None or (found.score, found.fpir) != (own.score, own.fpir):
         return found
-    return replace(found, threshold=max(found.threshold, own.threshold))
+    found = replace(found, threshold=max(found.threshold, own.threshold))
+    if found.slope:
+        return found
+    return replace(
+        found,
+        slope=own.slope,
+        intercept=own.intercept,
+        confidence_from=own.confidence_from,
+        variant_margin=own.variant_margin,
+    )
 
 
 def thresholds(rule: Fixed | Calibration) -> tuple[float, float]:
