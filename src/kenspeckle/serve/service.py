@@ -5,22 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from kenspeckle._extras import need
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, NotEnrolled, SettingError
-from kenspeckle.flows.calibrate import quick
-from kenspeckle.flows.former import taken_for
-from kenspeckle.flows.opened import Opened, default_path, rule
+from kenspeckle.errors import NotEnrolled
 from kenspeckle.gallery import Gallery
-from kenspeckle.regions.base import effective
 from kenspeckle.serve.access import Access, open_access
 from kenspeckle.serve.engines import ModelEngines
 from kenspeckle.serve.events import Bus
@@ -29,15 +21,13 @@ from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.logs import Log
 from kenspeckle.serve.metrics import Metrics
 from kenspeckle.serve.pool import Models
+from kenspeckle.serve.ready import calibrated, named, remarks, searched
 from kenspeckle.serve.scheduler import Scheduler
 from kenspeckle.serve.streams import Streams
 from kenspeckle.serve.surfaces import read_surfaces
 from kenspeckle.store.open import open_store
 
 T = TypeVar("T")
-
-SECONDS = 5.0
-"""Time for the quick calibration of a gallery that has none."""
 
 
 class Service:
@@ -92,7 +82,7 @@ class Service:
         if isinstance(self.analysis, ModelEngines):
             self._loading.append(self._loader.submit(self.analysis.load_pinned))
         for gallery in self.galleries.values() if wanted.preload else ():
-            self._loader.submit(_searched, gallery)
+            self._loader.submit(searched, gallery)
         self._loader.shutdown(wait=False)
 
     def warmed(self) -> None:
@@ -172,12 +162,12 @@ def open_service(
             store = open_store(path, named=named_by_file)
             galleries[name] = Gallery(store, settings, models.embedder, following=True)
             galleries[name].embedder  # noqa: B018  refused here, not for each picture
-            notes += _remarks(galleries[name])
+            notes += remarks(galleries[name])
         engines = analysis or ModelEngines(settings, models)
         models.check_pins()
         for name, gallery in galleries.items():
             if gallery.calibration is None and len(gallery):
-                notes.append(f"{name} was never calibrated: {_calibrated(gallery)}.")
+                notes.append(f"{name} was never calibrated: {calibrated(gallery)}.")
     except BaseException:
         for gallery in galleries.values():
             gallery.close()
@@ -186,62 +176,3 @@ def open_service(
     service.notes += notes
     service.warm_up()
     return service
-
-
-def _searched(gallery: Gallery) -> None:
-    """Search a gallery once, for nothing."""
-    if len(gallery):
-        row = np.zeros((1, gallery.model.width), np.float32)
-        row[0, 0] = 1
-        gallery.store.search(row, 1)
-
-
-def _calibrated(gallery: Gallery) -> str:
-    """Fit a rule for unknowns, and keep it in the index where that may be; what came of it.
-
-    An `.npz` would have to be written anew as a whole: there it is kept as long as this runs.
-    """
-    opened = Opened(gallery.store, gallery.model, gallery.settings)
-    calibration = quick(opened, seconds=SECONDS)
-    if calibration is None:
-        return "no rule for unknowns could be fitted, it offers no strangers"
-    if not gallery.store.path.lower().endswith(".npz"):
-        with contextlib.suppress(GalleryError), gallery.store.writing(0.0):
-            gallery.store.set_calibration(calibration)
-            return "a quick calibration was made and stored"
-    gallery.store.assume(calibration)
-    return "a quick calibration was made for as long as this runs"
-
-
-def _remarks(gallery: Gallery) -> Iterator[str]:
-    """What is to be said of a gallery that can be served. Raises MissingExtra where a region rule
-    needs what is missing: refused once, not for each picture."""
-    settings = gallery.settings
-    made_by = gallery.store.manifest.fingerprint
-    if remark := taken_for(gallery.store.path, made_by, settings.models):
-        yield remark
-    asked = settings.identify.regions
-    if "quad" in effective(rule(gallery.calibration, asked)).split("+"):
-        need("cv2", "the region rule 'quad'")
-    elif asked == "auto":
-        yield "Regions auto: without quad, which needs the extra 'geometry'."
-
-
-def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:
-    """Index files by the name of their gallery: the one given, else the file's. SettingError."""
-    found: dict[str, Path] = {}
-    for word in indexes or [str(default_path(settings))]:
-        name, given, path = word.partition("=")
-        if not given or Path(word).exists():
-            name, path = Path(word).stem, word
-        if not name or name == "-" or "/" in name or not name.isprintable():
-            raise SettingError("index", repr(word), expected="FILE or NAME=FILE")
-        if name in found:
-            raise SettingError(
-                "index",
-                f"two galleries are called {name}",
-                expected="a name each",
-                do=f"Name one of them: OTHER={path}",
-            )
-        found[name] = Path(path)
-    return found

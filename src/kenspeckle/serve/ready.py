@@ -1,0 +1,83 @@
+"""What a gallery goes through before it is served: named, looked at, calibrated, searched once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kenspeckle._extras import need
+from kenspeckle.config import Settings
+from kenspeckle.errors import GalleryError, SettingError
+from kenspeckle.flows.calibrate import quick
+from kenspeckle.flows.former import taken_for
+from kenspeckle.flows.opened import Opened, default_path, rule
+from kenspeckle.gallery import Gallery
+from kenspeckle.regions.base import effective
+
+SECONDS = 5.0
+"""Time for the quick calibration of a gallery that has none."""
+
+
+def searched(gallery: Gallery) -> None:
+    """Search a gallery once, for nothing."""
+    if len(gallery):
+        row = np.zeros((1, gallery.model.width), np.float32)
+        row[0, 0] = 1
+        gallery.store.search(row, 1)
+
+
+def calibrated(gallery: Gallery) -> str:
+    """Fit a rule for unknowns, and keep it in the index where that may be; what came of it.
+
+    An `.npz` would have to be written anew as a whole: there it is kept as long as this runs.
+    """
+    opened = Opened(gallery.store, gallery.model, gallery.settings)
+    calibration = quick(opened, seconds=SECONDS)
+    if calibration is None:
+        return "no rule for unknowns could be fitted, it offers no strangers"
+    if not gallery.store.path.lower().endswith(".npz"):
+        with contextlib.suppress(GalleryError), gallery.store.writing(0.0):
+            gallery.store.set_calibration(calibration)
+            return "a quick calibration was made and stored"
+    gallery.store.assume(calibration)
+    return "a quick calibration was made for as long as this runs"
+
+
+def remarks(gallery: Gallery) -> Iterator[str]:
+    """What is to be said of a gallery that can be served. Raises MissingExtra where a region rule
+    needs what is missing: refused once, not for each picture."""
+    settings = gallery.settings
+    path, made_by = gallery.store.path, gallery.store.manifest.fingerprint
+    if remark := taken_for(path, made_by, settings.models):
+        yield remark
+    if stale := gallery.stale:
+        again = f"kenspeckle calibrate {path}"
+        yield f"{path}: its calibration is out of date ({stale}); `{again}` renews it."
+    asked = settings.identify.regions
+    if "quad" in effective(rule(gallery.calibration, asked)).split("+"):
+        need("cv2", "the region rule 'quad'")
+    elif asked == "auto":
+        yield "Regions auto: without quad, which needs the extra 'geometry'."
+
+
+def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:
+    """Index files by the name of their gallery: the one given, else the file's. SettingError."""
+    found: dict[str, Path] = {}
+    for word in indexes or [str(default_path(settings))]:
+        name, given, path = word.partition("=")
+        if not given or Path(word).exists():
+            name, path = Path(word).stem, word
+        if not name or not path or name == "-" or "/" in name or not name.isprintable():
+            raise SettingError("index", repr(word), expected="FILE or NAME=FILE")
+        if name in found:
+            raise SettingError(
+                "index",
+                f"two galleries are called {name}",
+                expected="a name each",
+                do=f"Name one of them: OTHER={path}",
+            )
+        found[name] = Path(path)
+    return found

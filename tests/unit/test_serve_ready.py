@@ -1,0 +1,99 @@
+"""How galleries are named and what is said of them before they are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from drawing import draw, draw_folder
+
+from kenspeckle import Gallery
+from kenspeckle.config import IdentifySettings, IndexSettings, ModelSettings, Settings
+from kenspeckle.errors import IndexMissing, SettingError
+from kenspeckle.serve.ready import calibrated, named, remarks, searched
+
+DUMMY = Settings(models=ModelSettings(name="dummy"), index=IndexSettings(calibrate=False))
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.create(tmp_path / "things.ken", settings=DUMMY) as made:
+        made.index(draw_folder(tmp_path / "things"))
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["cards.ken"], {"cards": "cards.ken"}),
+        (["/srv/a.ken", "b.npz"], {"a": "/srv/a.ken", "b": "b.npz"}),
+        (["shelf=a.ken"], {"shelf": "a.ken"}),
+        (["shelf=a=b.ken"], {"shelf": "a=b.ken"}),
+        (["my shelf=a.ken"], {"my shelf": "a.ken"}),
+    ],
+)
+def test_galleries_are_called_as_said_or_after_their_files(
+    words: list[str], found: dict[str, str]
+) -> None:
+    assert named(DUMMY, words) == {name: Path(path) for name, path in found.items()}
+
+
+def test_a_file_with_an_equals_sign_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a=b.ken").touch()
+    assert named(DUMMY, ["a=b.ken"]) == {"a=b": Path("a=b.ken")}
+
+
+@pytest.mark.parametrize("word", ["", "=a.ken", "-=a.ken", "a/b=c.ken", "a\nb=c.ken", "a="])
+def test_a_name_that_no_address_could_hold_is_refused(word: str) -> None:
+    with pytest.raises(SettingError, match="index"):
+        named(DUMMY, [word])
+
+
+def test_two_of_one_name_are_refused_with_the_way_out() -> None:
+    with pytest.raises(SettingError, match=r"two galleries are called a.*OTHER=b/a\.ken"):
+        named(DUMMY, ["a.ken", "b/a.ken"])
+
+
+def test_without_a_word_the_usual_one_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IndexMissing, match="kenspeckle index"):
+        named(DUMMY, [])
+    Path("gallery.ken").touch()
+    assert named(DUMMY, []) == {"gallery": Path("gallery.ken")}
+
+
+def test_a_calibration_that_no_longer_fits_is_said(gallery: Gallery, tmp_path: Path) -> None:
+    assert list(remarks(gallery)) == []
+    gallery.calibrate(0.5)
+    draw(70).save(tmp_path / "new.png")
+    gallery.add(tmp_path / "new.png")
+    (said,) = remarks(gallery)
+    assert "out of date (references were added or removed since)" in said
+    assert f"kenspeckle calibrate {gallery.store.path}" in said
+
+
+def test_a_calibration_made_at_the_start_is_stored_where_it_may_be(gallery: Gallery) -> None:
+    gallery.close()
+    with Gallery.open(gallery.store.path, settings=DUMMY) as reading:
+        assert calibrated(reading) == "a quick calibration was made and stored"
+        assert reading.calibration is not None
+    with Gallery.open(gallery.store.path, settings=DUMMY) as again:
+        assert again.calibration is not None
+
+
+def test_an_empty_gallery_is_searched_for_nothing(tmp_path: Path) -> None:
+    with Gallery.create(tmp_path / "empty.ken", settings=DUMMY) as gallery:
+        searched(gallery)
+        assert "offers no strangers" in calibrated(gallery)
+
+
+def test_a_region_rule_without_its_part_is_said(gallery: Gallery) -> None:
+    asked = Settings(models=DUMMY.models, identify=IdentifySettings(regions="auto"))
+    with Gallery.open(gallery.store.path, settings=asked) as other:
+        assert all("quad" in remark for remark in remarks(other))
