@@ -253,6 +253,36 @@ def test_an_index_of_another_model_put_in_its_place_is_opened_with_its_model(
         assert second["decision"]["candidates"][0]["label"] == "thing 1"
 
 
+def test_indexes_of_two_models_in_turn_fail_no_request(folder: Path, tmp_path: Path) -> None:
+    both = [tmp_path / "plain.ken", tmp_path / "stretched.ken"]
+    for path, mode in zip(both, ("", "stretch"), strict=True):
+        asked = replace(DUMMY, models=ModelSettings(name="dummy", mode=mode))
+        with Gallery.create(path, settings=asked) as gallery:
+            gallery.index(folder / "things")
+    live = Path(shutil.copy(both[0], tmp_path / "live.ken"))
+    picture, ended = folder / "things/thing_5.png", threading.Event()
+    answers: list[httpx.Response] = []
+
+    def ask(base: str) -> None:
+        while not ended.is_set():
+            answers.append(identified(base, picture))
+
+    with served(Settings(), [live]) as (base, _):
+        asking = [threading.Thread(target=ask, args=(base,)) for _ in range(3)]
+        for thread in asking:
+            thread.start()
+        for number in range(1, 9):
+            time.sleep(0.2)
+            Path(shutil.copy(both[number % 2], tmp_path / "next")).replace(live)
+        ended.set()
+        for thread in asking:
+            thread.join()
+    assert len(answers) > 8
+    assert {answer.status_code for answer in answers} == {200}
+    nearest = {answer.json()["decision"]["candidates"][0]["label"] for answer in answers}
+    assert nearest == {"thing 5"}
+
+
 # What it says of itself
 
 
