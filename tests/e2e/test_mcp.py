@@ -107,6 +107,7 @@ def test_a_picture_is_identified_by_path_and_by_its_bytes(gallery, photo):
         assert result.structured_content["candidates"][0]["reference"] == "thing_3.png"
 
 
+@pytest.mark.slow
 def test_items_are_listed_and_similar_ones_named(gallery, photo):
     async def scene(client):
         whole = await client.call_tool("list_items", {})
@@ -142,6 +143,7 @@ def test_a_confirmed_picture_is_a_reference_from_then_on(gallery, photo):
         assert [one.kind for one in kept.feedback()] == ["confirmed"]
 
 
+@pytest.mark.slow
 def test_while_an_assistant_is_there_others_may_write(gallery, things, run):
     async def scene(client):
         done = await asyncio.to_thread(run, "rename", "thing 1", "Tower", "--index", gallery)
@@ -252,6 +254,7 @@ def test_nothing_but_the_protocol_is_printed(gallery, photo):
     assert all(one["jsonrpc"] == "2.0" for one in heard)
 
 
+@pytest.mark.slow
 def test_a_wrong_start_is_a_sentence_and_an_exit_code(run, gallery):
     done = run("mcp", "none.ken")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

@@ -87,6 +87,7 @@ def test_an_item_appears_once_and_is_gone_once(server, photo):
         assert gone.data["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_a_stranger_and_a_photo_of_no_stream_are_no_events(server, photo):
     base, service = server
     with listening(f"{base}/v1/events") as listener, httpx2.Client(base_url=base) as client:
@@ -98,6 +99,7 @@ def test_a_stranger_and_a_photo_of_no_stream_are_no_events(server, photo):
         assert len(service.streams) == 1
 
 
+@pytest.mark.slow
 def test_two_cameras_and_a_second_visit(server, photo):
     base, _ = server
     with listening(f"{base}/v1/events") as listener:
@@ -109,6 +111,7 @@ def test_two_cameras_and_a_second_visit(server, photo):
         assert [one.data["stream"] for one in listener.of("appeared")] == ["left", "right", "left"]
 
 
+@pytest.mark.slow
 def test_who_was_cut_off_hears_what_it_missed(server, photo):
     base, service = server
     with listening(f"{base}/v1/events") as listener:
@@ -134,6 +137,7 @@ def test_who_comes_late_hears_what_is_there(server, photo):
         assert listener.of("appeared")[0].data["item"] == "thing 1"
 
 
+@pytest.mark.slow
 def test_a_frame_may_say_its_own_time(server, photo):
     base, _ = server
     with listening(f"{base}/v1/events") as listener, httpx2.Client(base_url=base) as client:
@@ -190,6 +194,7 @@ def large(number: int, kind: str = "noted") -> Event:
     return Event(kind, {"item": f"{number}", "more": "x" * 100_000}, "things", f"{number}")
 
 
+@pytest.mark.slow
 def test_who_reads_too_slowly_loses_the_oldest_and_is_told(server):
     base, service = server
     idler = Idler(base)
@@ -206,6 +211,7 @@ def test_who_reads_too_slowly_loses_the_oldest_and_is_told(server):
         assert other.of("missed")[0].data["count"] > 600
 
 
+@pytest.mark.slow
 def test_who_never_reads_is_left(index):
     serve = replace(SETTINGS.serve, body_timeout=0.5)
     with served(replace(SETTINGS, serve=serve), [index]) as (base, service):

@@ -46,6 +46,18 @@ def client(index: Path) -> Iterator[httpx2.Client]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def refusing(made: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    """One service for all that is refused."""
+    place = tmp_path_factory.mktemp("refusing") / "things.ken"
+    place.write_bytes(made)
+    with (
+        served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [place]) as (base, _),
+        httpx2.Client(base_url=base, timeout=30) as client,
+    ):
+        yield client
+
+
 @pytest.fixture
 def photo(drawn) -> Callable[[int], bytes]:
     def taken(number: int) -> bytes:
@@ -195,10 +207,10 @@ def test_while_another_writes_it_is_said_who(client, index, photo):
         ("reject", {"key": "nothing of the kind"}, 404),
     ],
 )
-def test_what_is_no_item_is_refused(client, photo, path, query, status):
-    answer = client.post(f"{AT}/{path}", params=query, files={"image": ("p", photo(1))})
+def test_what_is_no_item_is_refused(refusing, photo, path, query, status):
+    answer = refusing.post(f"{AT}/{path}", params=query, files={"image": ("p", photo(1))})
     problem(answer, status)
-    assert listed(client) == []
+    assert listed(refusing) == []
 
 
 @pytest.mark.parametrize("way", ["confirm", "reject"])
@@ -215,9 +227,9 @@ def test_what_is_no_item_is_refused(client, photo, path, query, status):
         ({}, 415),
     ],
 )
-def test_what_is_no_picture_is_refused(client, way, sent, status):
-    problem(client.post(f"{AT}/{way}", params={"key": "thing 1"}, **sent), status)
-    assert listed(client) == []
+def test_what_is_no_picture_is_refused(refusing, way, sent, status):
+    problem(refusing.post(f"{AT}/{way}", params={"key": "thing 1"}, **sent), status)
+    assert listed(refusing) == []
 
 
 @pytest.mark.parametrize(
@@ -227,10 +239,10 @@ def test_what_is_no_picture_is_refused(client, way, sent, status):
         *({"item": "x" * 1001, "label": "a"}, {"item": "thing 1", "label": "a", "merge": "yes"}),
     ],
 )
-def test_what_is_no_rename_is_refused(client, wish):
-    problem(client.post(f"{AT}/rename", json=wish), 422)
+def test_what_is_no_rename_is_refused(refusing, wish):
+    problem(refusing.post(f"{AT}/rename", json=wish), 422)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1" * 40])
-def test_what_is_no_number_is_refused(client, number):
-    problem(client.delete(f"{AT}/feedback/{number}"), 422)
+def test_what_is_no_number_is_refused(refusing, number):
+    problem(refusing.delete(f"{AT}/feedback/{number}"), 422)

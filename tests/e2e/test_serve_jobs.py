@@ -53,6 +53,23 @@ def client(index: Path) -> Iterator[httpx2.Client]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory, drawn) -> Iterator[httpx2.Client]:
+    """One service for all that is refused."""
+    folder = tmp_path_factory.mktemp("refusing")
+    drawn(1).save(folder / "thing_1.png")
+    with Gallery.create(folder / "things.ken", settings=SETTINGS) as gallery:
+        gallery.index(folder)
+    with (
+        served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [folder / "things.ken"]) as (
+            base,
+            _,
+        ),
+        httpx2.Client(base_url=base, timeout=30) as made,
+    ):
+        yield made
+
+
 def start(client: httpx2.Client, status: int = 202, **wish: Any) -> dict[str, Any]:
     answer = client.post(f"{AT}/jobs", json=wish)
     assert answer.status_code == status, answer.text
@@ -94,6 +111,7 @@ def test_a_folder_is_indexed_again_and_the_next_question_knows(client, folder, d
     assert answer["decision"]["candidates"][0]["key"] == "new thing"
 
 
+@pytest.mark.slow
 def test_progress_is_told_and_the_line_ends_with_the_job(client, folder, drawn):
     for number in range(100, 160):
         drawn(number, 640).save(folder / f"more_{number}.png")
@@ -111,6 +129,7 @@ def test_progress_is_told_and_the_line_ends_with_the_job(client, folder, drawn):
         assert [one.kind for one in late.events] == ["done"]
 
 
+@pytest.mark.slow
 def test_a_calibration_is_fitted(client):
     quick = ended(client, start(client, kind="calibrate", seconds=0.5))
     assert quick["state"] == "done", quick
@@ -140,6 +159,7 @@ def test_photos_of_a_folder_are_answered_in_pages(client, folder):
     assert forged.status_code == 400
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_waited_for(index, folder):
     """Clients are refused while a job waits for its turn among them, and no photo of it fails."""
     serve = replace(SETTINGS.serve, queue=1)
@@ -192,6 +212,7 @@ def test_a_job_is_cancelled_and_keeps_what_it_stored(client, folder, drawn):
     assert third["result"]["same"] + third["result"]["added"] == 306
 
 
+@pytest.mark.slow
 def test_a_service_that_stops_ends_its_jobs_and_keeps_what_they_stored(index, folder, drawn):
     for number in range(100, 250):
         drawn(number, 400).save(folder / f"more_{number}.png")
@@ -259,19 +280,19 @@ def test_while_another_writes_a_job_says_who(client, index):
         ([], 422),
     ],
 )
-def test_what_is_no_job_is_refused(client, wish, status):
-    answer = client.post(
+def test_what_is_no_job_is_refused(refusing, wish, status):
+    answer = refusing.post(
         f"{AT}/jobs", content=json.dumps(wish), headers={"content-type": "application/json"}
     )
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    assert client.get("/v1/jobs").json()["items"] == []
+    assert refusing.get("/v1/jobs").json()["items"] == []
 
 
 @pytest.mark.parametrize("name", ["none", "x" * 65, "%00", "..%2f..%2fetc"])
-def test_there_is_no_such_job(client, name):
+def test_there_is_no_such_job(refusing, name):
     for way, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("GET", "/answers")):
-        answer = client.request(way, f"/v1/jobs/{name}{path}")
+        answer = refusing.request(way, f"/v1/jobs/{name}{path}")
         assert answer.status_code in (400, 404, 422), answer.text
 
 

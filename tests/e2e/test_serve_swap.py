@@ -166,6 +166,7 @@ def test_a_file_that_is_gone_or_damaged_is_told_and_its_return_is_noticed(server
     assert service.galleries
 
 
+@pytest.mark.slow
 def test_an_index_of_another_model_is_followed_or_refused_in_a_sentence(
     server, photo, tmp_path, drawn
 ):
