@@ -17,8 +17,7 @@ Place = Annotated[
     Field(
         min_length=1,
         max_length=4096,
-        description="A path on the machine of the service, which needs the scope `admin` unless it "
-        "is the gallery's own.",
+        description="A path on the machine of the service; naming one needs the scope `admin`.",
     ),
 ]
 
@@ -27,7 +26,7 @@ class Index(Asked):
     """Make the gallery equal to its folder or table of references; embed only what changed."""
 
     kind: Literal["index"]
-    refs: Place | None = Field(None, description="Another folder than the gallery's own.")
+    refs: Place | None = Field(None, description="Another folder than its own; needs `admin`.")
     table: Place | None = Field(None, description="A table that names the references.")
     rehash: bool = Field(False, description="Read every file, not only those with a new time.")
     flat: bool = Field(False, description="Leave folders below out.")
