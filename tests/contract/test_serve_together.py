@@ -259,6 +259,10 @@ def test_3_no_key_on_loopback_until_the_first_is_made(folder: Path) -> None:
         assert httpx.get(f"{base}/v1/galleries", headers=with_key).status_code == 200
         assert httpx.get(f"{base}/api/info", headers=with_key).status_code == 200
         assert "a key is asked" in httpx.get(f"{base}/health").json()["access"]
+        assert httpx.get(f"{base}/metrics").status_code == 401
+        assert httpx.get(f"{base}/metrics", headers=with_key).status_code == 200
+        for path in ("/livez", "/readyz", "/health", "/docs", "/v1/docs", "/v1/openapi.json"):
+            assert httpx.get(f"{base}{path}").status_code == 200, path
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
@@ -61,7 +62,10 @@ def _readiness(service: Service, _: Scope) -> Response:
 
 
 def _metrics(service: Service, scope: Scope) -> Response:
-    may(scope["state"]["principal"], "read")
+    principal = scope["state"]["principal"]
+    if principal.anonymous and not principal.scopes:
+        raise HTTPException(401, "a key is needed", {"WWW-Authenticate": "Bearer"})
+    may(principal, "read")
     return Response(service.metrics.text(service), media_type=metrics.CONTENT_TYPE)
 
 
@@ -95,5 +99,5 @@ async def told(scope: Scope, answer: Answer) -> Response:
         return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
     try:
         return await asyncio.to_thread(answer, scope)
-    except KenspeckleError as error:
+    except (KenspeckleError, HTTPException) as error:
         return problems.answer(error, Request(scope))

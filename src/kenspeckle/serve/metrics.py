@@ -28,7 +28,10 @@ class _Seconds:
 
 
 class Metrics:
-    """What was asked and how long it took; all calls come from the event loop."""
+    """What was asked and how long it took.
+
+    `seen` is called from the event loop alone, without a lock; `text` from any thread, on copies.
+    """
 
     def __init__(self) -> None:
         self.requests: dict[tuple[str, str, int], int] = {}
@@ -63,13 +66,13 @@ class Metrics:
         requests = core.CounterMetricFamily(
             "kenspeckle_requests", "Requests answered.", labels=["method", "route", "status"]
         )
-        for (method, route, status), count in self.requests.items():
+        for (method, route, status), count in list(self.requests.items()):
             requests.add_metric([method, route, str(status)], count)
         yield requests
         seconds = core.HistogramMetricFamily(
             "kenspeckle_request_seconds", "Seconds of a request.", labels=["route"]
         )
-        for route, found in self._seconds.items():
+        for route, found in list(self._seconds.items()):
             upto, buckets = 0, []
             for bound, count in zip((*map(str, BOUNDS), "+Inf"), found.counts, strict=True):
                 upto += count
@@ -79,7 +82,7 @@ class Metrics:
         stages = core.CounterMetricFamily(
             "kenspeckle_stage_seconds", "Seconds spent in each stage.", labels=["stage"]
         )
-        for stage, total in self._stages.items():
+        for stage, total in list(self._stages.items()):
             stages.add_metric([stage], total)
         yield stages
 
