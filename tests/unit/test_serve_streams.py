@@ -14,7 +14,8 @@ from kenspeckle.errors import InputError, ServiceBusy
 from kenspeckle.flows.identify import Answer
 from kenspeckle.match.sighting import Rect
 from kenspeckle.serve.events import Bus
-from kenspeckle.serve.streams import IDLE, Glance, Streams, glances
+from kenspeckle.serve.glances import Glance, glances
+from kenspeckle.serve.streams import IDLE, Streams
 from kenspeckle.types import Candidate, Decision, Reference, Region
 
 BOX: Rect = (10, 10, 210, 210)

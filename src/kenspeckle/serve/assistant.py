@@ -11,56 +11,17 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kenspeckle.errors import AccessRefused, InputError
 from kenspeckle.flows.feedback import find_item
 from kenspeckle.flows.like import like
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.decode import read
+from kenspeckle.serve.schemas.assistant import Confirmation, Photo, Similar, Wanted
 from kenspeckle.types import Candidate, Decision, Item
-
-MOST_ITEMS = 500
-
-Path_ = Annotated[
-    str | None, Field(description="Path of a picture on this machine, in an allowed folder.")
-]
-Base64 = Annotated[str | None, Field(description="The picture file itself, in base64.")]
-
-
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Photo(_Asked):
-    """A picture: either its path or its bytes."""
-
-    path: Path_ = None
-    base64: Base64 = None
-
-
-class Wanted(_Asked):
-    """Which items to list."""
-
-    matching: str = Field("", description="Only items whose name contains this.")
-    first: int = Field(0, ge=0, description="How many to pass over.")
-    most: int = Field(50, ge=1, le=MOST_ITEMS, description="How many to list.")
-
-
-class Similar(Photo):
-    """What to find similar items of: a picture, or an item by its name."""
-
-    item: str | None = Field(None, description="An item of the gallery, by key or label.")
-    most: int = Field(10, ge=1, le=100, description="How many to name.")
-
-
-class Confirmation(Photo):
-    """A picture and the item that it shows."""
-
-    item: str = Field(description="The item that the picture shows: key or label.")
-    variant: str | None = Field(None, description="Its print or finish, where it has several.")
 
 
 @dataclass(frozen=True, slots=True)

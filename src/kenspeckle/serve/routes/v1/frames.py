@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import Query
 
 from kenspeckle.flows.identify import Answer
+from kenspeckle.serve.glances import glances
 from kenspeckle.serve.service import Service
-from kenspeckle.serve.streams import LONGEST_NAME, glances
+from kenspeckle.serve.streams import LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
