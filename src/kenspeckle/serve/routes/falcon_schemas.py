@@ -44,7 +44,7 @@ class Price(_Answer):
     usd_median: float | None
     usd_min: float | None
     usd_max: float | None
-    rarity: str = Field("", description="the rarity that `median` is of; empty: of all")
+    rarity: str = Field(default="", description="the rarity that `median` is of; empty: of all")
 
 
 class Mask(_Answer):
@@ -62,11 +62,11 @@ class Mask(_Answer):
     ref_filename: str
     price: Price | None
     listing_id: str | None
-    ref_url: str = Field("", description="path of the reference picture, encoded")
-    key: str = Field("", description="stable key of the item")
+    ref_url: str = Field(default="", description="path of the reference picture, encoded")
+    key: str = Field(default="", description="stable key of the item")
     variant: str = ""
     variant_certain: bool = True
-    confidence: float | None = Field(None, description="calibrated chance that the name is right")
+    confidence: float | None = Field(default=None, description="calibrated chance that the name is right")
     reasons: list[str] = []
 
 
@@ -106,7 +106,7 @@ class Top(_Answer):
     currency: str
     name: str = ""
     name_jp: str = ""
-    rarity: str = Field("", description="of the reference; the median is of all rarities")
+    rarity: str = Field(default="", description="of the reference; the median is of all rarities")
     ref_filename: str = ""
     ref_url: str = ""
 
