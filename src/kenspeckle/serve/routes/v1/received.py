@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,9 +15,10 @@ from anyio.to_thread import run_sync
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from kenspeckle.serve.parts import Part, cut
 from kenspeckle.serve.schemas import asked
 
 M = TypeVar("M", bound=BaseModel)
@@ -149,6 +150,10 @@ def _invalid(error: ValidationError) -> RequestValidationError:
 
 
 async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
+    data = await request.body()
+    plain = cut(data, request.headers.get("content-type", ""), most + FIELDS)
+    if plain is not None and all(len(one.data) <= MOST_TEXT for one in plain if not one.filename):
+        return _read(plain, most, shape)
     parser = _InMemory(
         request.headers,
         request.stream(),
@@ -163,26 +168,34 @@ async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
             raise too_many(f"more than {most + 1}", most) from error
         raise wrong(("body",), f"a form that cannot be read ({error.message})", "form") from error
     try:
-        pictures, fields = await _parts(form)
+        parts = [
+            Part(name, value.filename or "", await value.read())
+            if isinstance(value, UploadFile)
+            else Part(name, None, value.encode("utf-8", "surrogatepass"))
+            for name, value in form.multi_items()
+        ]
     finally:
         await form.close()
-    return Received(tuple(pictures), _said(fields, shape))
+    return _read(parts, most, shape)
 
 
-async def _parts(form: FormData) -> tuple[list[Sent], dict[str, str]]:
-    """The pictures of a form, and its other parts."""
+def _read(parts: Sequence[Part], most: int, shape: type[P]) -> Received[P]:
+    """The pictures of a form, and what its other parts say. Raises RequestValidationError."""
     pictures: list[Sent] = []
     fields: dict[str, str] = {}
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
+    for part in parts:
+        name = part.name
+        if part.filename is not None:
             if name != FIELD:
                 raise wrong(("body", name), f"a file where '{FIELD}' is expected", "form")
-            pictures.append(Sent(value.filename or "", await value.read()))
+            pictures.append(Sent(part.filename, part.data))
         elif name in (FIELD, *OF_PICTURES) or name in fields:
             raise wrong(("body", name), "a text that is not expected here", "form")
         else:
-            fields[name] = value
-    return pictures, fields
+            fields[name] = part.data.decode("utf-8", "replace")
+    if len(pictures) > most:
+        raise too_many(len(pictures), most)
+    return Received(tuple(pictures), _said(fields, shape))
 
 
 def _said(fields: Mapping[str, str], shape: type[P]) -> P:

@@ -1,0 +1,79 @@
+"""The parts of a form that lies whole in memory, cut out at its boundary.
+
+The framework's parser is fed piece by piece and calls back for each; for a photo of 300 kB that is
+half a millisecond on the event loop, ten times what cutting takes. What is not of the form that
+clients send is left to it, with all it knows of broken forms.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from python_multipart.multipart import parse_options_header
+
+LONGEST_HEAD = 8 * 1024
+"""Bytes of the headers of one part."""
+
+_KIND = re.compile(r'multipart/form-data; *boundary="?([A-Za-z0-9\'()+_,./:=? -]{1,70})"?', re.I)
+_DISPOSITION = b"content-disposition:"
+_ENCODED = b"content-transfer-encoding:"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a form; `filename` is None where it is no file."""
+
+    name: str
+    filename: str | None
+    data: bytes
+
+
+def cut(body: bytes, content_type: str, most: int) -> list[Part] | None:
+    r"""The parts of a form, at most so many; None for a form that is not plain and whole.
+
+    >>> form = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'
+    >>> cut(form, "multipart/form-data; boundary=x", 9)
+    [Part(name='a', filename=None, data=b'1')]
+    """
+    found = _KIND.fullmatch(content_type)
+    if found is None:
+        return None
+    mark = b"\r\n--" + found[1].encode()
+    if not body.startswith(mark[2:] + b"\r\n"):
+        return None
+    parts: list[Part] = []
+    start = len(mark)
+    while len(parts) < most:
+        head = body.find(b"\r\n\r\n", start, start + LONGEST_HEAD)
+        end = body.find(mark, head + 4)
+        if head < 0 or end < 0:
+            return None
+        part = _part(body[start:head], body[head + 4 : end])
+        if part is None:
+            return None
+        parts.append(part)
+        start = end + len(mark) + 2
+        after = body[start - 2 : start]
+        if after == b"--":
+            return parts if body[start:] in (b"", b"\r\n") else None
+        if after != b"\r\n":
+            return None
+    return None
+
+
+def _part(head: bytes, data: bytes) -> Part | None:
+    """A part with one plain disposition; None for any other."""
+    lines = head.split(b"\r\n")
+    small = [line.lower() for line in lines]
+    own = [n for n, line in enumerate(small) if line.startswith(_DISPOSITION)]
+    odd = any(b":" not in line or line.startswith(_ENCODED) for line in small)
+    if len(own) != 1 or odd or b"\r" in head.replace(b"\r\n", b"") or b"\0" in head:
+        return None
+    _, options = parse_options_header(lines[own[0]].partition(b":")[2].strip())
+    try:
+        name = options[b"name"].decode()
+        filename = options[b"filename"].decode() if b"filename" in options else None
+    except (KeyError, UnicodeDecodeError):
+        return None
+    return Part(name, filename, data)
