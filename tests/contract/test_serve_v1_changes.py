@@ -253,6 +253,10 @@ def test_what_is_not_there_is_not_found(client: httpx2.Client) -> None:
         given = {"files": [file(70)]} if method in ("PUT", "POST") else {}
         answer = client.request(method, f"{THINGS}/{path}", **given)
         assert answer.status_code == 404, f"{method} {path}: {answer.text}"
+    for path in ("", "items/", "identify/", "none"):
+        answer = client.get(f"{THINGS}/{path}")
+        assert answer.status_code in (404, 405, 422), path
+        assert answer.headers["content-type"] == "application/problem+json", path
     for path in ("references/0", "references/x", f"references/{2**63}", "items?limit=0"):
         assert client.get(f"{THINGS}/{path}").status_code == 422, path
 

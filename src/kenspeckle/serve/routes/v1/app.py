@@ -43,6 +43,7 @@ def create(service: Service) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,
         servers=[{"url": "/v1"}],
     )
     app.state.service = service
