@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx2 as httpx
 import numpy as np
 import pytest
+import uvicorn
 from drawing import draw, draw_folder
 from serving import Process, command, free_port, served, serving
 
@@ -25,8 +26,9 @@ from kenspeckle.engines.base import Engine
 from kenspeckle.engines.table import find
 from kenspeckle.errors import ModelError
 from kenspeckle.serve.access import open_access
+from kenspeckle.serve.app import build
 from kenspeckle.serve.pool import Models
-from kenspeckle.serve.service import Service
+from kenspeckle.serve.service import Service, open_service
 from kenspeckle.store.open import open_store
 from kenspeckle.types import Calibration
 from kenspeckle.vectors.embed import ModelEmbedder
@@ -454,3 +456,20 @@ def test_a_model_that_cannot_be_loaded_ends_the_start(index: Path) -> None:
     service.warm_up()
     with pytest.raises(ModelError, match="it is broken"), serving(service):
         pass
+
+
+def test_another_server_can_run_the_application(folder: Path, index: Path) -> None:
+    service = open_service(DUMMY, [str(index)])
+    port = free_port()
+    config = uvicorn.Config(build(service), port=port, lifespan="on", log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until(lambda: server.started)
+    base = f"http://127.0.0.1:{port}"
+    assert httpx.get(f"{base}/readyz").status_code == 200
+    assert identified(base, folder / "things/thing_0.png").status_code == 200
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+    assert service.stopping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Match
 
+from kenspeckle.errors import KenspeckleError
 from kenspeckle.serve import common
 from kenspeckle.serve.guard import Guard
 from kenspeckle.serve.logs import frames
@@ -70,6 +72,7 @@ class Port:
     """
 
     def __init__(self, service: Service, surfaces: Sequence[Surface]) -> None:
+        self._service = service
         native = _Found(NATIVE[1:], v1.create(service), NATIVE)
         made = [_Found(one.name, _made(one, service), one.prefix) for one in surfaces]
         for one in (native, *made):
@@ -84,7 +87,10 @@ class Port:
         self._exact = _exact(self._flat)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, or live as long as the server does."""
+        if scope["type"] == "lifespan":
+            await _lived(self._service, receive, send)
+            return
         found: _Found = scope["state"].get("found") or self._find(scope)
         if found.answer is not None:
             if found.answer is not common.nothing:
@@ -150,6 +156,21 @@ def _made(surface: Surface, service: Service) -> FastAPI:
     module, _, function = place.partition(":")
     app: FastAPI = getattr(import_module(f"kenspeckle.serve.routes.{module}"), function)(service)
     return app
+
+
+async def _lived(service: Service, receive: Receive, send: Send) -> None:
+    """The start and the end of a server that is not ours."""
+    await receive()
+    try:
+        await asyncio.to_thread(service.warmed)
+    except KenspeckleError as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    service.ready = True
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await service.close()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 def _exact(made: Sequence[_Found]) -> dict[tuple[str, str], _Found]:
