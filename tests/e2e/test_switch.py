@@ -95,7 +95,7 @@ def test_the_logo_test_bench(command: Command, tmp_path: Path) -> None:
     for number in range(12):
         folder = data / "Clothes" / f"Brand{number}"
         for shot in range(8):
-            picture(folder / f"{shot}.jpg", (64, 48), seed=100 * number)
+            picture(folder / f"{shot}.jpg", (64, 48), seed=100 * number + shot)
             voc(folder / f"{shot}.xml", (f"Brand{number}", (2 + shot, 2, 40 + shot, 40)))
     for row in rows("the logo test bench"):
         command(*shlex.split(row)[1:])
