@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,33 @@ def test_many_clients_change_at_once_and_nothing_is_lost(
     assert {f"new {number}" for number in range(16)} <= {one["key"] for one in listed}
     with Gallery.open(index, settings=SETTINGS) as other:
         assert len(other.references()) == 20
+
+
+@pytest.mark.slow
+def test_questions_are_answered_while_what_they_find_is_erased(client: httpx2.Client) -> None:
+    until = time.monotonic() + 3
+
+    def change(number: int) -> set[int]:
+        codes = set()
+        while time.monotonic() < until:
+            data, files = {"label": f"Item {number}"}, [file(200 + number, "a.png")]
+            codes.add(client.post(f"{THINGS}/items", data=data, files=files).status_code)
+            codes.add(client.delete(f"{THINGS}/items/item%20{number}").status_code)
+        return codes
+
+    def ask(number: int) -> set[int]:
+        codes = set()
+        while time.monotonic() < until:
+            for path in ("identify?regions=windows&top=20", "search?top=50"):
+                answer = client.post(f"{THINGS}/{path}", files=[file(200 + number)])
+                codes.add(answer.status_code)
+        return codes
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        changes = [pool.submit(change, number) for number in range(3)]
+        asked = [pool.submit(ask, number) for number in range(3)]
+        assert set().union(*(one.result() for one in asked)) == {200}
+        assert set().union(*(one.result() for one in changes)) == {200, 201}
 
 
 def test_pictures_come_by_address(client: httpx2.Client) -> None:

@@ -141,3 +141,21 @@ def test_one_who_may_write_at_any_time_needs_no_block(store: Store) -> None:
         store.add(enrolled(1))
     store.add(enrolled(2))
     assert len(store) == 2
+
+
+def test_others_wait_while_a_block_reads(store: Store) -> None:
+    ids = store.add(enrolled(4))
+    gone = threading.Event()
+
+    def erase() -> None:
+        store.remove(ids[:1])
+        gone.set()
+
+    thread = threading.Thread(target=erase)
+    with store.still():
+        thread.start()
+        assert not gone.wait(0.1)
+        found = store.search(store.rows(ids[:1]), 4)
+        assert len(store.get(found.ids[0].tolist())) == 4
+    thread.join()
+    assert ids[0] not in store.ids()

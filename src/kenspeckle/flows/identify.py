@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kenspeckle.flows.again import again
 from kenspeckle.flows.opened import Opened, rule, stale
 from kenspeckle.flows.readings import depth, read_too
 from kenspeckle.flows.second_look import look, rule_for, with_evidence
@@ -71,11 +72,7 @@ def answer(
 
 def judged(opened: Opened, asked: Asked, standing: Standing, *, each: bool = True) -> Answer:
     """The answer for vectors that are there, by the rule of `standing`. Raises as `answer`."""
-    try:
-        return _answer(opened, asked, standing, each)
-    except KeyError:  # another process has removed a reference since this one looked
-        opened.store.refresh()
-        return _answer(opened, asked, standing, each)
+    return again(opened.store, lambda: _answer(opened, asked, standing, each))
 
 
 def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kenspeckle.flows.again import again
 from kenspeckle.flows.feedback import find_item
 from kenspeckle.match.aggregate import reach
 from kenspeckle.store.base import Store
@@ -18,6 +19,10 @@ def like(store: Store, name: str, top: int = 10) -> list[Candidate]:
     NotEnrolled or GalleryError, which names near ones.
     """
     store.refresh()
+    return again(store, lambda: _like(store, name, top))
+
+
+def _like(store: Store, name: str, top: int) -> list[Candidate]:
     item = find_item(store, name)
     own = store.select({"key": item.key, "view": ""})[:MOST_REFERENCES]
     found = reach(store.search, store.rows(own), len(store), distinct=top + 1)

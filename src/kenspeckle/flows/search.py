@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from kenspeckle.errors import InputError
+from kenspeckle.flows.again import again
 from kenspeckle.match.aggregate import reach
 from kenspeckle.store.base import Store
 from kenspeckle.types import Candidate, Float32
@@ -56,11 +57,7 @@ def nearest(store: Store, row: Float32, top: int) -> list[Candidate]:
         )
     wide /= largest
     unit = (wide / np.linalg.norm(wide)).astype(np.float32)[None]
-    try:
-        return _found(store, unit, top)
-    except KeyError:  # another process has removed a reference since this one looked
-        store.refresh()
-        return _found(store, unit, top)
+    return again(store, lambda: _found(store, unit, top))
 
 
 def _found(store: Store, unit: Float32, top: int) -> list[Candidate]:

@@ -155,6 +155,12 @@ class Store(Protocol):
         IndexBusy, which names it, IndexReadOnly.
         """
 
+    def still(self) -> AbstractContextManager[None]:
+        """Let no other thread of this process change the index while a block reads it.
+
+        What other processes commit may still show between two calls. Searches go on beside it.
+        """
+
     def add(self, enrolled: Sequence[Enrolled], *, instead_of: Sequence[int] = ()) -> list[int]:
         """Store references in one atomic commit instead of all that is stored of their paths.
 

@@ -126,6 +126,13 @@ class DiskFile:
         return True
 
     @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let no other thread change the index meanwhile; see `Store.still`."""
+        with self._reading:
+            self.refresh()
+            yield
+
+    @contextmanager
     def writing(self, wait: float = WAIT) -> Iterator[None]:
         """Let this handle change the file for as long as a block runs; see `Store.writing`."""
         if self._always:

@@ -102,6 +102,13 @@ class Homed:
             return True
 
     @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let no other thread change the index meanwhile; see `Store.still`."""
+        with self._lock:
+            self.refresh()
+            yield
+
+    @contextmanager
     def writing(self, wait: float = WAIT) -> Iterator[None]:
         """Let this handle change its home for as long as a block runs; see `Store.writing`."""
         if self._always:
