@@ -150,9 +150,11 @@ def serve(
     settings = options.settings(given)
     if omniparser:
         console.note("--omniparser: ignored, this service does not look for parts of web pages.")
+    from kenspeckle.serve.quiet import few_heaps
     from kenspeckle.serve.run import Running, opened
     from kenspeckle.serve.service import open_service
 
+    few_heaps()
     service = open_service(settings, indexes or ())
     sockets = opened(service)
     Running(service, sockets).run(lambda: _tell(service, sockets))
