@@ -28,6 +28,9 @@ STAGES = (
 WAITING = 10_000
 """Lines that wait to be written; what comes on top is counted, and the number told."""
 
+LIBRARIES = ("kenspeckle", "uvicorn", "asyncio", "python_multipart")
+"""Loggers whose words are written in our form."""
+
 LONGEST = 512
 """Characters of one value."""
 
@@ -92,7 +95,7 @@ class _Ear(logging.Handler):
 
 
 @contextlib.contextmanager
-def heard(log: Log, names: Sequence[str] = ("kenspeckle", "uvicorn", "asyncio")) -> Iterator[None]:
+def heard(log: Log, names: Sequence[str] = LIBRARIES) -> Iterator[None]:
     """Write what these loggers are told to our log, as long as the block runs."""
     ear, loggers = _Ear(log), [logging.getLogger(name) for name in names]
     before = [logger.propagate for logger in loggers]
