@@ -66,7 +66,9 @@ class Mask(_Answer):
     key: str = Field(default="", description="stable key of the item")
     variant: str = ""
     variant_certain: bool = True
-    confidence: float | None = Field(default=None, description="calibrated chance that the name is right")
+    confidence: float | None = Field(
+        default=None, description="calibrated chance that the name is right"
+    )
     reasons: list[str] = []
 
 
