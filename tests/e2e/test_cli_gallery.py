@@ -126,6 +126,15 @@ def test_a_promise_that_no_longer_fits_is_not_told_as_if_it_did(run, things, dra
     assert "Out of date" not in done.stdout
 
 
+def test_a_confidence_fitted_for_other_regions_is_not_told(run, things):
+    assert run("index", things).returncode == 0
+    (usual,) = rows(run("identify", things / "thing_1.png", JSON).stdout)
+    (other,) = rows(run("identify", things / "thing_1.png", "--regions", "center", JSON).stdout)
+    assert 0 < usual["confidence"] < 1
+    assert other["confidence"] is None
+    assert "fitted for regions whole" in " ".join(other["reasons"])
+
+
 def test_another_rate_is_fitted_even_where_nothing_changed(run, things):
     assert run("index", things).returncode == 0
     (said,) = rows(run("index", things, "--fpir", "0.3", JSON).stdout)

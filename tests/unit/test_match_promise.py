@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from kenspeckle.match.promise import is_bound, promised, shortfall
+from kenspeckle.match.promise import VIEWS, is_bound, promised, promises, shortfall
 from kenspeckle.stats import supported_rate
 from kenspeckle.types import Calibration, Promise
 
@@ -34,6 +36,17 @@ def test_a_measured_rate_is_called_about_and_has_its_interval():
         "of the strangers that you gave about 8 % get a name "
         "(of as many others 3.1 % to 14 %, 200 trials of 50 items)"
     )
+
+
+def test_a_rate_found_on_camera_views_says_that_photos_differ():
+    seen, (given, like) = (
+        rule(0.05, bound(14)),
+        (Promise("given", 0.08, 0.03, 0.1, 9, 9), bound(14)),
+    )
+    assert "twice as often" in promised(like, by_views=True)
+    assert "twice as often" not in promised(given, by_views=True)
+    assert "twice as often" not in promises(seen)
+    assert "twice as often" in promises(replace(seen, notes=(VIEWS,)))
 
 
 def test_a_rate_above_the_one_asked_for_says_what_it_would_take():

@@ -14,7 +14,7 @@ from statistics import median
 from PIL import Image
 
 from kenspeckle.cli.demo_scene import STRENGTH, Answer, Verdict
-from kenspeckle.match.promise import percent, promised, shortfall
+from kenspeckle.match.promise import VIEWS, percent, promised, shortfall
 from kenspeckle.types import Calibration, Decision, Item, Reference
 
 SHOWN, SMALL = 300, 132
@@ -158,7 +158,10 @@ def _promise(calibration: Calibration | None) -> str:
         "<p>Some things were left out of the gallery on purpose, and some pictures have nothing to "
         "do with it: such a thing is a <b>stranger</b>, and the right answer to it is “none of "
         "these”. How often does a stranger get a name all the same?</p>",
-        *(f"<p>{escape(_sentence(promised(promise)))}</p>" for promise in calibration.promises),
+        *(
+            f"<p>{escape(_sentence(promised(promise, VIEWS in calibration.notes)))}</p>"
+            for promise in calibration.promises
+        ),
     ]
     if not calibration.promises:
         lines.append("<p>The trials support no promise about strangers.</p>")

@@ -5,12 +5,12 @@ Between search and decision comes a second look, where the calibration or a sett
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kenspeckle.flows.again import again
-from kenspeckle.flows.opened import Opened, rule, stale
+from kenspeckle.flows.opened import Opened, differs, rule, stale
 from kenspeckle.flows.readings import depth, read_too
 from kenspeckle.flows.second_look import look, rule_for, with_evidence
 from kenspeckle.match.aggregate import Floats, cohort_level, reach, usual_score
@@ -98,6 +98,8 @@ def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Ans
         )
 
     best = decided(slice(None))
+    if calibration and out_of_date and differs(calibration, settings):
+        best = replace(best, confidence=None)  # fitted on scores that were made otherwise
     count = len(asked.regions)
     single = each and count > 1
     regions = tuple(decided(slice(n, n + 1)) for n in range(count)) if single else (best,)

@@ -67,6 +67,14 @@ def stale(standing: Standing, manifest: Manifest, asked: IdentifySettings) -> st
         return "feedback was given since"
     if calibration.change != standing.change:
         return "references were added or removed since"
+    return differs(calibration, asked)
+
+
+def differs(calibration: Calibration, asked: IdentifySettings) -> str:
+    """What is asked for that the calibration was not fitted for: regions, second look or rate.
+
+    Empty when it was fitted for what is asked.
+    """
     regions = effective(asked.regions) if asked.regions else calibration.regions
     if calibration.regions != regions:
         return f"it was fitted for regions {calibration.regions}, asked are {regions}"

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from kenspeckle.match.aggregate import Floats, Leaders, leaders, score, usual_score
-from kenspeckle.match.promise import promised, shortfall
+from kenspeckle.match.promise import promises, shortfall
 from kenspeckle.match.second_look import NOTHING
 from kenspeckle.match.second_look import raised as lifted
 from kenspeckle.store.base import Hits, Store
@@ -205,10 +205,9 @@ def _strangers(calibration: Calibration) -> list[str]:
     """What the rule promises about strangers, the same in all its answers."""
     if not calibration.promises:
         return []
-    told = ", ".join(map(promised, calibration.promises))
     short = shortfall(calibration)
     rest = f"; {short}" if short else ""
-    return [f"strangers, things not enrolled, at this threshold: {told}{rest}"]
+    return [f"strangers, things not enrolled, at this threshold: {promises(calibration)}{rest}"]
 
 
 def _about(

@@ -12,6 +12,16 @@ STRANGERS = {
     "like your items": "those like your items",
     "general": "those of any kind",
 }
+VIEWS = "your items were judged by camera views of their references, not by photos"
+"""The note of a calibration whose strangers like your items are camera views."""
+BEYOND = "real photos of such things can get one twice as often"
+"""What the figures of docs/explanation/decision.md say about a rate found on camera views."""
+
+
+def promises(calibration: Calibration) -> str:
+    """What is promised for each kind of stranger, as a list of clauses."""
+    by_views = VIEWS in calibration.notes
+    return ", ".join(promised(one, by_views) for one in calibration.promises)
 
 
 def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]:
@@ -23,8 +33,7 @@ def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]
     if calibration is None:
         return ["Not calibrated: the nearest item is named, and nothing is promised of strangers."]
     if calibration.promises:
-        kept = ", ".join(map(promised, calibration.promises))
-        lines = [f"Strangers, things that are not enrolled: {kept}."]
+        lines = [f"Strangers, things that are not enrolled: {promises(calibration)}."]
         if short := shortfall(calibration):
             lines.append(f"{short[:1].upper()}{short[1:]}.")
     else:
@@ -44,8 +53,10 @@ def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]
     return lines
 
 
-def promised(promise: Promise) -> str:
+def promised(promise: Promise, by_views: bool = False) -> str:
     """One clause: for whom, how many get a name, and how well that is known.
+
+    `by_views` says that those like your items were camera views, which photos can differ from.
 
     A rate that no number of trials so small could fall below is a bound, not an estimate.
 
@@ -55,15 +66,16 @@ def promised(promise: Promise) -> str:
     'of those of any kind about 1.2 % get a name (of as many others 0.8 % to 1.9 %, 2,723 trials)'
     """
     whom = f"of {STRANGERS[promise.strangers]}"
+    beyond = f"; {BEYOND}" if by_views and promise.strangers == "like your items" else ""
     if is_bound(promise):
-        told = f"{promise.items:,} {_noun(promise)}"
-        return f"{whom} at most {percent(promise.fpir)} get a name (as far as {told} can tell)"
+        reach = f"as far as {promise.items:,} {_noun(promise)} can tell{beyond}"
+        return f"{whom} at most {percent(promise.fpir)} get a name ({reach})"
     counted = f"{promise.trials:,} trials"
     if promise.trials != promise.items:
         counted += f" of {promise.items:,} {_noun(promise)}"
     return (
         f"{whom} about {percent(promise.fpir)} get a name "
-        f"(of as many others {percent(promise.low)} to {percent(promise.high)}, {counted})"
+        f"(of as many others {percent(promise.low)} to {percent(promise.high)}, {counted}{beyond})"
     )
 
 
