@@ -144,7 +144,13 @@ def test_true_boxes_and_both_counts(run, scenes):
     assert legacy.index("Counted legacy") < legacy.index("Counted ours (one name to one true box")
     assert "regions: truth" in told(run("evaluate", scenes, "--bench"))
     plain = run("evaluate", scenes, "--draws", 1)
+    assert "Regions whole: each picture is asked about as a whole" in plain.stderr
     assert "--regions truth asks about each" in plain.stderr
+    assert "Regions truth" in run("evaluate", scenes, "--bench").stderr
+    swept = ("sweep", scenes, *("--num-logos", 4, "--min-matching-refs", 1, "--no-cache"))
+    found = run(*swept).stderr
+    assert "Regions truth: each true box is asked about. --regions whole asks" in found
+    assert "Regions truth" not in run(*swept, "--regions", "whole").stderr
 
 
 def test_json_to_stdout_is_one_object(run, labelled):

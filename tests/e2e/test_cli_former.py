@@ -190,6 +190,17 @@ def test_verify_works_for_small_indexes(run, tmp_path, count, top):
     assert done.stdout.count("↔") == (0 if top == 0 else count * (count - 1) // 2)
 
 
+def test_verify_takes_the_index_as_calibrate_does(run, tmp_path):
+    former_npz(tmp_path / "small.npz", unit(5))
+    named = run("verify", "small.npz")
+    assert (named.returncode, named.stderr) == (0, "")
+    assert named.stdout == run("verify", "--index", "small.npz").stdout
+    assert run("verify", "small.npz", "--index", "small.npz").returncode == 0
+    both = run("verify", "small.npz", "--index", "other.npz")
+    assert both.returncode == 2
+    assert "name the index once" in both.stderr
+
+
 def test_verify_asks_about_perturbed_pictures_and_speaks_json(run, cards):
     assert run("index", "--refs", cards, "--no-calibrate").returncode == 0
     done = run("verify", "--perturbed", "3")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kenspeckle import stats
+from kenspeckle.evaluate.compare import compared, familiar
 from kenspeckle.evaluate.figures import rate, rates
 from kenspeckle.evaluate.result import Answer, Counts, Evaluation, plain
+from kenspeckle.evaluate.text import lines
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +107,48 @@ def test_photos_of_one_item_are_one_trial() -> None:
     found = rates(answers)["fpir"]
     assert found.high == pytest.approx(stats.wilson(0, 2)[1])
     assert (found.n, found.items) == (100, 2)
+
+
+def test_one_item_has_no_interval() -> None:
+    """Drawing one item gives the same sample every time, which is no certainty."""
+    answers = [answer(truth=(f"i{n}",), confidence=0.5 + n / 10) for n in range(4)]
+    answers += [
+        answer(truth=("s",), enrolled=False, said="cup" if n else "", score=n / 6, confidence=0.3)
+        for n in range(5)
+    ]
+    found = rates(answers)
+    assert found["fpir"].value == 0.8
+    for name in ("fpir", "auroc"):
+        assert found[name].interval == "none"
+        assert (plain(found[name])["low"], plain(found[name])["high"]) == (None, None)
+    assert found["ece"].interval == "bootstrap by item"
+    alone = rates(answers[:1])
+    for name in ("ece", "brier"):
+        assert (alone[name].n, alone[name].interval) == (1, "none")
+    assert rate([True, False], ["a", "a"]).interval == "none"
+    shown = Evaluation(
+        "e", ".", {}, 0.05, tuple(answers), (), found,
+        (Counts("ours", "boxes", 0, 0, 0, 0),), None, {}, (), 1.0,
+    )  # fmt: skip
+    (line,) = (text for text in lines(shown) if "FPIR, per photo" in text)
+    assert " 80.0 %  " in line
+    assert line.endswith(" –  n 5 of 1 item, no interval of one item")
+
+
+def test_one_item_does_not_tell_two_evaluations_apart() -> None:
+    before = Evaluation(
+        "a", ".", {}, None, tuple(answer(query=f"{n}", said="") for n in range(5)),
+        (), {}, (), None, {}, (), 1.0,
+    )  # fmt: skip
+    right = tuple(answer(query=f"{n}", said="cup" if n else "") for n in range(5))
+    found = compared(before, replace(before, name="b", answers=right))
+    named = found.changes[0]
+    assert (named.before, named.after) == (0.0, 0.8)
+    assert named.verdict == "one item tells no interval"
+    assert named.to_dict()["low"] is None
+    assert "+80.0 points (–)" in "\n".join(found.lines())
+    page = familiar(replace(before, answers=right), ["cup"])[0]
+    assert "tpir 80 %," in page.line()
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:

@@ -16,10 +16,12 @@ from kenspeckle.evaluate.asking import (
     mated_trials,
     stranger_trials,
 )
+from kenspeckle.evaluate.fitting import enrolled_share
 from kenspeckle.evaluate.judges import DEPTH, Judge, Ruled, Scored, ranked
 from kenspeckle.match import methods
 from kenspeckle.match.aggregate import SCORES, ScoreKind, leaders, score
 from kenspeckle.match.methods import METHODS, Rule
+from kenspeckle.match.trials import Trials
 from kenspeckle.store.base import Hits
 from kenspeckle.types import Box, Float32, Region
 
@@ -243,3 +245,28 @@ def test_a_photo_without_a_region_is_unknown_and_a_trial_all_the_same() -> None:
     assert mated.independent == 2
     assert ask(Scored(), held, [empty]).answers[0].said == ""
     assert stranger_trials(Scored(), held, [empty]).scores.tolist() == [-math.inf]
+
+
+def test_a_stated_chance_is_for_the_mix_that_is_asked_about() -> None:
+    """Every fitting photo is asked about as an enrolled thing and as a stranger, and strangers come
+    on top: what is stated follows the share that is asked about, not those numbers."""
+    rng = np.random.default_rng(11)
+    count = 2000
+    known = Trials(rng.normal(1.0, 1.0, count), np.arange(count), np.ones(count, bool))
+    loose = Trials(
+        rng.normal(-1.0, 1.0, 2 * count), np.arange(2 * count), np.zeros(2 * count, bool)
+    )
+    for share in (0.5, 0.2):
+        made = Scored("margin").fitted(known, loose, 0.05, share)
+        for value in (-1.0, 0.0, 1.0):
+            odds = share / (1 - share) * math.exp(2 * value)  # of two normals a mean of ±1 apart
+            assert made.stated(value) == pytest.approx(odds / (1 + odds), abs=0.03)
+
+
+def test_the_share_of_enrolled_items_is_that_of_the_fitting_part() -> None:
+    rng = np.random.default_rng(12)
+    others = gallery(rng, items=3, first="o")
+    mine = [query(rng, f"o{n % 3}") for n in range(6)]
+    assert enrolled_share(others, [*mine, query(rng, "s0"), query(rng, "s1")]) == 0.75
+    assert enrolled_share(others, mine) == 0.5  # no strangers of its own: half are left out
+    assert enrolled_share(others, []) == 0.5

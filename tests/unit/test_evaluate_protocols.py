@@ -17,6 +17,7 @@ from labelled import picture
 from kenspeckle.errors import SettingError
 from kenspeckle.evaluate.captures import captures
 from kenspeckle.evaluate.datasets import read
+from kenspeckle.evaluate.drawing import SPANS
 from kenspeckle.evaluate.logo_draw import LogoPlan, logo_draws
 from kenspeckle.evaluate.protocols import Draw, Group, Plan, draws, given
 from kenspeckle.evaluate.samples import Dataset, Sample, Truth
@@ -147,7 +148,7 @@ def test_a_picture_of_two_groups_is_left_out() -> None:
         check(draw)
         apart = len({"000", "001"} & set(draw.report.items)) == 1
         met.add(apart)
-        assert (draw.excluded.get("shows items of two groups", 0) == 1) is apart
+        assert (draw.excluded.get(SPANS, 0) == 1) is apart
         if apart:
             assert "both" not in names((*draw.report.queries, *draw.fitting.queries))
     assert met == {True, False}

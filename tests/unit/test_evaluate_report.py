@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import sys
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -316,6 +318,26 @@ def test_draws_that_chose_different_scores_are_told_by_distance_to_their_thresho
     assert "less its draw's threshold" in text
 
 
+def test_a_dot_off_its_line_is_explained():
+    words = "so it may lie off the line"
+    assert words not in Page(html(evaluation(some()))).text
+    one = evaluation([*some(), *(replace(a, draw=1, score=a.score + 5) for a in some())])
+    assert f"each at its own threshold, {words}" in Page(html(one)).text
+    draws = [replace(draw, rule=f"score {draw.draw}") for draw in one.draws]
+    text = Page(html(replace(one, draws=tuple(draws)))).text
+    assert f"by the score that it chose, {words}" in text
+
+
+def test_one_item_has_a_dot_without_bars_and_a_dash_for_its_interval():
+    strangers = [answer(20, enrolled=False, score=s, query=f"{s}.jpg") for s in (0.1, 0.2, 0.9)]
+    mated = [answer(1, enrolled=True, score=s, query=f"{s}.jpg") for s in (0.3, 0.8)]
+    one = evaluation([*mated, *strangers])
+    text = Page(html([one, replace(one, name="again")])).text.replace("\u00a0", " ")
+    assert "nan" not in text
+    assert "33 %–31" in text  # strangers named, no interval, three answers of one item
+    assert "33 % – 33 %" not in text
+
+
 def test_a_threshold_far_from_all_scores_does_not_squeeze_them():
     groups = {"one": (np.array([0.1, 0.2]), report_plots.RIGHT)}
     (axes,) = report_plots.distributions(groups, [-2.0, 0.15], "margin").axes
@@ -401,6 +423,11 @@ def test_the_heat_map_writes_every_cell_and_outlines_the_best():
     assert sorted(text.get_text() for text in axes.texts) == ["10", "20", "30"]
     (best,) = [patch for patch in axes.patches if not patch.get_fill()]
     assert best.get_xy() == (-0.5, 0.5)
+
+
+def test_a_heat_map_of_nothing_outlines_no_best():
+    (axes,) = report_plots.heat(np.zeros((1, 2)), ["a"], ["x", "y"], ("row", "column")).axes
+    assert all(patch.get_fill() for patch in axes.patches)
 
 
 def test_a_line_over_a_setting_keeps_its_points_and_ticks():
@@ -515,6 +542,27 @@ def test_a_sweep_alone_makes_a_page_with_table_map_and_curve():
     assert "The same in every row: matching" not in page.text
     assert "rule simple" in page.text
     assert len(page.of("svg")) == 1
+
+
+def test_a_row_that_names_nothing_rightly_is_no_best():
+    rows = [row(0.0, threshold=0.7), row(0.0, threshold=0.8), row(0.68, fitted=True)]
+    text = html([], rows)
+    assert "<b>" not in text
+    assert "No T that was asked for names anything rightly; the rows with a fitted T do." in text
+    found = html([], [*rows, row(0.2, threshold=0.3)])
+    assert "<b>0.200</b>" in found
+    assert "No T that was asked for" not in found
+
+
+def test_a_wide_table_is_set_tight_in_what_scrolls():
+    page = Page(html([], [row(0.5)]))
+    assert [one["class"] for one in page.of("div") if "wide" in one.get("class", "")] == [
+        "wide tight"
+    ]
+    sheet = (resources.files("kenspeckle.evaluate.report") / "page.css").read_text()
+    rules = dict(re.findall(r"(?m)^(\.wide|\.tight table) \{([^}]*)\}", sheet))
+    assert "overflow-x: auto" in rules[".wide"]
+    assert "local" in rules[".wide"]  # a shade says on which side there is more
 
 
 def test_the_map_holds_the_two_settings_tried_most_completely():

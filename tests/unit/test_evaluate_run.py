@@ -210,6 +210,19 @@ def test_all_references_identical(tmp_path: Path) -> None:
     assert found.rates["tpir"].value < 0.5
 
 
+def test_the_same_picture_for_every_item_is_said_to_be_on_both_sides(tmp_path: Path) -> None:
+    rows: list[Row] = []
+    for number in range(8):
+        thing(0).save(tmp_path / f"r{number}.png")
+        thing(50 + number).save(tmp_path / f"q{number}.png")
+        rows += [
+            ("reference", f"t{number}", f"r{number}.png", ""),
+            ("query", f"t{number}", f"q{number}.png", ""),
+        ]
+    with pytest.raises(InputError, match=r"8 × belongs to both sides of the draw, by .* one file"):
+        prepared(table(tmp_path, rows), count=1)
+
+
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan"), 2.0])
 def test_a_rate_that_none_can_have_is_refused(labelled: Path, rate: float) -> None:
     with pytest.raises(SettingError, match=r"a rate above 0 and below 1"):

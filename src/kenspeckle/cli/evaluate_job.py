@@ -34,6 +34,14 @@ DRAWS = 5
 BENCH_THRESHOLD = 0.7
 AUTO = "auto"
 """The score is chosen, as `calibrate` does it."""
+_WHOLE = (
+    "Regions whole: each picture is asked about as a whole, though true boxes are known. "
+    "--regions truth asks about each box."
+)
+_BOXED = (
+    "Regions truth: each true box is asked about. --regions whole asks about each picture as a "
+    "whole."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +134,8 @@ def _evaluated(job: Job, dataset: Dataset) -> Evaluation:
                 progress=tell,
             )
     boxes = any(one.boxes for one in (*dataset.queries, *dataset.strangers))
-    if boxes and not job.regions and not job.bench:
-        console.note("These pictures have boxes: --regions truth asks about each of them.")
+    if boxes and not job.regions:
+        console.note(_BOXED if job.bench else _WHOLE)
     regions = _regions(job.regions or (TRUTH if boxes and job.bench else "whole"), boxes)
     embedder = open_embedder(job.settings.models)
     if job.cache is not None and job.clear:

@@ -232,4 +232,9 @@ def _say(job: Sweep, drawn: SweepDraw, where: Path) -> None:
         console.note(f"Left out: {number:,} × {why}.")
     for note in (*data.notes, *drawn.notes):
         console.note(f"Note: {note}.")
+    if job.boxed and not job.regions:
+        console.note(
+            "Regions truth: each true box is asked about. --regions whole asks about each picture "
+            "as a whole, as evaluate does by default."
+        )
     console.note(f"Rows go to {where}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from kenspeckle.evaluate.result import Answer, Evaluation, Rate, plain
 from kenspeckle.match.promise import percent
 
 Pair = tuple[Answer, Answer]
+ONE = "one item tells no interval"
 SEEN, UNSEEN = "seen in training", "not seen in training"
 APART = ("tpir", "misidentified", "rank-1")
 """Rates that are told of seen and of unseen items."""
@@ -49,11 +51,20 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or that no difference lies beyond the interval."""
+        """`better`, `worse`, that no difference lies beyond the interval, or that there is none."""
+        if math.isnan(self.difference.low):
+            return ONE
         if self.difference.beyond:
             gain = self.difference.mean * self.question.better
             return "better" if gain > 0 else "worse"
         return "none beyond the interval"
+
+    @property
+    def interval(self) -> str:
+        """The ends of the difference; a dash where there is none."""
+        if math.isnan(self.difference.low):
+            return "–"
+        return f"{points(self.difference.low)} … {points(self.difference.high)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -152,7 +163,10 @@ def changes(joined: Sequence[Pair]) -> list[Change]:
             continue
         old = [question.counts(a) for a, _ in mine]
         new = [question.counts(b) for _, b in mine]
-        difference = stats.paired(new, old, [b.item for _, b in mine])
+        items = [b.item for _, b in mine]
+        difference = stats.paired(new, old, items)
+        if len(set(items)) < 2:  # nothing to draw
+            difference = difference._replace(low=math.nan, high=math.nan)
         won = sum(b and not a for a, b in zip(old, new, strict=True))
         lost = sum(a and not b for a, b in zip(old, new, strict=True))
         ends = sum(old) / len(mine), sum(new) / len(mine)
@@ -179,12 +193,14 @@ def _line(row: Change) -> str:
     gain = row.difference
     return (
         f"  {row.question.name}: {percent(row.before)} to {percent(row.after)}, "
-        f"{points(gain.mean)} ({points(gain.low)} … {points(gain.high)}): {row.verdict}; "
+        f"{points(gain.mean)} ({row.interval}): {row.verdict}; "
         f"won {row.won:,}, lost {row.lost:,} of {row.queries:,}"
     )
 
 
 def _share(one: Rate) -> str:
+    if one.interval == "none":
+        return percent(one.value)
     return f"{percent(one.value)} ({percent(one.low)} to {percent(one.high)})"
 
 

@@ -14,7 +14,8 @@ from kenspeckle.evaluate.samples import Dataset, Sample
 T = TypeVar("T")
 
 ASKED_NOT = "its capture gave a reference"
-SPANS = "shows items of two groups"
+SPANS = "belongs to both sides of the draw, by what it shows or as one file or capture with another"
+"""Sides: the items that are reported on, and those that the threshold is fitted on."""
 POOLED = 3
 """References an item where a layout does not say which pictures are references."""
 

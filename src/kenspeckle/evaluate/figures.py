@@ -3,7 +3,8 @@
 Definitions as in `kenspeckle.stats`. Draws ask about the same photos again, and photos of one item
 are alike, so neither is independent: intervals draw *items*, and with an item all its photos in all
 draws (2,000 samples, fixed seed). Where every item was asked about once, and where all answers
-agree and there is nothing to draw from, the interval is Wilson's, on the number of items.
+agree and there is nothing to draw from, the interval is Wilson's, on the number of items. Where the
+answers of one item differ there is nothing to draw either, and no interval.
 """
 
 from __future__ import annotations
@@ -138,9 +139,11 @@ def _area(asked: Asked, wins: Bools) -> Rate | None:
     if not parts:
         return None
     value = float(np.mean([one for one, _ in parts]))
+    fewer = min(len(np.unique(asked.item[asked.enrolled == side])) for side in (True, False))
     if value in (0.0, 1.0):  # as many trials as the side with fewer items has
-        sides = (len(np.unique(asked.item[asked.enrolled == side])) for side in (True, False))
-        return _wilson(value, len(asked), min(sides))
+        return _wilson(value, len(asked), fewer)
+    if fewer < 2:
+        return _bare(value, len(asked), len(np.unique(asked.item)))
     sampled = np.stack([samples for _, samples in parts])
     means = np.nanmean(np.where(np.isfinite(sampled), sampled, value), axis=0)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -208,7 +211,14 @@ def _interval(top: Floats, bottom: Floats) -> tuple[float, float]:
 
 
 def _drawn(value: float, ends: tuple[float, float], n: int, items: int) -> Rate:
+    if items < 2:
+        return _bare(value, n, items)
     return Rate(value, min(ends[0], value), max(ends[1], value), n, items, "bootstrap by item")
+
+
+def _bare(value: float, n: int, items: int) -> Rate:
+    """A figure without an interval."""
+    return Rate(value, math.nan, math.nan, n, items, "none")
 
 
 def _wilson(value: float, n: int, items: int) -> Rate:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from kenspeckle.errors import SettingError
 from kenspeckle.match.aggregate import SCORES, Floats, ScoreKind, score
 from kenspeckle.match.calibrate import Subject, fit
+from kenspeckle.match.confidence import platt
 from kenspeckle.match.decide import confidence
 from kenspeckle.match.methods import Rule, Table, ceilings, item_scores, largest, verdicts
-from kenspeckle.match.trials import Trials, joined
+from kenspeckle.match.trials import Trials
 from kenspeckle.stats import expected_threshold
 from kenspeckle.types import Calibration, Int64
 
@@ -29,6 +30,8 @@ DEPTH = 5
 """Candidates kept for each region: enough for rank-5."""
 LOWEST = -2.0
 """Below every cosine and every difference of two: a threshold that names everything."""
+HALF = 0.5
+"""The share of questions that are about enrolled items, where nothing tells it."""
 NOBODY = Subject("", "", 0, 0, 0, "")
 
 
@@ -72,8 +75,11 @@ class Judge(Protocol):
     def heard(self, cosines: Table, near: Floats | None) -> Heard:
         """The answers for the regions of a table; `near` `(R,)` is their level of chance."""
 
-    def fitted(self, mated: Trials, strangers: Trials, fpir: float) -> Judge:
-        """The same with its threshold at the rate `fpir` for these strangers."""
+    def fitted(
+        self, mated: Trials, strangers: Trials, fpir: float, enrolled: float = HALF
+    ) -> Judge:
+        """The same with its threshold at the rate `fpir` for these strangers. `enrolled` is the
+        share of questions about enrolled items, which a stated chance depends on."""
 
     def stated(self, value: float) -> float | None:
         """The chance that the best name is right at this score; None without a fit."""
@@ -111,12 +117,21 @@ class Scored:
         runners = order[:, 1] if order.shape[1] > 1 else np.full(len(order), -1)
         return Heard(order, values, runners, compared, best, best - second, names)
 
-    def fitted(self, mated: Trials, strangers: Trials, fpir: float) -> Scored:
-        """See `Judge`: the threshold and the confidence of a calibration for given strangers."""
-        known = finite(strangers)
-        labelled = joined([finite(mated), known])
-        made = fit(NOBODY, self.kind, finite(mated), {"given": known}, fpir, labelled=labelled)
-        return self if made is None else Scored(self.kind, made.threshold, made)
+    def fitted(
+        self, mated: Trials, strangers: Trials, fpir: float, enrolled: float = HALF
+    ) -> Scored:
+        """See `Judge`: the threshold of a calibration for given strangers, and the confidence.
+
+        The fitting photos are asked about twice, as enrolled things and as strangers, so their
+        numbers say nothing of how many of each will be asked about; `enrolled` does.
+        """
+        mine, known = finite(mated), finite(strangers)
+        made = fit(NOBODY, self.kind, mine, {"given": known}, fpir)
+        if made is None:
+            return self
+        slope, intercept = platt([(mine, enrolled), (known, 1 - enrolled)])
+        made = replace(made, slope=slope, intercept=intercept)
+        return Scored(self.kind, made.threshold, made)
 
     def stated(self, value: float) -> float | None:
         """See `Judge`."""
@@ -159,7 +174,13 @@ class Ruled:
         margins = similarity - np.where(np.isneginf(second), np.nan, second)
         return Heard(order, values, runners, limit, similarity, margins, said.names)
 
-    def fitted(self, mated: Trials, strangers: Trials, fpir: float) -> Ruled:  # noqa: ARG002
+    def fitted(
+        self,
+        mated: Trials,  # noqa: ARG002
+        strangers: Trials,
+        fpir: float,
+        enrolled: float = HALF,  # noqa: ARG002
+    ) -> Ruled:
         """See `Judge`: T alone is fitted. Raises SettingError under `legacy`, which has no order
         of thresholds."""
         if self.rule.legacy:

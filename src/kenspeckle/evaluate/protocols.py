@@ -93,8 +93,8 @@ def draws(
 ) -> Iterator[Draw]:
     """`count` draws of the items of a data set, the same ones for the same seed.
 
-    A capture whose items fall into two groups is left out. Strangers of the data set are shared
-    out like items, those without a name each by itself.
+    A capture whose items fall into two groups is left out, and its pictures are counted. Strangers
+    of the data set are shared out like items, those without a name each by itself.
     """
     if count < 1:
         raise SettingError("draws", f"{count}", expected="at least 1")
@@ -143,8 +143,12 @@ def _draw(world: World, number: int, seed: int) -> Draw:
             zip(items, outside, ("training", "fitting", "report"), strict=True)
         )
     ]
-    if spanning := sum(home_of[world.capture[sample]] is None for sample in world.dataset.queries):
-        left[SPANS] = spanning
+    data = world.dataset
+    every = (*data.references, *data.queries, *data.strangers)
+    # As pictures: one that may be enrolled or asked about is one, as are the crops of a reference.
+    spanning = {one.path for one in every if home_of.get(world.capture[one], 0) is None}
+    if spanning:
+        left[SPANS] = len(spanning)
     return Draw(number, seed, groups[2], groups[1], groups[0], dict(left))
 
 

@@ -24,7 +24,7 @@ class Rate:
 
     `n` counts the queries it was measured on, `items` the independent items among them. `interval`
     says how the interval was made: by Wilson's formula where every item was asked about once, else
-    by drawing items.
+    by drawing items. One item has none to draw: its ends are nan (null in JSON), the kind `none`.
     """
 
     value: float

@@ -83,13 +83,17 @@ def _rates(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _line(about: str, rate: Rate, *, share: bool) -> str:
-    asked = f"n {rate.n:,} of {rate.items:,} items, {rate.interval}"
+    items = f"{rate.items:,} item" + ("" if rate.items == 1 else "s")
+    kind = "no interval of one item" if rate.interval == "none" else rate.interval
+    asked = f"n {rate.n:,} of {items}, {kind}"
+    known = math.isfinite(rate.low) and math.isfinite(rate.high)
     if math.isnan(rate.value):
         return f"  {about.ljust(WIDTH)} nothing to count"
     if share:
-        ends = f"{100 * rate.low:.1f} to {100 * rate.high:.1f} %"
+        ends = f"{100 * rate.low:.1f} to {100 * rate.high:.1f} %" if known else "–"
         return f"  {about.ljust(WIDTH)} {100 * rate.value:5.1f} %  {ends:>15}  {asked}"
-    return f"  {about.ljust(WIDTH)} {rate.value:7.3f}  {rate.low:.3f} to {rate.high:.3f}  {asked}"
+    ends = f"{rate.low:.3f} to {rate.high:.3f}" if known else "–"
+    return f"  {about.ljust(WIDTH)} {rate.value:7.3f}  {ends:>14}  {asked}"
 
 
 def _regions(evaluation: Evaluation) -> Iterator[str]:

@@ -42,7 +42,7 @@ def _table(rows: Sequence[Change]) -> Html:
             percent(row.before),
             percent(row.after),
             points(row.difference.mean),
-            f"{points(row.difference.low)} … {points(row.difference.high)}",
+            row.interval,
             tag("span", row.verdict, cls=f"verdict {row.verdict.split()[0]}"),
             f"+{row.won:,} −{row.lost:,}",
             f"{row.queries:,}",

@@ -264,7 +264,8 @@ def lines(series: Mapping[str, Sequence[tuple[float, float, float, float]]], x: 
 
 
 def heat(table: Floats, rows: Sequence[str], columns: Sequence[str], names: tuple[str, str]) -> Any:
-    """A rate over two settings: `table` `(rows, columns)`, absent cells NaN, the best outlined."""
+    """A rate over two settings: `table` `(rows, columns)`, absent cells NaN, the best outlined
+    unless it is 0."""
     height, width = table.shape
     letters = [max((len(word) for word in words), default=0) for words in (rows, columns)]
     across = max(0.62, 0.085 * letters[1] + 0.12)
@@ -284,7 +285,7 @@ def heat(table: Floats, rows: Sequence[str], columns: Sequence[str], names: tupl
             shade = 0.05 + 0.55 * (value / top if top > 0 else 0.0)
             corner = (column - 0.5, row - 0.5)
             axes.add_patch(box(corner, 1, 1, facecolor=ACCENT, alpha=shade, linewidth=0))
-            if best == (row, column):
+            if best == (row, column) and value > 0:
                 axes.add_patch(box(corner, 1, 1, fill=False, edgecolor=INK, linewidth=1.4))
             axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center")
         axes.grid(visible=False)

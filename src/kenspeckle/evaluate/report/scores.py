@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -43,13 +43,25 @@ def curves(evaluations: Mapping[str, Evaluation], name: str) -> Html:
         f"{len(strangers):,} stranger items are too few to tell a rate from none."
     )
     if any(one.draws > 1 for one in whole.values()):
-        about += " The line is the mean of the draws, the band reaches from the least to the most."
+        about += (
+            " The line is the mean of the draws at one rate of strangers named, the band reaches "
+        )
+        about += "from the least to the most. " + _dot(evaluations.values())
     roc, det = plots.roc(whole, working, supported), plots.det(whole, working, supported)
     pair = (
         plots.panel(roc, f"roc-{name}", f"ROC. {says}", "Named rightly (ROC)"),
         plots.panel(det, f"det-{name}", f"DET. {says}", "Not named rightly (DET)"),
     )
     return section("Every threshold", about, tag("div", *pair, cls="plots"), _rates(whole))
+
+
+def _dot(evaluations: Collection[Evaluation]) -> str:
+    """Why a dot need not lie on its line."""
+    mixed = any(len({draw.rule for draw in one.draws}) > 1 for one in evaluations)
+    told = "The dot is the mean of the draws as they were decided, each at its own threshold"
+    if mixed:
+        told += " and by the score that it chose"
+    return f"{told}, so it may lie off the line."
 
 
 def _rates(whole: Mapping[str, numbers.Curve]) -> Html:

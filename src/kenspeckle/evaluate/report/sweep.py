@@ -163,10 +163,11 @@ def _word(axis: str, value: Any) -> str:
 
 
 def _table(rows: Sequence[Row], varied: Sequence[str]) -> Html:
-    """A line a row as the bench printed them, the best of those asked for in bold."""
+    """A line a row as the bench printed them, the best of those asked for in bold where any
+    named something rightly."""
     shown = [axis for axis in varied if axis != "threshold"]
     asked = [row for row in rows if row["settings"].get("threshold") is not None]
-    best = max(asked, key=lambda row: (math.isfinite(f1(row)), f1(row)), default=None)
+    best = max((row for row in asked if f1(row) > 0), key=f1, default=None)
     heads = (
         *(AXES[axis] for axis in shown), "T", "T from", "TP", "FP", "FN", "expected", "precision",
         "recall", "F1", "95 % interval", "bench precision", "bench recall", "bench F1",
@@ -174,6 +175,10 @@ def _table(rows: Sequence[Row], varied: Sequence[str]) -> Html:
     )  # fmt: skip
     same = ", ".join(_same(rows, varied)) or "nothing"
     told = tag("p", f"The same in every row: {same}.", cls="about")
+    if asked and best is None:
+        more = "; the rows with a fitted T do" if any(f1(row) > 0 for row in rows) else ""
+        words = f"No T that was asked for names anything rightly{more}."
+        told = join((tag("p", words, cls="about"), told))
     whole = table(heads, [_line(row, shown, best=row is best) for row in rows])
     if len(rows) <= LONG:
         return join((whole, told))
@@ -190,7 +195,7 @@ def _line(row: Row, shown: Sequence[str], *, best: bool) -> tuple[Part, ...]:
     return (
         *(_word(axis, settings.get(axis, "")) for axis in shown),
         number(row.get("threshold")),
-        "asked" if asked else f"fitted on {row['fitted_on']:,} items",
+        "asked" if asked else f"{row['fitted_on']:,} items",
         *(f"{ours[key]:,}" for key in ("tp", "fp", "fn", "expected")),
         number(ours["precision"]),
         number(ours["recall"]),
