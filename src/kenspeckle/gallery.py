@@ -192,8 +192,9 @@ class Gallery(Handle):
     def reject(self, photo: Source, key: str = "") -> Feedback:
         """Say that a photo does not show that item; without a key, the one it is named now.
 
-        The next calibration learns from it. Makes the calibration stale. Raises GalleryError (no
-        name to reject, and as `confirm`), PictureError, FetchError.
+        A calibration with strangers given counts it as one of them, one with 100 labelled photos
+        in the confidence. Makes the calibration stale. Raises GalleryError (no name to reject, and
+        as `confirm`), PictureError, FetchError.
         """
         said = feedback.Photo(*self._bytes(photo, "rejected"))
         with self._turn:

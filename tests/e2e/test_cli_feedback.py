@@ -97,3 +97,10 @@ def test_an_index_of_the_former_kind_takes_feedback(run, things, photo):
     assert run("index", things, "--out", "g.npz").returncode == 0
     ok(run("confirm", "photo.png", "thing 3", "--index", "g.npz"))
     assert "confirmed" in ok(run("feedback", "--index", "g.npz"))
+
+
+def test_a_rejection_says_what_it_does_and_when(run, indexed, photo):
+    told = ok(run("reject", "photo.png"))
+    assert "photo.png does not show 'thing 3'. The answer stays" in told
+    assert "a calibration with --strangers" in told
+    assert "100 labelled photos" in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kenspeckle.cli.wording import confidence, second_look
+from kenspeckle.flows.remarks import unseen
 from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration, Promise, SecondLookRule
 
@@ -52,3 +53,20 @@ def test_the_second_look_in_words() -> None:
     assert second_look(RULE) == "none"
     looked = replace(RULE, second_look=SecondLookRule("sift", "magsac", 10, 0.2))
     assert second_look(looked) == "sift on the 10 nearest items, weight 0.2"
+
+
+def test_strangers_that_are_unrelated_pictures_alone_give_no_confidence() -> None:
+    general = replace(RULE, promises=RULE.promises[1:], slope=0.0)
+    assert "unrelated pictures" in confidence(general)
+    assert "--strangers" in confidence(general)
+    assert "no name was right" in confidence(replace(RULE, slope=0.0))
+    photos = replace(general, confidence_from="photos", labelled=100)
+    assert "no name was right" in confidence(photos)
+
+
+def test_strangers_of_any_kind_had_no_second_look() -> None:
+    look = SecondLookRule("sift", "magsac", 10, 0.2)
+    (told,) = unseen(replace(RULE, second_look=look))
+    assert "had no second look" in told
+    assert list(unseen(RULE)) == []
+    assert list(unseen(replace(RULE, promises=RULE.promises[:1], second_look=look))) == []

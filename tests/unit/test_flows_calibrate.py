@@ -459,3 +459,35 @@ def test_the_weight_of_a_second_look_is_fitted(tmp_path: Path) -> None:
             assert f"weight {rule.second_look.weight:g}" in told
         with pytest.raises(SettingError, match="sift, orb or off"):
             made.calibrate(second_look="eyes")
+
+
+def test_one_confirmed_photo_stands_beside_the_views(tmp_path: Path) -> None:
+    thing(7).rotate(4).save(tmp_path / "right.png")
+    with gallery(tmp_path, 20) as made:
+        before = made.calibrate(views=2)
+        made.confirm(tmp_path / "right.png", "thing-7")
+        rule = made.calibrate(views=2)
+    assert before is not None
+    assert rule is not None
+    assert rule.score == before.score == "margin"
+    assert rule.mated_trials > before.mated_trials > 1
+    assert any("labelled ones of 1, strangers of 1 things" in note for note in rule.notes)
+
+
+def test_a_rule_that_names_fewer_than_the_former_one_says_so(tmp_path: Path) -> None:
+    with gallery(tmp_path, 20) as made:
+        first = made.calibrate(views=2)
+        assert first is not None
+        assert not any("names fewer" in note for note in first.notes)
+        made.store.set_calibration(replace(first, score="cosine", threshold=-1.0))
+        again = made.calibrate(views=2)
+        assert again is not None
+        (told,) = (note for note in again.notes if "names fewer" in note)
+        assert "cosine above -1, asked for 5 %" in told
+        named = round(again.named_right * again.mated_trials)
+        assert f"{named} of {again.mated_trials} camera views, before " in told
+        assert int(told.rsplit(" ", 1)[1]) > named
+        made.store.set_calibration(replace(first, threshold=9.0))
+        better = made.calibrate(views=2)
+    assert better is not None
+    assert not any("names fewer" in note for note in better.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from kenspeckle.match.aggregate import ScoreKind
 from kenspeckle.match.choose import FAVOURITE, Material, Tried, choose, tried
@@ -101,3 +102,50 @@ def test_a_row_says_when_nothing_was_measured() -> None:
     assert np.isnan(row.moved_to)
     assert np.isnan(row.named)
     assert not row.least
+
+
+@pytest.mark.parametrize(
+    ("photos", "given", "expected"),
+    [(19, 300, "margin"), (300, 19, "margin"), (20, 300, "cosine"), (300, 20, "cosine")],
+)
+def test_a_handful_of_photos_or_of_strangers_has_no_say(
+    photos: int, given: int, expected: str
+) -> None:
+    def of(named: float) -> Material:
+        shots = made(named, photos, 1, True)
+        return Material(photos=shots, left_out=made(0, 300, 2), given=made(0, given, 3))
+
+    tries: Materials = {"cosine": of(30.0), "margin": of(-9.0), FAVOURITE: of(-9.0)}
+    assert choose(tries, 0.05, "margin")[0] == expected
+
+
+def test_one_stranger_does_not_drop_the_usual_score() -> None:
+    one = Trials(np.array([9.0]), np.array([0]), np.array([False]))
+    low = Trials(np.array([-9.0]), np.array([0]), np.array([False]))
+    views = made(0, 300, 2)
+    tries: Materials = {
+        "cosine": Material(left_out=views, given=low),
+        "margin": Material(left_out=views, given=one),
+    }
+    assert choose(tries, 0.05, "margin")[0] == "margin"
+
+
+def test_scores_are_compared_at_the_threshold_that_will_be_in_force() -> None:
+    """Photos show 30 of 100 items, so views set the threshold; those of the cosine lie too high."""
+    views, out = made(0, 100, 2), made(0, 30, 3)
+    high = Trials(np.where(views.items < 12, 20.0, views.scores), views.items, views.right)
+    tries: Materials = {
+        "cosine": Material(photos=made(9, 30, 1, True), photos_out=out, left_out=high),
+        FAVOURITE: Material(photos=made(2, 30, 1, True), photos_out=out, left_out=views),
+    }
+    kind, rows = choose(tries, 0.05, "cosine")
+    assert all(row.least for row in rows)
+    assert rows[0].named == 0
+    assert kind == FAVOURITE
+
+
+def test_few_photos_stand_beside_the_views_of_what_is_known() -> None:
+    views, few, half = made(3, 40, 1, True), made(0, 19, 2, True), made(0, 20, 3, True)
+    assert len(Material(mated=views, photos=few).known) == 59
+    assert Material(mated=views, photos=half).known is half
+    assert len(Material(mated=views).known) == 40

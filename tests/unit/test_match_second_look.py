@@ -121,3 +121,21 @@ def test_without_strangers_the_right_names_count():
 def test_without_enrolled_queries_nothing_is_fitted():
     assert fit_weight([], "margin", 0.05) == 0
     assert fit_weight(trials(5, 1.0)[1::2], "margin", 0.05) == 0
+
+
+def test_no_weight_is_chosen_that_names_fewer_than_none():
+    """One photo is lost at .2 and two are won at .3: all lie within one standard error."""
+
+    def photos(count, cosine, evidence, first):
+        return [
+            Looked(hits([(item, cosine)]), None, {item: evidence}, item, True)
+            for item in range(first, first + count)
+        ]
+
+    known = photos(80, 0.9, 0, 0) + photos(20, 0.1, 0, 100)
+    known += photos(1, 0.65, 0, 200) + photos(2, 0.45, 1, 300)
+    others = [
+        Looked(hits([(900, 0.6)]), None, {900: 0.3 if item == 400 else 0}, item, False)
+        for item in range(400, 420)
+    ]
+    assert fit_weight(known + others, "cosine", 0.05) == 0.3

@@ -14,6 +14,11 @@ from kenspeckle.flows.carry import Carried
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Feedback
 
+COUNTS = (
+    "The answer stays; a calibration with --strangers counts it as one of them, and one with 100 "
+    "labelled photos in the confidence."
+)
+"""What a rejection does, and when."""
 PhotoArgument = Annotated[
     str, typer.Argument(metavar="PHOTO", help="A picture file, or its address.")
 ]
@@ -66,11 +71,13 @@ def reject(
 ) -> None:
     """Say that a photo does not show what it was named.
 
-    The next calibration learns from it; until then the answer stays.
+    The answer stays. A calibration with strangers given (--strangers) counts the photo as one of
+    them while it is still taken for that item; one with 100 labelled photos or more fits the
+    confidence on it, too. Any other one only keeps it.
     """
     with _opened(index, model, projection, regions, home, offline) as gallery:
         said = gallery.reject(photo, key)
-        _tell(gallery, said, as_json, f"{photo} does not show '{said.key}'.")
+        _tell(gallery, said, as_json, f"{photo} does not show '{said.key}'. {COUNTS}")
 
 
 def rename(

@@ -27,6 +27,12 @@ def second_look(calibration: Calibration) -> str:
 def confidence(calibration: Calibration) -> str:
     """What the confidence was fitted on."""
     if calibration.slope == 0:
+        kinds = {one.strangers for one in calibration.promises}
+        if kinds == {"general"} and calibration.confidence_from == "views":
+            return (
+                "none: all strangers are unrelated pictures, which say nothing about what looks "
+                "like your items; give photos of such things (--strangers)"
+            )
         return "none: no name was right, or a higher score meant no better chance"
     if calibration.confidence_from == "photos":
         return f"from {counted(calibration.labelled, 'labelled photo')}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from kenspeckle.flows.labelled import Photos, photos_in, strangers_in
 from kenspeckle.flows.material import Answers, general_of, offered
 from kenspeckle.flows.opened import Opened
 from kenspeckle.flows.photos import Embedded, distinct, embed, remembered
+from kenspeckle.flows.remarks import side_by_side, too_few, unseen, weaker
 from kenspeckle.flows.trials import (
     Known,
     Query,
@@ -40,9 +41,9 @@ from kenspeckle.flows.trials import (
 )
 from kenspeckle.match.aggregate import usual_score
 from kenspeckle.match.calibrate import Subject, fit
-from kenspeckle.match.choose import Material, Tried, choose
+from kenspeckle.match.choose import Material, choose
 from kenspeckle.match.prints import look_alike_level
-from kenspeckle.match.promise import percent
+from kenspeckle.match.promise import VIEWS, percent
 from kenspeckle.match.second_look import USUAL, fit_weight
 from kenspeckle.match.threshold import refuse_few
 from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, but
@@ -53,7 +54,6 @@ MOST_VIEWS = 100
 COHORT_SHARE = 0.4
 """The most of the time that goes into the cohort, which comes first; views get what is left."""
 SEED = 0
-VIEWS_NOTE = "your items were judged by camera views of their references, not by photos"
 
 
 def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | None:
@@ -84,7 +84,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         strangers,
         opened.fpir,
         views=views,
-        notes=(VIEWS_NOTE, *_unheard(opened), *exclusions(opened, made, len(twins), len(plan))),
+        notes=(VIEWS, *_unheard(opened), *exclusions(opened, made, len(twins), len(plan))),
     )
 
 
@@ -222,8 +222,12 @@ def _fitted(
     fpir, again = asked
     rate, kinds = fpir or opened.fpir, answers.made.kinds
     usual = usual_score("cohort" in kinds, subject.items)
-    score, rows = choose({kind: answers.material(kind) for kind in kinds}, rate, usual)
-    told = list(_side_by_side(rows, rate))
+    # Only labelled photos ask for the threshold in force, and so for the cohort, by every score.
+    general = {kind: general_of(opened, kind, SEED) for kind in kinds if answers.known}
+    materials = {kind: answers.material(kind, general.get(kind, NO_TRIALS)) for kind in kinds}
+    score, rows = choose(materials, rate, usual)
+    told = [*side_by_side(rows, rate), *too_few(materials[score])]
+    looked = again
     if again is not None:
         weight = fit_weight(answers.looked(), score, rate)
         again = replace(again, weight=weight) if weight else None
@@ -231,7 +235,9 @@ def _fitted(
         told.append(
             f"second look: weight {weight:g}" if again else "second look: no gain, left out"
         )
-    material = answers.material(score, general_of(opened, score, SEED))
+    if score not in general:
+        general[score] = general_of(opened, score, SEED)
+    material = answers.material(score, general[score])
     rule = fit(
         subject,
         score,
@@ -250,13 +256,14 @@ def _fitted(
             "no stranger to fit a threshold on",
             do="Give photos of things that are not in the gallery: --strangers",
         )
+    rule = replace(rule, second_look=again)
     share = answers.per_region(score, rule.threshold)
+    more = [*unseen(rule), *weaker(opened.store.calibration(), rule, answers, looked)]
     if share is not None:
-        region = (
+        more.append(
             f"the rate is per photo; of single regions of strangers {percent(share)} get a name"
         )
-        rule = replace(rule, notes=(*rule.notes, region))
-    return replace(rule, second_look=again), material
+    return replace(rule, notes=(*rule.notes, *more)), material
 
 
 def _made_of(photos: Embedded) -> Iterator[str]:
@@ -268,21 +275,6 @@ def _made_of(photos: Embedded) -> Iterator[str]:
         shown = len({query.item for query in photos.known})
         yield f"labelled photos: {len(photos.known)} of {shown} items"
     else:
-        yield VIEWS_NOTE
+        yield VIEWS
     if photos.rejected:
         yield f"answers rejected: {len(photos.rejected)}"
-
-
-def _side_by_side(rows: Sequence[Tried], fpir: float) -> Iterator[str]:
-    """What every score came to, where photos could tell."""
-    for row in rows:
-        told = []
-        if not math.isnan(row.moved_to):
-            told.append(
-                f"fitted to camera views for {percent(fpir)} it names {percent(row.moved_to)} of "
-                "real strangers"
-            )
-        if not math.isnan(row.named):
-            told.append(f"fitted to real ones {percent(row.named)} of labelled photos rightly")
-        if told:
-            yield f"{row.kind}: {', '.join(told)}"

@@ -5,23 +5,30 @@ and the rate is counted at which real strangers' photos are named there. The nea
 the asked one, the better the score keeps its promise when pictures change. Scores that no interval
 tells from the best are equal in this. Of them labelled photos decide: `FAVOURITE`, which named most
 over all of our sets, unless another one surely names more of these photos (at 95 %, one-sided).
-Camera views are no measure of that: they favour the cosine, which photos do not. So without
-labelled photos the usual score stays. See docs/decisions/score-of-the-full-calibration.md.
+Each is asked at the threshold that would be in force with it, whichever strangers set that.
+Camera views are no measure of that: they favour the cosine, which photos do not. So the usual score
+stays without labelled photos, and with photos of fewer than `LEAST` things: a handful would choose
+by chance. See docs/decisions/score-of-the-full-calibration.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kenspeckle.match.aggregate import Floats, ScoreKind
+from kenspeckle.match.threshold import deciding, threshold_for
 from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, joined
 from kenspeckle.stats import expected_threshold, fpir_by_item, tpir
 
 SAMPLES, SEED = 1000, 0
 FAVOURITE: ScoreKind = "3margin+cohort"
+LEAST = 20
+"""Things that photos must show, as strangers or as labelled ones, to have a say: with fewer than 19
+not even a threshold at the highest of them keeps the usual 5 %, and a standard error over so few is
+not to be trusted."""
 SURE = 1.645
 """Standard errors that a gain has to exceed."""
 AROUND = (0.5, 1.0, 2.0)
@@ -61,8 +68,11 @@ class Material:
 
     @property
     def known(self) -> Trials:
-        """What there is to name rightly: labelled photos, else camera views."""
-        return self.photos if len(self.photos) else self.mated
+        """What there is to name rightly: labelled photos where they show half of the items, else
+        camera views, and what photos there are."""
+        if 2 * self.photos.independent >= max(self.mated.independent, 1):
+            return self.photos
+        return joined([self.mated, self.photos])
 
     @property
     def labelled(self) -> Trials:
@@ -73,7 +83,7 @@ class Material:
 @dataclass(frozen=True, slots=True)
 class Tried:
     """One score: the rate at which real strangers are named above the threshold of the views, and
-    the share of labelled photos named rightly above that of the strangers; nan: not measured."""
+    the share of labelled photos named rightly above the threshold in force; nan: not measured."""
 
     kind: ScoreKind
     moved_to: float
@@ -91,7 +101,7 @@ def tried(materials: Mapping[ScoreKind, Material], fpir: float) -> list[Tried]:
             continue
         named, photos = float("nan"), material.photos
         if len(photos):
-            above = expected_threshold(material.real.scores, material.real.items, fpir)
+            (above,) = _in_force(kind, material, fpir, (1.0,))
             named = tpir(photos.scores, photos.right, above)
         rows[kind] = Tried(kind, _moved(material, fpir), named)
     steady = _steady(materials, rows, fpir)
@@ -104,15 +114,15 @@ def choose(
     """The score to decide by, and what each one came to."""
     rows = tried(materials, fpir)
     steady = [row.kind for row in rows if row.least]
-    if not steady:
+    if not steady or any(materials[kind].real.independent < LEAST for kind in steady):
         return usual, rows
     first = usual if usual in steady else steady[0]
-    if any(not len(materials[kind].photos) for kind in steady):
+    if any(materials[kind].photos.independent < LEAST for kind in steady):
         return first, rows
     first = FAVOURITE if FAVOURITE in steady else first
-    base, best, most = _named(materials[first], fpir), first, 0.0
+    base, best, most = _named(first, materials[first], fpir), first, 0.0
     for kind in steady:
-        gain = _named(materials[kind], fpir)
+        gain = _named(kind, materials[kind], fpir)
         if len(gain) != len(base):
             continue
         gain = gain - base
@@ -121,14 +131,20 @@ def choose(
     return best, rows
 
 
-def _named(material: Material, fpir: float) -> Floats:
+def _named(kind: ScoreKind, material: Material, fpir: float) -> Floats:
     """For each labelled photo at how many of the rates `AROUND` it is named rightly, as a share."""
-    photos, real = material.photos, material.real
-    limits = [
-        expected_threshold(real.scores, real.items, min(fpir * times, 0.5)) for times in AROUND
-    ]
+    photos, limits = material.photos, _in_force(kind, material, fpir, AROUND)
     hits: Floats = np.mean([photos.right & (photos.scores > limit) for limit in limits], axis=0)
     return hits
+
+
+def _in_force(
+    kind: ScoreKind, material: Material, fpir: float, times: Sequence[float]
+) -> list[float]:
+    """The thresholds that a rule by this score would get, for multiples of the rate."""
+    present = {name: trials for name, trials in material.strangers().items() if len(trials)}
+    decide = deciding(present, fpir).values()
+    return [threshold_for(kind, decide, min(fpir * many, 0.5)) for many in times]
 
 
 def _error(gain: Floats, photos: Trials) -> float:

@@ -156,8 +156,9 @@ class Looked:
 
 
 def fit_weight(trials: Sequence[Looked], kind: ScoreKind, fpir: float) -> float:
-    """Of the weights that name as many as the best one, give or take one standard error, the one
-    nearest to `WEIGHT`: camera views are easy, and seldom tell one weight from another.
+    """Of the weights that name as many as the best one, give or take one standard error, and no
+    fewer than none does, the one nearest to `WEIGHT`: camera views are easy, and seldom tell one
+    weight from another.
 
     Each weight of `WEIGHTS` has its own threshold for the rate `fpir` of the strangers among the
     trials; counted are enrolled queries named rightly above it. Without strangers (every item looks
@@ -172,7 +173,8 @@ def fit_weight(trials: Sequence[Looked], kind: ScoreKind, fpir: float) -> float:
     if best <= shares[0]:  # it helps nobody here
         return 0.0
     error = math.sqrt(max(best * (1 - best), 1 / len(mated)) / len(mated))
-    level = [w for w, share in zip(WEIGHTS, shares, strict=True) if share >= best - error]
+    least = max(best - error, shares[0])
+    level = [w for w, share in zip(WEIGHTS, shares, strict=True) if share >= least]
     return min(level, key=lambda weight: abs(weight - WEIGHT))
 
 

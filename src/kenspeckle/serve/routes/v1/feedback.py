@@ -100,7 +100,7 @@ async def confirm(
     dependencies=WRITE,
 )
 async def reject(request: Request, gallery: GalleryName, key: Name = "") -> Response:
-    """The next calibration learns from it; until then the answer stays.
+    """The answer stays; a calibration with strangers given counts the photo as one of them.
 
     Without a key it is the item that the photo is named now.
     """
