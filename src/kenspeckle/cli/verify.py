@@ -28,7 +28,9 @@ NOT_PASSED = 1
 def verify(
     index_file: Annotated[
         str | None,
-        typer.Argument(metavar="INDEX", help="The index. Default: gallery.ken, else card_index.npz."),
+        typer.Argument(
+            metavar="INDEX", help="The index. Default: gallery.ken, else card_index.npz."
+        ),
     ] = None,
     index: options.Index = None,
     top_confusables: Annotated[

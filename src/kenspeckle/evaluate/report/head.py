@@ -209,7 +209,7 @@ def figures(one: Evaluation) -> Html:
             )
     heads = ("figure", "value", "95 % interval", "answers", "items", "what it says")
     note = "Intervals by Wilson's formula where every item was asked about once, else by drawing "
-    note += "items, not photos. All rates hold for the gallery size N above."
+    note += "items, not photos; one item has none. All rates hold for the gallery size N above."
     return section("All figures", note, table(heads, rows), _by_draw(one))
 
 
