@@ -5,14 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from kenspeckle import __version__
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes.v1 import documented
-from kenspeckle.serve.routes.v1.working import CHANGES, DOWNLOADS
+from kenspeckle.serve.routes.v1.working import CHANGES, downloads
+from kenspeckle.serve.turns import Turns
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
@@ -47,8 +47,8 @@ def create(service: Service) -> FastAPI:
         servers=[{"url": "/v1"}],
     )
     app.state.service = service
-    app.state.downloads = anyio.CapacityLimiter(DOWNLOADS)
-    app.state.changes = anyio.CapacityLimiter(CHANGES)
+    app.state.downloads = downloads()
+    app.state.changes = Turns("changes", CHANGES)
     problems.install(app)
     for subject in SUBJECTS:
         app.include_router(import_module(f"kenspeckle.serve.routes.v1.{subject}").router)

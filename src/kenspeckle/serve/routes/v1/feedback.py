@@ -21,9 +21,6 @@ from kenspeckle.types import Feedback
 router = APIRouter(tags=["feedback"])
 READ, WRITE = [Depends(needs("read"))], [Depends(needs("write"))]
 
-BRIEFLY = 1.0
-"""Seconds for which another process that writes is waited for: the model has others to answer."""
-
 Name = Annotated[
     str,
     Query(description="The item: its key or label.", examples=["red mug"], max_length=1000),
@@ -159,10 +156,9 @@ async def _said(
     photo = await here.data(await one_picture(request))
 
     def work() -> shapes.Taken:
-        with here.gallery.store.writing(BRIEFLY):
-            return _taken(say(here.gallery, photo), here.gallery.stale)
+        return _taken(say(here.gallery, photo), here.gallery.stale)
 
-    return told.sent(await here.run(work), 201)
+    return told.sent(await here.change_by_model(work), 201)
 
 
 def _shown(one: Feedback) -> dict[str, Any]:

@@ -15,24 +15,31 @@ from kenspeckle.errors import KenspeckleError, ServiceBusy
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.fetch import fetch
 from kenspeckle.serve import problems
+from kenspeckle.serve.limits import neighbourhood
 from kenspeckle.serve.routes.v1 import told
 from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.schemas.answers import Failed
 from kenspeckle.serve.schemas.base import Problem
 from kenspeckle.serve.service import Service
+from kenspeckle.serve.turns import Turns
 from kenspeckle.types import Fingerprint
 from kenspeckle.vectors.pipeline import StageTimes
 
 if TYPE_CHECKING:
-    import anyio
     from fastapi import Request
 
 T = TypeVar("T")
 
 DOWNLOADS = 16
 """Addresses fetched at once: they wait for others, and must not hold the model's threads."""
+SHARE = 4
+"""Of them for one key, or for one address of clients without a key."""
+PATIENCE = 5.0
+"""Seconds for which a picture waits until it may be fetched."""
 CHANGES = 4
 """Changes that wait for the file or for each other; more wait before they take a thread."""
+LATER = 5.0
+"""Seconds after the time of a request in which its queue has told what came of its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,21 @@ class At:
             with self.gallery.writing():
                 return work()
 
-        waiting: anyio.CapacityLimiter = self.request.app.state.changes
-        return await run_sync(writing, limiter=waiting)
+        turns: Turns = self.request.app.state.changes
+        return await turns.run(writing)
+
+    async def change_by_model(self, work: Callable[[], T]) -> T:
+        """As `change`, of work that needs the model; the file is waited for outside of its queue.
+
+        Raises ServiceBusy too.
+        """
+        loop = asyncio.get_running_loop()
+        most = self.service.settings.serve.timeout + LATER
+
+        def handed_in() -> T:
+            return asyncio.run_coroutine_threadsafe(self.run(work), loop).result(most)
+
+        return await self.change(handed_in)
 
     async def each(
         self, pictures: Sequence[Sent], one: Callable[[Sent], Awaitable[T]]
@@ -134,12 +154,26 @@ def times_of(request: Request) -> StageTimes:
 async def downloaded(
     request: Request, sent: Sent, limits: ImageSettings, times: StageTimes
 ) -> bytes:
-    """The bytes of a picture, fetched where it came as an address. Raises FetchError."""
+    """The bytes of a picture, fetched where it came as an address.
+
+    Raises FetchError, and ServiceBusy where too much is being fetched.
+    """
     if sent.data is not None:
         return sent.data
-    waiting: anyio.CapacityLimiter = request.app.state.downloads
+    turns: Turns = request.app.state.downloads
     with times.stage("download"):
-        return await run_sync(fetch, sent.url, limits, limiter=waiting, abandon_on_cancel=True)
+        return await turns.run(lambda: fetch(sent.url, limits), asker_of(request))
+
+
+def downloads() -> Turns:
+    """The threads of an application that fetch pictures."""
+    return Turns("downloads", DOWNLOADS, share=SHARE, patience=PATIENCE)
+
+
+def asker_of(request: Request) -> str:
+    """Who shares what one may have at once: a key, or an address of clients without one."""
+    name: str = getattr(getattr(request.state, "principal", None), "name", "")
+    return f"key {name}" if name else neighbourhood(request.client.host if request.client else "")
 
 
 def service_of(request: Request) -> Service:

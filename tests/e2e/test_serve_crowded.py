@@ -1,0 +1,176 @@
+"""One who holds things up holds up nobody else: writers, slow addresses, clients that leave."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import httpx2
+import pytest
+from drawing import draw
+from serving import served
+
+from kenspeckle import Gallery
+from kenspeckle.config import ImageSettings, ModelSettings, ServeSettings, Settings
+from kenspeckle.serve.routes.v1 import working
+
+THINGS = "/v1/galleries/things"
+SETTINGS = Settings(
+    models=ModelSettings(name="dummy"),
+    image=ImageSettings(fetch_private=True, fetch_timeout=8.0),
+    serve=ServeSettings(),
+)
+
+
+def png(seed: int) -> bytes:
+    out = io.BytesIO()
+    draw(seed).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    (tmp_path / "refs").mkdir()
+    for seed in range(3):
+        draw(seed).save(tmp_path / "refs" / f"thing {seed}.png")
+    with Gallery.create(tmp_path / "things.ken", settings=SETTINGS) as gallery:
+        gallery.index(tmp_path / "refs")
+    return tmp_path / "things.ken"
+
+
+@pytest.fixture
+def client(index: Path) -> Iterator[httpx2.Client]:
+    with (
+        served(replace(SETTINGS), [index]) as (base, _),
+        httpx2.Client(base_url=base, timeout=60) as made,
+    ):
+        yield made
+
+
+class _Slow(BaseHTTPRequestHandler):
+    go: ClassVar[threading.Event]
+    asked: ClassVar[list[str]]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if self.path.startswith("/slow"):
+            self.go.wait(20)
+        body = png(1)
+        with contextlib.suppress(OSError):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def origin() -> Iterator[tuple[str, type[_Slow]]]:
+    """A server that answers below `/slow` only when it is let go."""
+    kind = type("Slow", (_Slow,), {"go": threading.Event(), "asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", kind
+    finally:
+        kind.go.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def identified(client: httpx2.Client) -> float:
+    """Seconds that an answer takes."""
+    start = time.monotonic()
+    answer = client.post(f"{THINGS}/identify", files={"image": ("p.png", png(1))})
+    assert answer.status_code == 200, answer.text
+    return time.monotonic() - start
+
+
+@pytest.mark.slow
+def test_who_waits_for_another_writer_holds_up_no_answers(
+    client: httpx2.Client, index: Path
+) -> None:
+    def confirm(number: int) -> int:
+        photo = {"image": ("p.png", png(50 + number))}
+        answer = client.post(f"{THINGS}/confirm", params={"key": "thing 1"}, files=photo)
+        return answer.status_code
+
+    identified(client)
+    with ThreadPoolExecutor(12) as pool:
+        with Gallery.open(index, settings=SETTINGS, write=True):
+            confirms = [pool.submit(confirm, number) for number in range(12)]
+            time.sleep(0.5)
+            assert not any(one.done() for one in confirms)
+            assert max(identified(client) for _ in range(5)) < 1.0
+        codes = {one.result() for one in confirms}
+    assert 201 in codes <= {201, 409}
+
+
+@pytest.mark.slow
+def test_clients_that_leave_free_no_thread_that_still_fetches(
+    client: httpx2.Client, origin: tuple[str, type[_Slow]]
+) -> None:
+    address, kind = origin
+    body = json.dumps({"url": f"{address}/slow"}).encode()
+    head = f"POST {THINGS}/identify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
+    message = f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    place = (client.base_url.host, client.base_url.port or 80)
+    for _ in range(60):
+        with socket.create_connection(place) as leaving:
+            leaving.sendall(message)
+            time.sleep(0.01)
+    time.sleep(0.2)
+    assert 0 < len(kind.asked) <= working.SHARE
+    late = client.post(f"{THINGS}/identify", json={"url": f"{address}/quick"})
+    assert late.status_code == 503, late.text
+    assert int(late.headers["retry-after"]) > 0
+    assert "of yours" in late.json()["detail"]
+    kind.go.set()
+    deadline = time.monotonic() + 10
+    while client.post(f"{THINGS}/identify", json={"url": f"{address}/quick"}).status_code != 200:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.slow
+def test_slow_addresses_of_one_hold_up_nobody_elses(
+    index: Path, origin: tuple[str, type[_Slow]], tmp_path: Path
+) -> None:
+    from kenspeckle.serve import keys
+
+    address, _ = origin
+    file = tmp_path / "keys"
+    secrets = [keys.create(file, name, ["read"]) for name in ("greedy", "modest")]
+    asked = replace(SETTINGS, serve=replace(SETTINGS.serve, keys=str(file)))
+    greedy, modest = ({"authorization": f"Bearer {secret}"} for secret in secrets)
+    with (
+        served(asked, [index]) as (base, _service),
+        httpx2.Client(base_url=base, timeout=60) as client,
+        ThreadPoolExecutor(16) as pool,
+    ):
+
+        def ask(headers: dict[str, str], path: str) -> int:
+            wish = {"url": f"{address}/{path}"}
+            return client.post(f"{THINGS}/identify", json=wish, headers=headers).status_code
+
+        several = [pool.submit(ask, greedy, "slow") for _ in range(16)]
+        time.sleep(0.5)
+        start = time.monotonic()
+        assert ask(modest, "quick") == 200
+        assert time.monotonic() - start < 2.0
+        codes = [one.result() for one in several]
+        assert codes.count(503) == 16 - working.SHARE
