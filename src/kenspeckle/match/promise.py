@@ -17,6 +17,13 @@ VIEWS = "your items were judged by camera views of their references, not by phot
 BEYOND = "real photos of such things can get one twice as often"
 """What the figures of docs/explanation/decision.md say about a rate found on camera views."""
 
+FEW = 0.5
+"""Below this share of right names a gallery is told what would name more."""
+ADVICE = (
+    "The others are called unknown, since a stranger could look like that. Photos of strangers, or "
+    "a second look, let more through: kenspeckle calibrate --strangers FOLDER, --second-look."
+)
+
 
 def promises(calibration: Calibration) -> str:
     """What is promised for each kind of stranger, as a list of clauses."""
@@ -48,6 +55,8 @@ def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]
             f"Of {calibration.mated_trials:,} {seen}{plural} of your items "
             f"{percent(calibration.named_right)} are named right."
         )
+        if calibration.named_right < FEW and calibration.method == "quick":
+            lines.append(ADVICE)
     if stale:
         lines.append(f"Out of date: {stale}; run `kenspeckle calibrate`.")
     return lines
