@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -210,3 +212,32 @@ def test_a_task_may_name_models_of_the_table_alone(folder: Path) -> None:
         assert "a model of boxes; expected one of features" in one["message"]
         tasks = [{**FACE, "model": "yunet", "face_context": "whole_image"}]
         assert told(sent(asking, tasks, ONE))["pictures"][0]["results"][0]["model"] == "yunet"
+
+
+def test_captions_hold_up_nobody_who_asks_for_none(
+    client: httpx.Client, engines: FixedEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(image: Image.Image, max_length: int, model: str = "") -> str:
+        begun.release()
+        go.wait(20)
+        return "at last"
+
+    monkeypatch.setattr(engines, "caption", slow)
+    with ThreadPoolExecutor(8) as pool:
+        try:
+            several = [pool.submit(sent, client, [CAPTION, FACE], ONE) for _ in range(8)]
+            assert begun.acquire(timeout=10)
+            answer = client.post(
+                "/analyze",
+                files=[("image", ("a.png", TWO))],
+                data={"tasks": json.dumps([FACE])},
+                timeout=5,
+            )
+            assert answer.status_code == 200, answer.text
+            assert not any(one.done() for one in several)
+        finally:
+            go.set()
+        rows = [one.result().json()["pictures"][0]["results"] for one in several]
+    assert all(row[0]["caption"] == "at last" for row in rows)

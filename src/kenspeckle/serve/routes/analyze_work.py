@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from kenspeckle.flows.analyze import Analysis, analyze
 from kenspeckle.flows.classifiers import Classifiers
+from kenspeckle.flows.operations import BY_NAME
 from kenspeckle.flows.tasks import Result, Task
 from kenspeckle.image.decode import decode
 from kenspeckle.serve.engines import ModelEngines
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
+    from kenspeckle.serve.scheduler import Scheduler
     from kenspeckle.serve.service import Service
 
 QUEUE = "analyze"
-"""The scheduler of all analysis: a picture asks several models, one after the other."""
+"""The scheduler of analysis: a picture asks several models, one after the other."""
+SLOW = "captions"
+"""The scheduler of what takes seconds: captions, and what is asked together with one."""
 
 
 def analysis_of(service: Service) -> Analysis:
@@ -40,6 +44,14 @@ def analysis_of(service: Service) -> Analysis:
         service.analysis = Analysis(engines, folder, asked.max_caption, told)
     found: Analysis = service.analysis
     return found
+
+
+def queue_of(service: Service, tasks: Sequence[Task]) -> Scheduler:
+    """The scheduler for all tasks about a picture: nobody quick stands behind captions."""
+    asked = (BY_NAME.get(task.type) for task in tasks)
+    slow = any(one is not None and "caption" in one.uses for one in asked)
+    name = SLOW if slow else QUEUE
+    return service.models.scheduler(name, name)
 
 
 async def analysed(
@@ -79,7 +91,7 @@ async def looked_at(
         found = analyze(picture.image, tasks, analysis, times, crops=crops, stopped=left.is_set)
         return picture.size, found
 
-    queue = service.models.scheduler(QUEUE, QUEUE)
+    queue = queue_of(service, tasks)
     try:
         return await queue.run(work, timeout=settings.serve.timeout)
     finally:

@@ -14,7 +14,7 @@ from kenspeckle.flows import tasks as flow
 from kenspeckle.flows.operations import OPERATIONS, Operation
 from kenspeckle.serve import problems
 from kenspeckle.serve.access import needs
-from kenspeckle.serve.routes.analyze_work import QUEUE, analysis_of, looked_at
+from kenspeckle.serve.routes.analyze_work import analysis_of, looked_at, queue_of
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.routes.v1.tasks import BODY, Wanted, wanted
@@ -43,7 +43,8 @@ async def analyze(request: Request) -> Response:
     """
     start, service, times = time.perf_counter(), service_of(request), times_of(request)
     asked = await wanted(request, service.settings.serve.max_tasks)
-    turns = asyncio.Semaphore(service.models.scheduler(QUEUE, QUEUE).callers)
+    tasks = [_task(one) for one in asked.tasks]
+    turns = asyncio.Semaphore(queue_of(service, tasks).callers)
 
     async def turn(sent: Sent) -> shapes.AnalysedPicture:
         async with turns:
