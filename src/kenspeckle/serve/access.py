@@ -120,7 +120,7 @@ class Access:
         """Whether a page of that origin may use that surface, asked for under the name `host`."""
         if origin in self._origins or "*" in self._origins:
             return True
-        if host and urlsplit(origin).netloc.lower() == host.lower():
+        if host and _name_of(origin) == host.lower():
             return True  # our own page
         return (
             surface not in ("", NATIVE)
@@ -226,6 +226,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _name_of(origin: str) -> str:
+    """The name and port of an origin; empty for what is none.
+
+    >>> _name_of("http://Localhost:80"), _name_of("http://["), _name_of("null")
+    ('localhost:80', '', '')
+    """
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _without_port(host: str) -> str:
