@@ -128,6 +128,15 @@ def _application(seen: list[str]) -> FastAPI:  # noqa: C901  many small routes
 
         return StreamingResponse(told(), media_type="text/event-stream")
 
+    @app.get("/v1/endless")
+    async def endless() -> StreamingResponse:
+        async def told() -> Any:
+            while True:
+                yield "data: x\n\n"
+                await asyncio.sleep(0.02)
+
+        return StreamingResponse(told(), media_type="text/event-stream")
+
     @app.get("/v1/fault")
     async def fault() -> str:
         raise ZeroDivisionError("/secret/place and a key")

@@ -30,8 +30,9 @@ _OPAQUE = (b"multipart/", b"image/", b"application/octet-stream")
 MOST_VALUES = 200_000
 """Commas and opening brackets of any other body: a value of JSON takes two bytes to send, and a
 hundred times as much to hold."""
+_FULL = "too much is being sent at once"
 _PATIENCE = 64
-"""Pieces of a refused body that are thrown away for each second of lingering, in MiB."""
+"""How much of a body that is refused, or that nobody waits for, is thrown away, in MiB."""
 
 
 class Refusal(Exception):
@@ -51,21 +52,22 @@ class Exchange:
     """A request on its way in and its answer on the way out.
 
     `native` answers refusals as problem details, `embedding` lets pages of other origins show what
-    is answered, `unread` says that a body is still to come, `extra` are headers that every answer
-    gets.
+    is answered, `unread` says that a body is still to come, `heedless` that nobody waits for it,
+    `who` is whose share of what may be held it takes, `extra` are headers that every answer gets.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._scope, self._receive, self._send, self._limits = scope, receive, send, limits
         self.native, self.embedding, self.unread = True, False, False
+        self.heedless, self.who = False, ""
         self.extra: Headers = [(b"x-request-id", scope["state"]["request_id"].encode())]
         self._parts: deque[bytes] = deque()
         self._held, self._counted, self._fresh = 0, False, True
         self._started, self._complete, self._left = False, False, False
-        self._streams, self._spoilt = False, False
+        self._streams, self._spoilt, self._flooded = False, False, False
         kind = next((v for k, v in scope["headers"] if k == b"content-type"), b"").lower()
         self._values = -1 if kind.startswith(_OPAQUE) else 0
-        self._gone = asyncio.Event()
+        self._gone, self._ended = asyncio.Event(), asyncio.Event()
         self._clock: asyncio.Timeout | None = None
 
     # In
@@ -81,7 +83,7 @@ class Exchange:
     def close(self) -> None:
         """Give back what it held."""
         self._limits.running -= self._counted
-        self._limits.release(self._held)
+        self._limits.release(self._held, self.who)
         self._counted, self._held = False, 0
         self._parts.clear()
 
@@ -90,11 +92,11 @@ class Exchange:
 
         Ends early when the client leaves. Raises Refusal, and what `app` raises.
         """
-        if length != 0:
+        if length != 0 and not self.heedless:
             await self._read(length)
         if self._left:
             return
-        task = asyncio.current_task()
+        task, method = asyncio.current_task(), self._scope["method"]
         assert task is not None  # noqa: S101  a server runs every request as a task
         watch = asyncio.ensure_future(self._watch(task))
         try:
@@ -103,7 +105,9 @@ class Exchange:
             if self._spoilt:
                 raise RuntimeError("a route answered with a status of a fault")
         except asyncio.CancelledError:
-            if not self._left:  # the server ends, and grace is over
+            if self._flooded:
+                await self.refuse(Refusal(413, f"more than {_PATIENCE} MiB beside a {method}"))
+            elif not self._left:  # the server ends, and grace is over
                 await self.refuse(Refusal(503, "the service is stopping", wait=5.0))
             task.uncancel()
         except TimeoutError:
@@ -115,11 +119,15 @@ class Exchange:
             watch.cancel()
 
     async def _read(self, length: int | None) -> None:
-        """The whole body, counted before more is read of it."""
+        """The whole body, counted before more is read of it.
+
+        What has arrived is held, not what is announced: announcing costs nothing.
+        """
         most = self._limits.max_body
         if length is not None:
             self._check(length, most)
-            self._hold(length)
+            if not self._limits.room(length, self.who):
+                raise Refusal(503, _FULL)
         size = 0
         try:
             async with asyncio.timeout(self._limits.body_timeout):
@@ -133,8 +141,7 @@ class Exchange:
                     size += len(part)
                     self._check(size, most)
                     self._count(part)
-                    if length is None:
-                        self._hold(len(part))
+                    self._hold(len(part))
                     if part:
                         self._parts.append(part)
                     more = message.get("more_body", False)
@@ -154,8 +161,8 @@ class Exchange:
                 raise Refusal(413, f"more than {MOST_VALUES} values")
 
     def _hold(self, count: int) -> None:
-        if not self._limits.hold(count):
-            raise Refusal(503, "too much is being sent at once")
+        if not self._limits.hold(count, self.who):
+            raise Refusal(503, _FULL)
         self._held += count
 
     async def _next(self) -> Message:
@@ -168,12 +175,19 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def _watch(self, task: asyncio.Task[Any]) -> None:
-        """End the work for a client that leaves."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        """End the work for a client that leaves; a body that nobody waits for is thrown away."""
+        left = _PATIENCE * 1024 * 1024
+        while left >= 0:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                break
+            left -= len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._ended.set()
+        self._ended.set()
         self._gone.set()
         if not self._complete:
-            self._left = True
+            self._flooded, self._left = left < 0, left >= 0
             task.cancel()
 
     # Out
@@ -192,6 +206,10 @@ class Exchange:
             message = {**message, "headers": headers}
         elif not message.get("more_body", False):
             self._complete = True
+            if self.unread:
+                await self._send({**message, "more_body": True})
+                await self._thrown_away()
+                message = {"type": "http.response.body", "body": b""}
         if not self._streams:
             await self._send(message)
             return
@@ -202,8 +220,16 @@ class Exchange:
             self._left = True
             raise asyncio.CancelledError from None
 
+    async def _thrown_away(self) -> None:
+        """Until the rest of the body has come and gone, for a moment at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._ended.wait()
+
     def _headers(self, given: Iterable[tuple[bytes, bytes]], status: int) -> Headers:
         headers = list(given)
+        if self.unread:
+            headers.append((b"connection", b"close"))
         there = {name.lower(): value for name, value in headers}
         kind = there.get(b"content-type", b"")
         if kind.startswith(_STREAM):
@@ -256,7 +282,6 @@ class Exchange:
         headers = [
             (b"content-type", kind.encode()),
             (b"content-length", str(len(content)).encode()),
-            *([(b"connection", b"close")] if self.unread else []),
             *headers,
         ]
         start = {

@@ -1,8 +1,8 @@
 """What every request passes before anybody reads it, and every answer on its way out.
 
 The order: an id; is the service stopping; names and sizes; pages of other origins; who asks; how
-often; how many; the body, counted while it arrives; then the route, within its time and only as
-long as somebody waits for it.
+often; how many; the body, counted while it arrives, where the method has one; then the route,
+within its time and only as long as somebody waits for it.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class Guard:
         """
         surface = self._surface_of(scope)
         exchange.native = surface in ("", NATIVE)
+        exchange.heedless = not surface or scope["method"] in ("GET", "HEAD")
         exchange.embedding = self._access.embedding(surface)
         if self._limits.stopping and surface:
             raise Refusal(503, "the service is stopping", wait=5.0)
@@ -116,7 +117,7 @@ class Guard:
             if not welcome:
                 raise Refusal(403, "pages of this origin may not ask")
             return _preflight(headers)
-        principal = self._principal(scope, headers, surface)
+        principal, exchange.who = self._principal(scope, headers, surface)
         if not welcome and principal.anonymous and surface:
             raise Refusal(403, "pages of this origin may not ask")
         scope["state"]["principal"] = principal
@@ -125,23 +126,26 @@ class Guard:
         exchange.enter()
         return None
 
-    def _principal(self, scope: Scope, headers: Mapping[bytes, bytes], surface: str) -> Principal:
-        """Who asks, counted. Raises Refusal."""
+    def _principal(
+        self, scope: Scope, headers: Mapping[bytes, bytes], surface: str
+    ) -> tuple[Principal, str]:
+        """Who asks, and as whom that is counted. Raises Refusal."""
         address = (scope.get("client") or ("", 0))[0]
         principal = self._access.principal(_key(headers), surface)
         known = principal is not None and principal.name
+        who = f"key {known}" if known else f"address {neighbourhood(address)}"
         if surface:  # who looks after the service is not counted
-            wait = self._limits.wait(f"key {known}" if known else neighbourhood(address))
+            wait = self._limits.wait(who)
             if wait:
                 raise Refusal(429, "too many requests", wait=wait)
         if principal is None:
             if not surface:
-                return ANYBODY
+                return ANYBODY, who
             challenge = [(b"www-authenticate", b'Bearer realm="kenspeckle"')]
             raise Refusal(401, "a key is needed: Authorization: Bearer KEY", headers=challenge)
         if surface not in ("", NATIVE) and "read" not in principal.scopes:
             raise Refusal(403, "this key may not read")
-        return principal
+        return principal, who
 
 
 def _check_head(scope: Scope) -> None:

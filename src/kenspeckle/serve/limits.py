@@ -24,6 +24,8 @@ to read why."""
 _HELD_BODIES = 8
 _LEAST_HELD = 256 * 1024 * 1024
 _MOST_BUCKETS = 10_000
+_SHARES = 2
+"""Into how many parts what may be held is cut; nobody has more than one of them."""
 _BURST = 2.0
 """Requests that may come at once, in seconds of the rate."""
 
@@ -42,6 +44,8 @@ class Limits:
         self.timeout, self.connections = settings.timeout, settings.connections
         self.running, self.held, self.entered = 0, 0, 0
         self.most_held = max(_HELD_BODIES * settings.max_body, _LEAST_HELD)
+        self.most_each = self.most_held // _SHARES
+        self._each: dict[str, int] = {}
         self.stopping = False
         self._rate, self._clock = settings.rate, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -68,16 +72,28 @@ class Limits:
             self._buckets.popitem(last=False)
         return wait
 
-    def hold(self, count: int) -> bool:
-        """Take room for so many bytes of a request, if there is; `release` gives it back."""
+    def room(self, count: int, who: str = "") -> bool:
+        """Whether there is room for so many bytes, in the share of `who` too where that is told."""
+        own = self._each.get(who, 0)
         if self.held and self.held + count > self.most_held:
             return False
+        return not (who and own and own + count > self.most_each)
+
+    def hold(self, count: int, who: str = "") -> bool:
+        """Take room for so many bytes of a request, if there is; `release` gives it back."""
+        if not self.room(count, who):
+            return False
         self.held += count
+        if who and count:
+            self._each[who] = self._each.get(who, 0) + count
         return True
 
-    def release(self, count: int) -> None:
+    def release(self, count: int, who: str = "") -> None:
         """Give room back."""
         self.held -= count
+        left = self._each.pop(who, 0) - count
+        if left > 0:
+            self._each[who] = left
 
 
 def neighbourhood(address: str) -> str:

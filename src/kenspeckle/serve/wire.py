@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http
 from asyncio import TimerHandle, Transport
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kenspeckle.serve import problems
 from kenspeckle.serve.limits import HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, Limits
@@ -27,6 +27,8 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         _timer: TimerHandle | None = None
         _head = 0
         _pairs = 0
+        _within = False
+        _running: Any = None
         _bad = 400
 
         def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -38,12 +40,15 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
                 self._wait()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            """Forget a client that has left."""
+            """Forget a client that has left; the base tells it to the latest request alone."""
             self._hurry()
+            if self._running is not None and not self._running.response_complete:
+                self._running.disconnected = True
+                self._running.message_event.set()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            """Take what the client sent, counted until its headers end."""
+            """Take what the client sent, counted wherever it is neither whole head nor body."""
             if self.transport.is_closing():
                 return
             idle = self.cycle is None or self.cycle.response_complete
@@ -51,28 +56,37 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
                 self._wait()
             self._head += len(data)
             super().data_received(data)
-            if self._timer is None:  # the headers ended: what follows them is no head
-                self._head = 0
-            elif self._head > LARGEST_HEAD and not self.transport.is_closing():
+            if self._head > LARGEST_HEAD and not self.transport.is_closing():
                 self._end(431)
 
         def on_header(self, name: bytes, value: bytes) -> None:
-            """Count headers, those after the body included."""
+            """Count headers. Those after the body are dropped: the guard has gone on without."""
             self._pairs += 1
             if self._pairs > MOST_HEADERS:
                 self._bad = 431
                 raise ValueError("too many headers")
-            super().on_header(name, value)
+            if not self._within:
+                super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
             """The head is whole: the guard goes on."""
             self._hurry()
+            self._head, self._within = 0, True
             super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            """A piece of the body, which the guard counts."""
+            self._head = 0
+            super().on_body(body)
 
         def on_message_begin(self) -> None:
             """A new request on this line."""
-            self._pairs = 0
+            self._pairs, self._within = 0, False
             super().on_message_begin()
+
+        def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+            self._running = cycle
+            super()._start_asgi_task(cycle, app)
 
         def on_response_complete(self) -> None:
             """An answer is written; whoever does not take it in time is left."""
@@ -103,7 +117,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         def _end(self, status: int) -> None:
             """Answer, where no other answer has begun, and close."""
             self._hurry()
-            cycle = self.cycle
+            cycle = self._running
             if cycle is None or cycle.response_complete or not cycle.response_started:
                 self.transport.write(_answer(status))
             self.transport.close()

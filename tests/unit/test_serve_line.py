@@ -1,0 +1,191 @@
+"""What strangers send beside a request: bodies that are announced, further heads, trailers."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from guarded import Behind, drained, guarded
+
+from kenspeckle.config import ServeSettings
+from kenspeckle.serve.limits import LINGER, Limits
+
+MAX = 1_000_000
+CHUNKED = b"Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Iterator[Behind]:
+    with guarded(
+        tmp_path / "keys", connections=16, max_body=MAX, body_timeout=5.0, timeout=30.0
+    ) as served:
+        yield served
+
+
+# Bodies
+
+
+def test_announcing_holds_nothing(behind: Behind) -> None:
+    behind.limits.most_held = behind.limits.most_each = 4 * MAX
+    head = f"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(behind.line()).sendall(head.encode())
+        until = time.monotonic() + 5
+        while behind.limits.running < 8 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (behind.limits.running, behind.limits.held) == (8, 0)
+        assert httpx2.post(f"{behind.base}/v1/echo", content=b"x" * MAX).json()["bytes"] == MAX
+    assert behind.settled()
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/read"])
+@pytest.mark.parametrize("said", [b"Content-Length: 41943040", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_nobody_waits_for_the_body_of_a_question(
+    behind: Behind, method: bytes, said: bytes, path: str
+) -> None:
+    head = b"%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % (method, path.encode(), said)
+    with behind.line() as line:
+        start = time.monotonic()
+        line.sendall(head)
+        told = line.recv(65536)
+        assert time.monotonic() - start < LINGER
+        assert told.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 405 "))
+        assert b"connection: close" in told.lower()
+        drained(line)
+        assert time.monotonic() - start < 3
+    assert behind.settled()
+
+
+def test_a_body_of_what_everybody_may_see_is_not_read(behind: Behind) -> None:
+    with behind.line() as line:
+        line.sendall(b"POST /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n")
+        assert line.recv(65536).startswith(b"HTTP/1.1 405 ")
+
+
+@pytest.mark.parametrize("size", [10, 300_000, 3_000_000])
+def test_whoever_sends_one_gets_the_answer(behind: Behind, size: int) -> None:
+    head = b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size
+    start = time.monotonic()
+    told = behind.ask(head + b"x" * size)
+    assert told.startswith(b"HTTP/1.1 200 ")
+    assert told.endswith(b'"read"')
+    assert time.monotonic() - start < 5
+    assert behind.settled()
+    assert behind.faults == []
+
+
+def test_a_flood_beside_a_question_ends(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kenspeckle.serve.exchange._PATIENCE", 1)
+    head = b"GET /v1/slow?seconds=20 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
+    with behind.line() as line:
+        line.sendall(head + b"x" * 1_500_000)
+        assert line.recv(65536).startswith(b"HTTP/1.1 413 ")
+    assert behind.seen == ["begun", "cancelled"]
+    assert behind.settled()
+
+
+def test_nobody_holds_everything() -> None:
+    limits = Limits(ServeSettings(max_body=1000))
+    assert limits.hold(limits.most_each, "one")
+    assert not limits.hold(1, "one")
+    assert limits.hold(limits.most_each - 5, "other")
+    limits.release(limits.most_each, "one")
+    assert limits.hold(7, "one")
+    limits.release(7, "one")
+    limits.release(limits.most_each - 5, "other")
+    assert (limits.held, limits._each) == (0, {})
+
+
+def test_more_than_a_share_is_refused(behind: Behind) -> None:
+    behind.limits.most_each = 500_000
+    with behind.line() as line:
+        line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n")
+        line.sendall(b"x" * 400_000)
+        until = time.monotonic() + 5
+        while behind.limits.held < 400_000 and time.monotonic() < until:
+            time.sleep(0.01)
+        told = httpx2.post(f"{behind.base}/v1/echo", content=b"x" * 300_000)
+        assert told.status_code == 503
+        assert told.headers["retry-after"]
+        assert httpx2.post(f"{behind.base}/v1/echo", content=b"x" * 90_000).status_code == 200
+    assert behind.settled()
+    assert behind.limits._each == {}
+
+
+# Heads and trailers
+
+
+def test_a_head_behind_a_running_request_has_its_bound(behind: Behind) -> None:
+    with behind.line() as line:
+        line.sendall(b"GET /v1/slow?seconds=20 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        start = time.monotonic()
+        with contextlib.suppress(OSError):
+            line.sendall(b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 600_000)
+        told = drained(line)
+        assert time.monotonic() - start < 5
+        assert told == b"" or told.startswith(b"HTTP/1.1 431 ")
+    assert behind.settled()
+
+
+def test_nothing_is_said_amid_a_stream(behind: Behind) -> None:
+    with behind.line() as line:
+        line.sendall(b"GET /v1/endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+        with contextlib.suppress(OSError):
+            line.sendall(b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 600_000)
+        assert b"431" not in drained(line)
+    assert behind.settled()
+
+
+def test_whoever_leaves_with_a_request_in_wait_is_forgotten(behind: Behind) -> None:
+    with behind.line() as line:
+        line.sendall(b"GET /v1/endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+        line.sendall(b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.2)
+    assert behind.settled()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"1\r\na\r\n0\r\nX: " + b"a" * 600_000, b"1;" + b"a" * 600_000],
+    ids=["trailer", "extension"],
+)
+def test_what_is_neither_head_nor_body_has_its_bound(behind: Behind, rest: bytes) -> None:
+    with behind.line() as line:
+        line.sendall(b"POST /v1/echo HTTP/1.1\r\n" + CHUNKED)
+        start = time.monotonic()
+        with contextlib.suppress(OSError):
+            line.sendall(rest)
+        told = drained(line)
+        assert time.monotonic() - start < 3
+        assert told == b"" or told.startswith(b"HTTP/1.1 431 ")
+    assert behind.settled()
+
+
+def test_trailers_are_no_headers(behind: Behind) -> None:
+    body = b"1\r\n{\r\n1\r\n}\r\n0\r\nContent-Type: application/json\r\n\r\n"
+    last = b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    plain = b"POST /v1/json HTTP/1.1\r\nX-Request-ID: a\r\n" + CHUNKED
+    told = behind.ask(plain + body + last)
+    assert told.startswith(b"HTTP/1.1 422 ")
+    assert told.endswith(b'"read"')
+
+
+# Pages
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://]", "http://[::1", "http://[x]", "\xe9"])
+def test_an_origin_that_is_none(behind: Behind, origin: str) -> None:
+    headers = {"Origin": origin.encode("latin-1"), "Host": "localhost"}
+    asked = {**headers, "Access-Control-Request-Method": b"POST"}
+    assert httpx2.post(f"{behind.base}/api/falcon", headers=headers).status_code == 403  # type: ignore[arg-type]
+    assert httpx2.options(f"{behind.base}/api/falcon", headers=asked).status_code == 403  # type: ignore[arg-type]
+    assert httpx2.get(f"{behind.base}/health", headers=headers).status_code == 200  # type: ignore[arg-type]
+    assert behind.faults == []
