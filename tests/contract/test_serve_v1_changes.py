@@ -140,7 +140,9 @@ def test_pictures_come_by_address(client: httpx2.Client) -> None:
     assert told[0]["name"] == "mine"
     assert told[1]["problem"]["status"] == 400
     secret = address + "?token=1"
-    made = client.post(f"{THINGS}/items", json={"url": secret, "label": "By address"})
+    other = client.post(f"{THINGS}/items", json={"url": secret, "label": "By address"})
+    assert other.status_code == 409, "that file is a reference of another item"
+    made = client.post(f"{THINGS}/items", json={"url": secret, "key": first["key"]})
     assert made.status_code == 201, made.text
     assert made.json()["references"][0]["path"] == address
     assert "token" not in made.text

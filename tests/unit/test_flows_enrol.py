@@ -241,3 +241,23 @@ def test_files_that_are_no_pictures_are_not_handed_out(tmp_path: Path, origin: s
     for path in ("passwd", str(secret)):
         assert original(reference(path, b"root:x:0:0", origin), tmp_path, LIMITS) == b""
         assert original(reference(path, b"", origin), tmp_path, LIMITS) == b""
+
+
+def test_one_file_is_a_reference_of_one_item_whatever_it_is_called(
+    gallery: Gallery, data: list[bytes]
+) -> None:
+    with gallery:
+        gallery.enrol([gallery.prepare(Newcomer(data[0], "banana.png"))])
+        again = gallery.prepare(Newcomer(data[0], "apple.png"))
+        for _ in range(2):
+            with pytest.raises(GalleryError, match="the same file is a reference of 'banana'"):
+                gallery.enrol([again])
+        both = [gallery.prepare(Newcomer(data[1], name)) for name in ("a.png", "b.png")]
+        with pytest.raises(GalleryError, match="the same file"):
+            gallery.enrol(both)
+        assert [item.key for item in gallery.items()] == ["banana"]
+        gallery.enrol([gallery.prepare(Newcomer(data[0], "apple.png", key="banana"))])
+        assert [item.key for item in gallery.items()] == ["banana"]
+        ids = [number for number, _ in gallery.store.references()]
+        gallery.enrol([again], instead_of=ids)
+        assert [item.key for item in gallery.items()] == ["apple"]

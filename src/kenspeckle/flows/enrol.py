@@ -99,7 +99,9 @@ def store_all(
     gone = _with_views(store, instead_of)
     labels: dict[str, str] = {}
     rows: list[Enrolled] = []
-    for one in (row for picture in pictures for row in picture):
+    news = [row for picture in pictures for row in picture]
+    _check_bytes(store, [row.reference for row in news], gone)
+    for one in news:
         key = one.reference.key
         if key not in labels:
             labels[key] = _label(store, key) or one.reference.label
@@ -146,4 +148,23 @@ def _check(store: Store, new: Reference, gone: Mapping[int, Reference]) -> None:
                 f"it is a reference of '{old.key}' already",
                 expected=f"another picture of '{new.key}'",
                 do="Remove it there first, if it shows something else",
+            )
+
+
+def _check_bytes(store: Store, news: Sequence[Reference], gone: Mapping[int, Reference]) -> None:
+    """Refuse one file as a reference of two items, whatever it is called."""
+    known = {one.sha256: one for one in reversed(news) if one.sha256}
+    stored = {
+        old.sha256: old
+        for number, old in store.references()
+        if old.sha256 in known and number not in gone
+    }
+    for new in news:
+        old = stored.get(new.sha256) or known.get(new.sha256, new)
+        if old.key != new.key:
+            raise GalleryError(
+                new.filename,
+                f"the same file is a reference of '{old.key}' already",
+                expected=f"another picture of '{new.key}'",
+                do=f"Name the key '{old.key}', or remove it there first",
             )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from kenspeckle import __version__
 from kenspeckle.serve import problems
+from kenspeckle.serve.routes.query import known
 from kenspeckle.serve.routes.v1 import documented
 from kenspeckle.serve.routes.v1.working import CHANGES, downloads
 from kenspeckle.serve.turns import Turns
@@ -45,6 +46,7 @@ def create(service: Service) -> FastAPI:
         openapi_url="/openapi.json",
         redirect_slashes=False,
         servers=[{"url": "/v1"}],
+        dependencies=[Depends(known)],
     )
     app.state.service = service
     app.state.downloads = downloads()

@@ -34,6 +34,9 @@ Key = Annotated[
     str,
     Path(description="The key of an item.", examples=["red mug"], min_length=1, max_length=2000),
 ]
+Variant = Annotated[
+    str | None, Query(max_length=1000, description="As in the body: print or finish.")
+]
 Number = Annotated[int, Path(ge=1, lt=2**63, description="The id of a reference.", examples=[17])]
 
 _MEANS = {

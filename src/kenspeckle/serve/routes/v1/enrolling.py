@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from kenspeckle.flows.enrol import Newcomer
 from kenspeckle.serve.routes.v1 import told
-from kenspeckle.serve.routes.v1.received import Sent
+from kenspeckle.serve.routes.v1.received import Sent, wrong
 from kenspeckle.serve.routes.v1.working import At
 from kenspeckle.serve.schemas import gallery as shapes
 from kenspeckle.serve.schemas.asked import About
@@ -16,6 +16,8 @@ from kenspeckle.store.base import Enrolled
 from kenspeckle.types import Reference
 
 Ready = list[list[Enrolled]]
+LIST = "/references"
+"""What the address of an item's references ends in."""
 
 
 async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
@@ -34,7 +36,10 @@ async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
                 variant=about.variant,
                 metadata=about.metadata,
             )
-            return await here.run(lambda: here.gallery.prepare(said))
+            ready = await here.run(lambda: here.gallery.prepare(said))
+            for row in ready:
+                addressed(row.reference.key)
+            return ready
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -42,6 +47,17 @@ async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def addressed(key: str) -> None:
+    """Refuse a key whose address would be that of something else. RequestValidationError."""
+    if key.endswith(LIST):
+        raise wrong(
+            ("body", "key"),
+            f"the key {key[:80]!r} ends in {LIST}, and its address would be that of the "
+            "references of another item; give it another key",
+            "value_error",
+        )
 
 
 def stored(here: At, ready: Ready, instead_of: Sequence[int] = ()) -> shapes.Changed:

@@ -12,6 +12,7 @@ from kenspeckle.serve.access import needs
 from kenspeckle.serve.routes.v1 import cursor as marks
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName
+from kenspeckle.serve.routes.v1.enrolling import addressed
 from kenspeckle.serve.routes.v1.received import one_picture
 from kenspeckle.serve.routes.v1.working import at
 from kenspeckle.serve.schemas import feedback as shapes
@@ -138,6 +139,7 @@ async def rename(request: Request, gallery: GalleryName, wish: shapes.Rename) ->
     """Later runs over the references folder keep the name. A fresh calibration stays fresh, unless
     two items became one."""
     here = at(request, gallery)
+    addressed(wish.key)
 
     def work() -> shapes.Renamed:
         item = here.gallery.rename(wish.item, wish.label, new_key=wish.key, merge=wish.merge)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request, Response
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from kenspeckle.serve.access import needs
+from kenspeckle.serve.routes.query import query
 from kenspeckle.serve.routes.v1 import cursor, documented, enrolling, told
 from kenspeckle.serve.routes.v1.documented import GalleryName, Key
 from kenspeckle.serve.routes.v1.received import received
@@ -16,6 +20,23 @@ from kenspeckle.types import Item
 
 router = APIRouter(tags=["items"])
 READ, WRITE = [Depends(needs("read"))], [Depends(needs("write"))]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the query says of pictures that are enrolled."""
+
+    label: Annotated[
+        str | None, Query(max_length=1000, description="As in the body: the item's name.")
+    ] = None
+    key: Annotated[str | None, Query(max_length=1000, description="As in the body.")] = None
+    variant: documented.Variant = None
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What was said at all."""
+        told = {"label": self.label, "key": self.key, "variant": self.variant}
+        return {name: text for name, text in told.items() if text is not None}
 
 
 @router.get(
@@ -57,15 +78,19 @@ async def items(
     openapi_extra=documented.enrolment(),
     dependencies=WRITE,
 )
-async def add_items(request: Request, gallery: GalleryName) -> Response:
+async def add_items(
+    request: Request, gallery: GalleryName, about: Annotated[About, Depends(query(About))]
+) -> Response:
     """All pictures are enrolled, or none; the next question knows them.
+
+    What they show may be said in the body or in the query; one alone of both.
 
     Without `label` and `key` the name of each file says which item it shows, by the gallery's
     naming scheme. Pictures of an item that is there are added to it. A later run over the
     references folder leaves them alone; the calibration is out of date until the next one.
     """
     here = at(request, gallery)
-    got = await received(request, here.most, asked.Enrolment)
+    got = await received(request, here.most, asked.Enrolment, about.said)
     ready = await enrolling.prepared(here, got.pictures, got.said)
     return told.sent(await here.change(lambda: enrolling.stored(here, ready)), 201)
 

@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from anyio.to_thread import run_sync
@@ -29,6 +30,7 @@ FIELD = "image"
 """The part of a form that holds a picture; several pictures are several parts of this name."""
 OF_PICTURES = ("url", "data", "name", "pictures")
 """What says in JSON which pictures there are; a form has files instead."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
 LARGE = 256 * 1024
 """Bytes of JSON that are not read on the event loop."""
 FIELDS = 32
@@ -61,11 +63,14 @@ class _InMemory(MultiPartParser):
     spool_max_size = 0  # never rolled over to a disk
 
 
-async def received(request: Request, most: int, shape: type[P]) -> Received[P]:
+async def received(
+    request: Request, most: int, shape: type[P], beside: Mapping[str, str] = NOTHING
+) -> Received[P]:
     """The pictures of a request, 1 to `most`, and what `shape` has beside pictures.
 
-    Raises RequestValidationError for what is not of the shape that is documented, HTTPException
-    413 for too many, 415 for another content type.
+    `beside` is what the query says of the same: a picture alone can say nothing else. Raises
+    RequestValidationError for what is not of the shape that is documented, HTTPException 413 for
+    too many, 415 for another content type.
     """
     kind = content_type(request)
     if kind == "multipart/form-data":
@@ -84,7 +89,15 @@ async def received(request: Request, most: int, shape: type[P]) -> Received[P]:
         raise wrong(("body", FIELD), "no picture; send at least one", "missing")
     if len(got.pictures) > most:
         raise too_many(len(got.pictures), most)
-    return got
+    return Received(got.pictures, _joined(got.said, beside)) if beside else got
+
+
+def _joined(said: P, beside: Mapping[str, str]) -> P:
+    """What the body says, and the query beside it. Raises RequestValidationError for both."""
+    for name in beside:
+        if name in said.model_fields_set:
+            raise wrong(("query", name), "the body says it too; say it once", "twice")
+    return said.model_copy(update=beside)
 
 
 def content_type(request: Request) -> str:

@@ -85,10 +85,12 @@ async def listed(here: At, limit: int, mark: str | None, key: str) -> Page[shape
     openapi_extra=documented.item_pictures(),
     dependencies=WRITE,
 )
-async def add_references(request: Request, gallery: GalleryName, key: Key) -> Response:
+async def add_references(
+    request: Request, gallery: GalleryName, key: Key, variant: documented.Variant = None
+) -> Response:
     """All pictures are added, or none; the next question knows them."""
     here = at(request, gallery)
-    ready = await prepared(here, key)
+    ready = await prepared(here, key, variant)
 
     def work() -> shapes.Changed:
         enrolled(here, key)
@@ -106,10 +108,12 @@ async def add_references(request: Request, gallery: GalleryName, key: Key) -> Re
     openapi_extra=documented.item_pictures(),
     dependencies=WRITE,
 )
-async def replace_references(request: Request, gallery: GalleryName, key: Key) -> Response:
+async def replace_references(
+    request: Request, gallery: GalleryName, key: Key, variant: documented.Variant = None
+) -> Response:
     """These pictures take the place of all that the item has, in one commit."""
     here = at(request, gallery)
-    ready = await prepared(here, key)
+    ready = await prepared(here, key, variant)
 
     def work() -> shapes.Changed:
         enrolled(here, key)
@@ -118,10 +122,11 @@ async def replace_references(request: Request, gallery: GalleryName, key: Key) -
     return told.sent(await here.change(work))
 
 
-async def prepared(here: At, key: str) -> enrolling.Ready:
+async def prepared(here: At, key: str, variant: str | None) -> enrolling.Ready:
     """The pictures of a request, looked at, as references of that item. Raises NotEnrolled."""
     item = await here.read(lambda: enrolled(here, key))
-    got = await received(here.request, here.most, asked.Additions)
+    beside = {} if variant is None else {"variant": variant}
+    got = await received(here.request, here.most, asked.Additions, beside)
     said = got.said
     named = asked.About(label=item.label, key=key, variant=said.variant, metadata=said.metadata)
     return await enrolling.prepared(here, got.pictures, named)
