@@ -246,3 +246,25 @@ def test_what_is_no_rename_is_refused(refusing, wish):
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1" * 40])
 def test_what_is_no_number_is_refused(refusing, number):
     problem(refusing.delete(f"{AT}/feedback/{number}"), 422)
+
+
+def test_what_is_refused_names_requests_and_no_commands(client, photo, index):
+    said = client.post(f"{AT}/confirm", params={"key": "thing 3"}, files={"image": ("p", photo(3))})
+    assert said.status_code == 201, said.text
+    again = client.post(f"{AT}/reject", params={"key": "thing 3"}, files={"image": ("p", photo(3))})
+    known = client.get(f"{AT}/references").json()["items"][0]
+    picture = client.get(known["picture_url"]).content
+    own = client.post(f"{AT}/confirm", params={"key": "thing 1"}, files={"image": ("p", picture)})
+    unknown = client.post(f"{AT}/reject", files={"image": ("p", photo(99))})
+    nobody = client.post(f"{AT}/confirm", params={"key": "zzz"}, files={"image": ("p", photo(4))})
+    texts = [
+        problem(again, 409),
+        problem(own, 409),
+        problem(unknown, 409),
+        problem(nobody, 404),
+        problem(client.delete(f"{AT}/feedback/99"), 404),
+    ]
+    wanted = ("DELETE feedback/1", "DELETE references/", "?key=KEY", "GET items", "GET feedback")
+    for text, request in zip(texts, wanted, strict=True):
+        assert request in text
+        assert "kenspeckle " not in text

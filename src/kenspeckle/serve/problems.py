@@ -77,6 +77,19 @@ _PATHS = re.compile(
     r"(?<![\w:/.])(?:/(?:[^\s/:;,'\"]+/)+|(?i:[a-z]):\\(?:[^\s\\:;,'\"]+\\)*)(?=[^\s/])"
 )
 
+_REQUESTS = tuple(
+    (re.compile(command), request)
+    for command, request in (
+        (r"kenspeckle reject PHOTO KEY", "?key=KEY"),
+        (r"kenspeckle feedback --undo (\d+)", r"DELETE feedback/\1"),
+        (r"kenspeckle remove PATH", "DELETE references/NUMBER"),
+        (r"`kenspeckle list`", "GET items"),
+        (r"`kenspeckle feedback`", "GET feedback"),
+        (r"`kenspeckle calibrate`", "POST jobs of the kind calibrate"),
+    )
+)
+"""Commands that errors name, and what does the same below a gallery's address."""
+
 
 def status_of(error: KenspeckleError) -> int:
     """The status that an error becomes.
@@ -101,6 +114,17 @@ def told(error: KenspeckleError) -> str:
         shown = KenspeckleError(plain, error.found, expected=error.expected, do=error.do)
         return _PATHS.sub("", str(shown))[:_LONGEST]
     return _PATHS.sub("", str(error))[:_LONGEST]
+
+
+def over_http(text: str) -> str:
+    """A sentence that names a command of the command line, with the request that does the same.
+
+    >>> over_http("To take that back: kenspeckle feedback --undo 3")
+    'To take that back: DELETE feedback/3'
+    """
+    for command, request in _REQUESTS:
+        text = command.sub(request, text)
+    return text
 
 
 def headers_of(error: Exception) -> dict[str, str]:
@@ -149,7 +173,7 @@ def answer(error: Exception, request: Request) -> Response:
     headers: Mapping[str, str] = {}
     kind = ""
     if isinstance(error, KenspeckleError):
-        status, detail, headers = status_of(error), told(error), headers_of(error)
+        status, detail, headers = status_of(error), over_http(told(error)), headers_of(error)
         kind = kind_of(error)
     elif isinstance(error, RequestValidationError):
         status, detail = 422, "the request is not as it has to be"
