@@ -62,6 +62,7 @@ def test_item_16_the_dearest_cards(client: httpx2.Client) -> None:
     assert [one["usd_median"] for one in told["top"]] == [10.0, 5.0, 0.77]
     assert [one["jpy_median"] for one in told["top"]] == [1000, 500.5, 77]
     assert [one["name"] for one in told["top"]] == ["Moon", "Astronaut", ""]
+    assert [one["rarity"] for one in told["top"]] == ["", "", ""], "the medians are of all"
     assert told["fx"] == {
         "base": "USD", "rate": 0.01, "currency": "JPY", "as_of": "", "source": "setting",
     }  # fmt: skip

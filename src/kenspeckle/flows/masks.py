@@ -192,11 +192,6 @@ def _similarity(one: _Named) -> float:
     return one.decision.similarity
 
 
-def _worth(one: _Named, rule: Fixed | Calibration) -> float:
-    """Which of two overlapping things is the surer one."""
-    return one.decision.score if isinstance(rule, Calibration) else one.decision.similarity
-
-
 def _names(decision: Decision, rule: Fixed | Calibration) -> bool:
     if isinstance(rule, Calibration):
         return decision.known

@@ -45,7 +45,6 @@ def create(service: Service) -> FastAPI:
         responses={name: REFUSALS[name] for name in (401, 403, 429, 503)},
     )
     app.state.health = state.health
-    app.state.health = state.health
     _install(app)
     _frames(app, service, state)
     _references(app, state)

@@ -73,7 +73,7 @@ TOP: dict[str, Any] = {
             "currency": "JPY",
             "name": "Dark Magician",
             "name_jp": "ブラック・マジシャン",
-            "rarity": "PScR",
+            "rarity": "",
             "ref_filename": "LOCH-JP001_dark_magician_pscr.jpg",
             "ref_url": "/refs/LOCH-JP001_dark_magician_pscr.jpg",
         }

@@ -108,7 +108,7 @@ class Top(_Answer):
     currency: str
     name: str = ""
     name_jp: str = ""
-    rarity: str = Field(default="", description="of the reference; the median is of all rarities")
+    rarity: str = Field(default="", description="whose the median is; empty for all")
     ref_filename: str = ""
     ref_url: str = ""
 

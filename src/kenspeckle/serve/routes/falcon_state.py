@@ -104,10 +104,10 @@ class Falcon:
             median=one.median,
             currency=one.currency,
             name_jp=one.price.name_jp,
+            rarity=one.rarity,
         )
         if reference is not None:
             row.name = reference.label
-            row.rarity = reference.metadata.get("rarity", "")
             row.ref_filename, row.ref_url = name_of(reference), address_of(reference, root)
         return row
 
