@@ -153,7 +153,7 @@ def test_while_the_queue_is_full_no_body_is_waited_for(
     device.free.clear()
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(ask, n) for n in range(3)]
-        until(lambda: queue(base)["depth"] == 2)
+        until(lambda: queue(base)["depth"] == 2 and queue(base)["running"] == 1)
         line = socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])))
         head = f"POST {IDENTIFY} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
         line.sendall(f"{head}Content-Length: 30000000\r\n\r\n".encode())

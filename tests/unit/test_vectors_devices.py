@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,9 +36,10 @@ class Shifted(DummyModel):
 
 
 class Timed(DummyModel):
-    """A device that takes a fixed time a call and another a picture."""
+    """A device that takes a fixed time a call and another a picture, by a clock of its own."""
 
     device = "timed"
+    now = 0.0
 
     def __init__(self, call: float, picture: float) -> None:
         super().__init__()
@@ -46,8 +47,14 @@ class Timed(DummyModel):
 
     def run(self, batch: Float32) -> Float32:
         self.calls += 1
-        time.sleep(self._call + self._picture * len(batch))
+        Timed.now += self._call + self._picture * len(batch)
         return np.ones((len(batch), 4), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the probe takes for the time is what the device took."""
+    monkeypatch.setattr(probe, "time", SimpleNamespace(perf_counter=lambda: Timed.now))
 
 
 def test_pictures_are_the_same_every_time_and_differ() -> None:
