@@ -12,7 +12,11 @@ import pytest
 from guarded import Behind, drained, guarded
 
 from kenspeckle.config import ServeSettings
+from kenspeckle.serve import keys
+from kenspeckle.serve.access import Access
+from kenspeckle.serve.jobs import Job
 from kenspeckle.serve.limits import LINGER, Limits
+from kenspeckle.serve.routes.v1.jobs import visible
 
 MAX = 1_000_000
 CHUNKED = b"Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -189,3 +193,24 @@ def test_an_origin_that_is_none(behind: Behind, origin: str) -> None:
     assert httpx2.options(f"{behind.base}/api/falcon", headers=asked).status_code == 403  # type: ignore[arg-type]
     assert httpx2.get(f"{behind.base}/health", headers=headers).status_code == 200  # type: ignore[arg-type]
     assert behind.faults == []
+
+
+# Keys
+
+
+def test_a_name_given_anew_sees_no_jobs_of_the_old_key(tmp_path: Path) -> None:
+    place, mounted = tmp_path / "keys", tmp_path / "ann"
+    mounted.write_text("m" * 40, encoding="ascii")
+    old = keys.create(place, "ann")
+    access = Access(place, first=mounted)
+    before, first = access.principal(old, "v1"), access.principal("m" * 40, "v1")
+    keys.revoke(place, "ann")
+    after = access.principal(keys.create(place, "ann"), "v1")
+    assert before is not None
+    assert after is not None
+    assert first is not None
+    assert before.name == after.name == first.name
+    assert len({before.id, after.id, first.id}) == 3
+    job = Job("1", 1, "identify", "g", before.id, "")
+    assert visible(job, before)
+    assert not visible(job, after)

@@ -30,11 +30,16 @@ _LOCAL_HOST = re.compile(r"(localhost|127\.[0-9.]{5,11}|\[::1\])(:[0-9]{1,5})?",
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: the name of the key (empty for none) and what they may do."""
+    """Who asks: the name of the key (empty for none) and what they may do.
+
+    `id` is that of the key itself: another one may be given its name once it is revoked, or have
+    the name of the mounted one.
+    """
 
     name: str
     scopes: frozenset[str]
     anonymous: bool
+    id: str = ""
 
 
 ANYBODY = Principal("", frozenset(), anonymous=True)
@@ -111,7 +116,8 @@ class Access:
             return TRUSTED
         key = match(shown, self._keys) if shown else None
         if key is not None:
-            return Principal(key.name, frozenset(key.scopes), anonymous=False)
+            own = f"{key.name} {key.made} {key.sha256[:16]}"
+            return Principal(key.name, frozenset(key.scopes), anonymous=False, id=own)
         return TRUSTED if surface in self.open_surfaces else None
 
     # Pages and names of hosts

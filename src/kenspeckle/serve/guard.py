@@ -132,7 +132,7 @@ class Guard:
         """Who asks, and as whom that is counted. Raises Refusal."""
         address = (scope.get("client") or ("", 0))[0]
         principal = self._access.principal(_key(headers), surface)
-        known = principal is not None and principal.name
+        known = principal is not None and principal.id
         who = f"key {known}" if known else f"address {neighbourhood(address)}"
         if surface:  # who looks after the service is not counted
             wait = self._limits.wait(who)

@@ -74,7 +74,7 @@ async def start(
         wish.kind,
         work.work_of(here.gallery, wish, turn),
         gallery=here.name,
-        owner=reader.name,
+        owner=reader.id,
         lane=f"write {here.name}" if writes else "identify",
     )
     answer = told.sent(shown(job), 202)
@@ -188,7 +188,7 @@ def found(request: Request, identifier: str, reader: Principal) -> Job:
 
 def visible(job: Job, reader: Principal) -> bool:
     """Whether a job is the reader's own, or the reader may see all."""
-    return "admin" in reader.scopes or job.owner == reader.name
+    return "admin" in reader.scopes or job.owner == reader.id
 
 
 def shown(job: Job) -> shapes.Job:
