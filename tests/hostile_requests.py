@@ -114,6 +114,11 @@ PATHS = (
     "/metrics?x=" + "y" * 7000,
 )
 
+ORIGINS = (
+    *("http://[", "http://]", "http://[::1", "http://[x]/", "http://\u2100.example", "//"),
+    *("http://a:b@c", "http://localhost:99999999", "\xe9", "http://[v1.x]"),
+)
+
 URLS = (
     "http://127.0.0.1:1/x.png",
     "http://localhost:22/",
@@ -398,6 +403,12 @@ def heads(rng: random.Random) -> Asked:
         {"accept-encoding": "br, zstd, *;q=0"},
         {"cookie": "a=b; " * 1000},
         {"origin": "null"},
+        {"origin": rng.choice(ORIGINS)},
+        {"origin": rng.choice(ORIGINS), "access-control-request-method": "POST"},
+        {"host": rng.choice(("[", "[::1", "localhost:x", "@", "a" * 9000))},
+        {"content-type": "multipart/form-data; boundary*=utf-9''%ff"},
+        {"content-type": "application/json; charset=rot13"},
+        {"content-length": "40000000"},
         {"origin": "http://evil.example", "access-control-request-method": "POST"},
         {"host": "evil.example"},
         {"content-type": "x" * 5000},
@@ -430,6 +441,17 @@ def lines(rng: random.Random) -> Asked:
         b"CONNECT 127.0.0.1:22 HTTP/1.1\r\n" + host + b"\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n" * 20,
+        b"GET /readyz HTTP/1.1\r\n" + host + b"Content-Length: 2000000\r\n\r\nabc",
+        b"GET /readyz HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+        b"POST /api/falcon HTTP/1.1\r\n"
+        + host
+        + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: "
+        + b"a" * 500_000,
+        b"POST /api/falcon HTTP/1.1\r\n"
+        + host
+        + b"Transfer-Encoding: chunked\r\n\r\n1;"
+        + b"a" * 500_000,
+        b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nA: " + b"a" * 500_000,
         b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + rng.randbytes(150),
     ]
     return Asked("lines", raw=rng.choice(said))
