@@ -13,7 +13,7 @@ from PIL import Image
 from kenspeckle import Gallery
 from kenspeckle.config import ImageSettings, IndexSettings, ModelSettings, Settings
 from kenspeckle.errors import GalleryError, InputError, NotEnrolled
-from kenspeckle.flows.enrol import Newcomer, filename, path_of, reference_of
+from kenspeckle.flows.enrol import Newcomer, check_files, filename, path_of, reference_of
 from kenspeckle.flows.pictures import original
 from kenspeckle.flows.search import nearest, text_row
 from kenspeckle.types import Reference
@@ -246,18 +246,15 @@ def test_files_that_are_no_pictures_are_not_handed_out(tmp_path: Path, origin: s
 def test_one_file_is_a_reference_of_one_item_whatever_it_is_called(
     gallery: Gallery, data: list[bytes]
 ) -> None:
+    def named(name: str, number: int = 0, key: str = "") -> Reference:
+        return gallery.prepare(Newcomer(data[number], name, key=key))[0].reference
+
     with gallery:
-        gallery.enrol([gallery.prepare(Newcomer(data[0], "banana.png"))])
-        again = gallery.prepare(Newcomer(data[0], "apple.png"))
+        (banana,) = gallery.enrol([gallery.prepare(Newcomer(data[0], "banana.png"))])
         for _ in range(2):
             with pytest.raises(GalleryError, match="the same file is a reference of 'banana'"):
-                gallery.enrol([again])
-        both = [gallery.prepare(Newcomer(data[1], name)) for name in ("a.png", "b.png")]
+                check_files(gallery.store, [named("apple.png")])
         with pytest.raises(GalleryError, match="the same file"):
-            gallery.enrol(both)
-        assert [item.key for item in gallery.items()] == ["banana"]
-        gallery.enrol([gallery.prepare(Newcomer(data[0], "apple.png", key="banana"))])
-        assert [item.key for item in gallery.items()] == ["banana"]
-        ids = [number for number, _ in gallery.store.references()]
-        gallery.enrol([again], instead_of=ids)
-        assert [item.key for item in gallery.items()] == ["apple"]
+            check_files(gallery.store, [named("a.png", 1), named("b.png", 1)])
+        check_files(gallery.store, [named("apple.png", key="banana"), named("a.png", 1)])
+        check_files(gallery.store, [named("apple.png")], [banana])

@@ -100,7 +100,6 @@ def store_all(
     labels: dict[str, str] = {}
     rows: list[Enrolled] = []
     news = [row for picture in pictures for row in picture]
-    _check_bytes(store, [row.reference for row in news], gone)
     for one in news:
         key = one.reference.key
         if key not in labels:
@@ -151,8 +150,12 @@ def _check(store: Store, new: Reference, gone: Mapping[int, Reference]) -> None:
             )
 
 
-def _check_bytes(store: Store, news: Sequence[Reference], gone: Mapping[int, Reference]) -> None:
-    """Refuse one file as a reference of two items, whatever it is called."""
+def check_files(store: Store, news: Sequence[Reference], instead_of: Sequence[int] = ()) -> None:
+    """Refuse one file as a reference of two items, whatever it is called. Raises GalleryError.
+
+    `instead_of` are references that go, with their views.
+    """
+    gone = _with_views(store, instead_of)
     known = {one.sha256: one for one in reversed(news) if one.sha256}
     stored = {
         old.sha256: old

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from kenspeckle.flows.enrol import Newcomer
+from kenspeckle.flows.enrol import Newcomer, check_files
 from kenspeckle.serve.routes.v1 import told
 from kenspeckle.serve.routes.v1.received import Sent, wrong
 from kenspeckle.serve.routes.v1.working import At
@@ -63,6 +63,8 @@ def addressed(key: str) -> None:
 def stored(here: At, ready: Ready, instead_of: Sequence[int] = ()) -> shapes.Changed:
     """Store pictures in one commit, in place of others; what that led to."""
     before = _there(here, instead_of)
+    news = [row.reference for rows in ready for row in rows]
+    check_files(here.gallery.store, news, instead_of)
     ids = here.gallery.enrol(ready, instead_of=instead_of)
     new = [told.reference(number, one, here.links) for number, one in _there(here, ids)]
     return shapes.Changed(references=new, removed=len(before), stale=here.gallery.stale)
