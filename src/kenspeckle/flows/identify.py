@@ -85,11 +85,11 @@ def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Ans
     raised = seen.raised if seen else NOTHING
     out_of_date = stale(standing, store.manifest, settings)
 
-    def decided(rows: slice) -> Decision:
+    def decided(regions: tuple[Region, ...], hits: Hits, level: Floats | None) -> Decision:
         return decide(
-            asked.regions[rows],
-            Hits(found.ids[rows], found.items[rows], found.scores[rows]),
-            None if near is None else near[rows],
+            regions,
+            hits,
+            level,
             store,
             calibration,
             top=settings.top,
@@ -97,12 +97,15 @@ def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Ans
             raised=raised,
         )
 
-    best = decided(slice(None))
+    best = decided(asked.regions, found, near)
     if calibration and out_of_date and differs(calibration, settings):
         best = replace(best, confidence=None)  # fitted on scores that were made otherwise
-    count = len(asked.regions)
-    single = each and count > 1
-    regions = tuple(decided(slice(n, n + 1)) for n in range(count)) if single else (best,)
+    regions: tuple[Decision, ...] = (best,)
+    if each and len(asked.regions) > 1:
+        regions = tuple(
+            decided((region,), found.of(n), None if near is None else near[n : n + 1])
+            for n, region in enumerate(asked.regions)
+        )
     decision = with_evidence(store, best, seen) if seen else best
     decision = read_too(opened, asked.picture, asked.regions, found, decision)
     return Answer(decision, regions, asked.rows, asked.picture.size, out_of_date)

@@ -82,6 +82,11 @@ class Hits:
     items: Int64
     scores: Float32
 
+    def of(self, row: int) -> Hits:
+        """Those of one query."""
+        rows = slice(row, row + 1)
+        return Hits(self.ids[rows], self.items[rows], self.scores[rows])
+
     def __post_init__(self) -> None:
         if not self.ids.shape == self.items.shape == self.scores.shape or self.ids.ndim != 2:
             raise InputError("hits", f"shapes {self.ids.shape}, {self.scores.shape}")

@@ -64,9 +64,12 @@ class StageTimes:
             return dict(self._counts)
 
 
+_UNTIMED = nullcontext()
+
+
 def timed(times: StageTimes | None, name: str) -> AbstractContextManager[None]:
     """Time what happens inside, or do nothing where nobody asks."""
-    return times.stage(name) if times is not None else nullcontext()
+    return times.stage(name) if times is not None else _UNTIMED
 
 
 @dataclass(frozen=True, slots=True)
