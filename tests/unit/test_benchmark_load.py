@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from email import message_from_bytes
 from importlib import import_module
 from pathlib import Path
@@ -65,6 +66,8 @@ class Server:
             return
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @pytest.mark.parametrize("how", [{"clients": 3}, {"rate": 300.0}])
