@@ -155,7 +155,7 @@ class Load:
         return self._requests[self._turn % len(self._requests)]
 
     def _count(self, status: int, seconds: float) -> None:
-        self.found.answered += 1
+        self.found.answered += status > 0
         if not self._counts:
             return
         if not status:
