@@ -71,11 +71,12 @@ def request(asked: Asked, picture: bytes) -> bytes:
 class Line(asyncio.Protocol):
     """One connection: sends bytes, reads one answer, and tells who asked.
 
-    `wait` are the seconds after which the latest answer says to come back.
+    It is in the set `among` for as long as it is open; `wait` are the seconds after which the
+    latest answer says to come back.
     """
 
-    def __init__(self, answered: Answered) -> None:
-        self._answered = answered
+    def __init__(self, answered: Answered, among: set[Line]) -> None:
+        self._answered, self._among = answered, among
         self._transport: Any = None  # uvloop's is none of asyncio's classes
         self._data, self._start, self._busy = bytearray(), 0.0, False
         self.wait = 0.0
@@ -91,9 +92,16 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._among.add(self)
+
+    def leave(self) -> None:
+        """Hang up, whatever is still on its way."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
+        self._among.discard(self)
         if self._busy:
             self._busy = False
             self._answered(self, 0, time.perf_counter() - self._start)
@@ -132,6 +140,7 @@ class Load:
         self._requests = [request(asked, path.read_bytes()) for path in files]
         self._turn, self._waiting, self._counts, self._ends = 0, 0, False, False
         self._idle: list[Line] = []
+        self._lines: set[Line] = set()
 
     async def run(self) -> Found:
         work = [asyncio.ensure_future(self._pace() if self._asked.rate else self._closed())]
@@ -143,12 +152,16 @@ class Load:
         self._counts, self.found.measured = False, time.perf_counter() - start
         self._ends = True
         await asyncio.gather(*work)
+        for line in list(self._lines):
+            line.leave()
+        while self._lines:
+            await asyncio.sleep(0)
         return self.found
 
     async def _line(self, answered: Answered) -> Line:
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(lambda: Line(answered), self._host, self._port)
-        return line
+        made = loop.create_connection(lambda: Line(answered, self._lines), self._host, self._port)
+        return (await made)[1]
 
     def _next(self) -> bytes:
         self._turn += 1
@@ -165,6 +178,7 @@ class Load:
     async def _closed(self) -> None:
         """Each client asks again once it is answered; one that lost its line opens another."""
         over = asyncio.Event()
+        again_soon: set[asyncio.Task[None]] = set()
 
         def answered(line: Line, status: int, seconds: float) -> None:
             self._count(status, seconds)
@@ -173,7 +187,9 @@ class Load:
             elif line.open and not line.wait:
                 line.ask(self._next())
             else:
-                asyncio.ensure_future(again(line))  # noqa: RUF006  it counts itself
+                task = asyncio.ensure_future(again(line))
+                again_soon.add(task)
+                task.add_done_callback(again_soon.discard)
 
         async def again(line: Line | None = None) -> None:
             if line is not None:
@@ -185,6 +201,9 @@ class Load:
         for _ in range(self._asked.clients):
             await again()
         await over.wait()
+        for task in again_soon:
+            task.cancel()
+        await asyncio.gather(*again_soon, return_exceptions=True)
 
     async def _pace(self) -> None:
         """Requests at a steady pace; each takes a line that is idle, or a new one."""

@@ -70,23 +70,27 @@ class Server:
                 await writer.wait_closed()
 
 
-@pytest.mark.parametrize("how", [{"clients": 3}, {"rate": 300.0}])
+@pytest.mark.parametrize("how", [{"clients": 3}, {"rate": 100.0}])
 def test_answers_are_counted_by_status(
     clients: ModuleType, tmp_path: Path, how: dict[str, float]
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"a" * 5000)
 
-    async def run() -> tuple[Any, int]:
+    async def run(seconds: float) -> tuple[Any, int]:
         server = Server()
         async with await asyncio.start_server(server.answer, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
             asked = clients.Asked(
-                f"http://127.0.0.1:{port}", "/v1/x", str(tmp_path), 0.3, warm=0.1, **how
+                f"http://127.0.0.1:{port}", "/v1/x", str(tmp_path), seconds, warm=0.1, **how
             )
             found = await clients.Load(asked).run()
-            return found, server.asked
+        while len(asyncio.all_tasks()) > 1:  # the server's ends of the lines
+            await asyncio.sleep(0.001)
+        return found, server.asked
 
-    found, asked = asyncio.run(run())
+    found, asked = asyncio.run(run(0.3))
+    if len(found.seconds) < 2 or len(found.health) < 2:  # a busy machine answers less
+        found, asked = asyncio.run(run(3.0))
     assert set(found.seconds) == {200, 503}
     assert found.lost == 0
     assert all(0 < seconds < 5 for values in found.seconds.values() for seconds in values)
