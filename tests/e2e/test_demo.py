@@ -52,6 +52,7 @@ def test_most_known_photos_are_named_rightly(run: Run) -> None:
         assert right + unknown + wrong == known
         assert right > known / 2
         assert wrong <= known / 10
+    assert "in the time given" not in run.page, "the rule is fitted on every view"
 
 
 def test_most_strangers_are_refused(run: Run) -> None:

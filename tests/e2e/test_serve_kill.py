@@ -195,7 +195,7 @@ def test_fifty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     with Gallery.create(index, settings=SETTINGS) as gallery:
         for number in range(STANDING):
             gallery.add(picture(0, number), label=f"something else {number}")
-        gallery.calibrate(0.2)  # or every start would
+        gallery.calibrate(60)  # or every start would
     moment, clients = random.Random(SEED), [Client(number) for number in range(1, CLIENTS + 1)]
     midst = answered = 0
     for _ in range(KILLS):

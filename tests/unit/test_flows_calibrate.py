@@ -22,6 +22,8 @@ SETTINGS = Settings(
     index=IndexSettings(calibrate=False),
     identify=IdentifySettings(regions="whole", fpir=0.05),
 )
+PATIENCE = 200.0
+"""Seconds for every view, on a busy machine too."""
 
 
 def thing(seed: int) -> Image.Image:
@@ -53,7 +55,7 @@ def gallery(tmp_path: Path, items: int, each: int = 1, **settings: object) -> Ga
 
 def test_a_gallery_is_calibrated_by_its_own_views(tmp_path: Path) -> None:
     with gallery(tmp_path, 70) as made:
-        rule = made.calibrate(30)
+        rule = made.calibrate(PATIENCE)
         assert rule is not None
         assert made.stale == ""
         assert rule.score == "margin"
@@ -72,7 +74,7 @@ def test_a_gallery_is_calibrated_by_its_own_views(tmp_path: Path) -> None:
 
 def test_the_same_gallery_gives_the_same_rule(tmp_path: Path) -> None:
     with gallery(tmp_path, 6) as made:
-        first, second = made.calibrate(30), made.calibrate(30)
+        first, second = made.calibrate(PATIENCE), made.calibrate(PATIENCE)
     assert first is not None
     assert second is not None
     assert replace(first, date="") == replace(second, date="")
@@ -82,7 +84,7 @@ def test_the_same_gallery_gives_the_same_rule(tmp_path: Path) -> None:
 @pytest.mark.parametrize("each", [1, 3])
 def test_small_galleries(tmp_path: Path, items: int, each: int) -> None:
     with gallery(tmp_path, items, each) as made:
-        rule = made.calibrate(10)
+        rule = made.calibrate(PATIENCE)
         if items == 1:
             assert rule is None  # no other item, no cohort: nothing to fit on
         else:
@@ -97,12 +99,12 @@ def test_small_galleries(tmp_path: Path, items: int, each: int) -> None:
 def test_items_that_share_a_file_are_no_strangers_to_each_other(tmp_path: Path) -> None:
     """Left out, such an item would still be found under its other name and spoil the threshold."""
     with gallery(tmp_path, 6) as made:
-        before = made.calibrate(30)
+        before = made.calibrate(PATIENCE)
         folder = tmp_path / "refs"
         (folder / "twin.png").write_bytes((folder / "thing-1.png").read_bytes())
         report = made.index(folder)
         assert any(pair.identical for pair in report.look_alikes)
-        rule = made.calibrate(30)
+        rule = made.calibrate(PATIENCE)
         assert rule is not None
         assert before is not None
         assert rule.items == 7
@@ -114,7 +116,7 @@ def test_items_that_share_a_file_are_no_strangers_to_each_other(tmp_path: Path) 
 def test_moved_originals_are_counted(tmp_path: Path) -> None:
     with gallery(tmp_path, 5) as made:
         (tmp_path / "refs" / "thing-2.png").unlink()
-        rule = made.calibrate(10)
+        rule = made.calibrate(PATIENCE)
         assert rule is not None
         assert rule.promises[0].items == 4
         assert any(note.startswith("10 views not made") for note in rule.notes)
@@ -124,7 +126,7 @@ def test_with_no_original_left_there_is_no_rule(tmp_path: Path) -> None:
     with gallery(tmp_path, 3) as made:
         for path in (tmp_path / "refs").iterdir():
             path.unlink()
-        assert made.calibrate(10) is None
+        assert made.calibrate(PATIENCE) is None
 
 
 def test_the_time_is_kept_and_what_was_left_is_said(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_two_prints_have_one_item_and_a_margin_of_their_own(tmp_path: Path) -> N
             printed(item, rarity).save(folder / f"LOB-EN{item:03}_thing_{item}_{rarity}.png")
     with Gallery.create(tmp_path / "made.ken", settings=SETTINGS) as made:
         made.index(folder)
-        rule = made.calibrate(30)
+        rule = made.calibrate(PATIENCE)
     assert rule is not None
     assert (rule.items, rule.references) == (20, 40)
     assert rule.variant_margin is not None
@@ -166,7 +168,7 @@ def test_two_prints_among_eighteen_other_things(tmp_path: Path) -> None:
     settings = replace(SETTINGS, models=ModelSettings())
     with Gallery.create(tmp_path / "made.ken", settings=settings) as made:
         made.index(folder)
-        assert made.calibrate(30) is not None
+        assert made.calibrate(PATIENCE) is not None
         for rarity in ("ur", "sr"):
             photo = Picture(printed(0, rarity).rotate(3, fillcolor="gray"), "photo")
             answer = made.identify(photo)
@@ -178,7 +180,7 @@ def test_two_prints_among_eighteen_other_things(tmp_path: Path) -> None:
 def test_regions_of_the_rule_are_tried(tmp_path: Path) -> None:
     settings = replace(SETTINGS.identify, regions="windows")
     with gallery(tmp_path, 4, identify=settings) as made:
-        rule = made.calibrate(20)
+        rule = made.calibrate(PATIENCE)
         assert rule is not None
         assert rule.regions == "whole+windows"
         assert made.stale == ""
@@ -195,7 +197,7 @@ def test_regions_of_the_rule_are_tried(tmp_path: Path) -> None:
 def test_the_cohort_stands_for_strangers_in_general(tmp_path: Path, items: int) -> None:
     """The built-in model: its cohort gives a rule even to a gallery of one item."""
     with gallery(tmp_path, items, models=ModelSettings()) as made:
-        rule = made.calibrate(20)
+        rule = made.calibrate(PATIENCE)
         assert rule is not None
         general = next(p for p in rule.promises if p.strangers == "general")
         assert general.trials == general.items == 2723

@@ -70,7 +70,7 @@ def test_without_a_word_the_usual_one_is_meant(
 
 def test_a_calibration_that_no_longer_fits_is_said(gallery: Gallery, tmp_path: Path) -> None:
     assert list(remarks(gallery)) == []
-    gallery.calibrate(0.5)
+    gallery.calibrate(60)
     draw(70).save(tmp_path / "new.png")
     gallery.add(tmp_path / "new.png")
     (said,) = remarks(gallery)

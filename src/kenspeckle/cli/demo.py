@@ -13,6 +13,7 @@ import typer
 from kenspeckle.cli import console, wording
 from kenspeckle.cli.demo_page import Shown, page, usual_seconds
 from kenspeckle.cli.demo_scene import Answer, Shot, Verdict, licences, prepare
+from kenspeckle.config import IndexSettings, Settings
 from kenspeckle.errors import InputError
 from kenspeckle.gallery import Gallery
 from kenspeckle.types import Decision
@@ -25,6 +26,9 @@ SAID: dict[Verdict, str] = {
     "named": "WRONG: a stranger",
     "unreadable": "right: unreadable",
 }
+
+PATIENCE = 120.0
+"""The most seconds for the rule: on a slow or busy machine too it is fitted on every view."""
 
 
 def demo(
@@ -39,12 +43,14 @@ def demo(
     start = time.perf_counter()
     folder = Path(out)
     shots = prepare(folder)
-    with Gallery.create(folder / "gallery.ken") as gallery:
+    settings = Settings(index=IndexSettings(calibrate=False))
+    with Gallery.create(folder / "gallery.ken", settings=settings) as gallery:
         with console.progress("indexed") as tell:
-            report = gallery.index(
+            gallery.index(
                 folder / "references",
                 progress=lambda step: tell(step.done, step.total, step.path),
             )
+        rule = gallery.calibrate(PATIENCE)
         indexed = time.perf_counter() - start
         items, references = gallery.items(), gallery.references()
         console.line(
@@ -56,7 +62,7 @@ def demo(
     _tell(answers)
     seconds = time.perf_counter() - start
     target = folder / "page.html"
-    shown = Shown(folder, items, references, report.calibration, (indexed, seconds), licences())
+    shown = Shown(folder, items, references, rule, (indexed, seconds), licences())
     target.write_text(page(answers, shown), encoding="utf-8")
     console.line()
     console.line(f"{seconds:.1f} s altogether. Look at it: {target.resolve()}")

@@ -80,13 +80,13 @@ class DiskStore(DiskFile):
     def get(self, ids: Sequence[int]) -> list[Reference]:
         """References by id, in order. KeyError names one that is not stored."""
         found: dict[int, Reference] = {}
-        wanted = sorted({int(identifier) for identifier in ids})
+        wanted = list(map(int, ids))
         with self._reading:
             for start in range(0, len(wanted), 500):
                 some = wanted[start : start + 500]
                 where = f"WHERE id IN ({','.join('?' * len(some))})"
                 found.update(records.references(self._connection, self._path, where, some))
-        return [found[int(identifier)] for identifier in ids]
+        return [found[identifier] for identifier in wanted]
 
     def rows(self, ids: Sequence[int] | Int64 | None = None) -> Float32:
         """Vectors `(n, D)` as stored; see `Store.rows`."""

@@ -167,23 +167,13 @@ class VectorIndex:
         queries = check_queries(queries, self.width)
         blocks = self._blocks
         only = None if ids is None else np.unique(np.asarray(ids, np.int64))
-        shape = (len(queries), k)
-        hits = Hits(
-            np.full(shape, -1, np.int64),
-            np.full(shape, -1, np.int64),
-            np.full(shape, -np.inf, np.float32),
-        )
         if not blocks or not k:
-            return hits
+            return _hits((), len(queries), k)
         if only is not None and len(only) <= FEW:
             answers = _among(queries, blocks, only, k)
         else:
             answers = self._bounded(queries, blocks, k, only, threads)
-        for n, (found, owners, scores) in enumerate(answers):
-            hits.ids[n, : len(found)] = found
-            hits.items[n, : len(found)] = owners
-            hits.scores[n, : len(found)] = scores
-        return hits
+        return _hits(list(answers), len(queries), k)
 
     def _bounded(
         self, queries: Float32, blocks: Sequence[Block], k: int, only: Int64 | None, threads: int
@@ -218,6 +208,24 @@ class VectorIndex:
         jobs = [self._pool.submit(one_share, first) for first in range(1, share)]
         results = [one_share(0), *(job.result() for job in jobs)]
         return [results[n % share][n // share] for n in range(len(parts))]
+
+
+def _hits(answers: Sequence[Best], count: int, k: int) -> Hits:
+    """What was found for `count` queries, filled up where there were fewer than `k` rows."""
+    if count == 1 and answers and len(answers[0][0]) == k:
+        ids, owners, scores = answers[0]
+        return Hits(ids[None], owners[None], scores[None].astype(np.float32))
+    shape = (count, k)
+    hits = Hits(
+        np.full(shape, -1, np.int64),
+        np.full(shape, -1, np.int64),
+        np.full(shape, -np.inf, np.float32),
+    )
+    for n, (ids, owners, scores) in enumerate(answers):
+        hits.ids[n, : len(ids)] = ids
+        hits.items[n, : len(ids)] = owners
+        hits.scores[n, : len(ids)] = scores
+    return hits
 
 
 def _even(count: int) -> Iterator[slice]:

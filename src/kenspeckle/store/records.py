@@ -318,8 +318,7 @@ def references(
 
 
 def _reference(path: Path, row: tuple[Any, ...]) -> tuple[int, Reference]:
-    identifier, file, view, label, variant, sha256, size, mtime_ns, *rest = row
-    origin, metadata, key = rest
+    identifier, file, view, label, variant, sha256, size, mtime_ns, origin, metadata, key = row
     extra: Mapping[str, str] = NO_METADATA
     if metadata:
         loaded = _json(path, metadata, "metadata")
