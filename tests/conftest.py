@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 from commands import Command, Done
+from httpx2._config import DEFAULT_TIMEOUT_CONFIG as USUAL
+
+# Whoever gives no time of their own waits for as long as a busy machine may take.
+USUAL.connect = USUAL.read = USUAL.write = USUAL.pool = 60.0
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,9 @@ from kenspeckle.serve.guard import Guard
 from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.wire import protocol
 
+PATIENCE = 60.0
+"""Seconds after which what was to happen never will, on a busy machine too."""
+
 
 @dataclass
 class Behind:
@@ -47,11 +50,11 @@ class Behind:
     def port(self) -> int:
         return int(self.base.rpartition(":")[2])
 
-    def line(self, timeout: float = 10.0) -> socket.socket:
+    def line(self, timeout: float = PATIENCE) -> socket.socket:
         """A connection of one's own."""
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
-    def ask(self, text: bytes, timeout: float = 10.0) -> bytes:
+    def ask(self, text: bytes, timeout: float = PATIENCE) -> bytes:
         """What comes back for these bytes, until the line is closed."""
         with self.line(timeout) as line:
             with contextlib.suppress(OSError):
@@ -60,7 +63,7 @@ class Behind:
 
     def settled(self) -> bool:
         """Whether nothing is counted or held any more, in a moment."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if not self.limits.running and not self.limits.held:
                 return True
@@ -202,7 +205,7 @@ def guarded(keys: Path, *, access: dict[str, Any] | None = None, **limits: Any) 
     server = behind.server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not server.started:
         assert thread.is_alive()
         assert time.monotonic() < until
@@ -213,5 +216,5 @@ def guarded(keys: Path, *, access: dict[str, Any] | None = None, **limits: Any) 
         yield behind
     finally:
         server.should_exit = server.force_exit = True
-        thread.join(20)
+        thread.join(PATIENCE)
         assert not thread.is_alive()

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Listener:
     def __init__(self, address: str, headers: dict[str, str] | None = None) -> None:
         self.events: list[Heard] = []
         self.status, self.ended = 0, False
-        self._client = httpx2.Client(timeout=httpx2.Timeout(5, read=60))
+        self._client = httpx2.Client(timeout=httpx2.Timeout(PATIENCE))
         self._thread = Thread(target=self._listen, args=(address, headers or {}), daemon=True)
         self._thread.start()
 
@@ -65,7 +65,7 @@ class Listener:
     def close(self) -> None:
         """Leave."""
         self._client.close()
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
 
 
 @contextmanager

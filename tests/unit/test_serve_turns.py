@@ -12,6 +12,9 @@ import pytest
 from kenspeckle.errors import ServiceBusy
 from kenspeckle.serve.turns import Turns
 
+PATIENCE = 30.0
+"""Seconds after which what was to happen never will, on a busy machine too."""
+
 
 class Slow:
     """Work that lasts until it is let go, and counts its threads."""
@@ -24,14 +27,14 @@ class Slow:
         with self._lock:
             self.begun, self.running = self.begun + 1, self.running + 1
             self.most = max(self.most, self.running)
-        self.go.wait(20)
+        self.go.wait(PATIENCE)
         with self._lock:
             self.running -= 1
         return 7
 
 
 async def until(so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not so():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
@@ -40,8 +43,9 @@ async def until(so: Callable[[], bool]) -> None:
 def test_who_leaves_makes_no_room_before_the_thread_ends() -> None:
     async def asked() -> None:
         slow, turns = Slow(), Turns("downloads", 3)
-        for _ in range(30):
+        for number in range(1, 31):
             one = asyncio.create_task(turns.run(slow))
+            await until(lambda number=number: slow.begun == min(number, 3))
             await asyncio.sleep(0.002)
             one.cancel()
         await asyncio.sleep(0.05)
@@ -77,6 +81,7 @@ def test_who_waits_too_long_is_refused_and_who_waits_less_gets_a_turn() -> None:
         await until(lambda: slow.begun == 2)
         with pytest.raises(ServiceBusy, match="downloads: all that may be under way at once are"):
             await turns.run(slow, "c")
+        turns._patience = PATIENCE
         late = asyncio.create_task(turns.run(slow, "d"))
         await asyncio.sleep(0.05)
         slow.go.set()

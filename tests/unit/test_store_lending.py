@@ -67,14 +67,14 @@ def test_nobody_is_told_of_success_when_another_failed_for_both(disk: Disk) -> N
             with store.writing():
                 store.add(enrolled(2, prefix="slow"))
                 inside.set()
-                assert leave.wait(10)
+                assert leave.wait(30)
             told.append("kept")
         except IndexReadOnly as error:
             told.append(error.found)
 
     thread = threading.Thread(target=slow)
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(30)
     with pytest.raises(IndexReadOnly, match="full"), store.writing():
         store.add(enrolled(4, prefix="fast"))
     leave.set()
