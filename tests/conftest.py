@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 from commands import Command, Done
 from httpx2._config import DEFAULT_TIMEOUT_CONFIG as USUAL
+from hypothesis import settings
 
 # Whoever gives no time of their own waits for as long as a busy machine may take.
 USUAL.connect = USUAL.read = USUAL.write = USUAL.pool = 60.0
+
+# How long an example takes says more of who else is at work than of what is tested.
+settings.register_profile("patient", settings.default, deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
