@@ -119,7 +119,7 @@ class Client:
     """Asks the surface."""
 
     def __init__(self, base: str) -> None:
-        self.http = httpx.Client(base_url=base, timeout=60)
+        self.http = httpx.Client(base_url=base, timeout=120)
 
     def __enter__(self) -> Client:
         return self

@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> Run:
             cwd=options.pop("cwd", tmp_path),  # type: ignore[call-overload]
             env={**kept, **(env or {})},
             capture_output=True,
-            timeout=120,
+            timeout=240,
             **{"text": True, "encoding": "utf-8", "errors": "surrogateescape", **options},
         )
 

@@ -13,10 +13,11 @@ ROOT = Path(__file__).parents[2]
 
 def bench(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=880)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["cold_start", "memory", "identify_latency", "serve_load"])
 def test_a_quick_run_prints_a_table_and_writes_nothing(name: str) -> None:
     results = ROOT / "benchmarks" / "results" / f"{name}.md"
@@ -41,9 +42,9 @@ def test_the_pictures_are_drawn_from_the_seed() -> None:
         "assert p('348', 3, 1) == p('348', 3, 1) != p('348', 4, 1);"
         "assert 150_000 < len(p('1024', 0)) < 260_000"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=240)
 
 
 def test_the_harness_states_its_examples() -> None:
     command = [sys.executable, "-m", "doctest", "benchmarks/_harness.py"]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=240)

@@ -341,6 +341,16 @@ def test_a_region_rule_that_cannot_be_followed_is_told_once(run, things, tmp_pat
     assert done.stderr == "Regions auto: without quad, which needs the extra 'geometry'.\n"
 
 
+def spent(process: int) -> float:
+    """Seconds of processor time of a process, of the clock where the system does not say."""
+    try:
+        said = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return time.monotonic()
+    user, system = said.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def test_ctrl_c_keeps_what_is_done(run, things, tmp_path, drawn):
     for number in range(100, 160):
         drawn(number, 900).save(things / f"more_{number}.png")
@@ -351,7 +361,9 @@ def test_ctrl_c_keeps_what_is_done(run, things, tmp_path, drawn):
     ) as process:  # fmt: skip
         while not (tmp_path / "gallery.ken").exists() and process.poll() is None:
             time.sleep(0.02)
-        time.sleep(0.5)
+        begun = spent(process.pid)
+        while spent(process.pid) < begun + 0.4 and process.poll() is None:
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -9,7 +10,9 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
+from array import array
 from dataclasses import fields
 from pathlib import Path
 
@@ -191,9 +194,15 @@ def test_ctrl_c_while_a_picture_is_awaited(run, things, tmp_path):
         cwd=tmp_path, env=environ, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        time.sleep(1.5)
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
+        held = array("i", [1])
+        while held[0] and process.poll() is None:  # until it has read that, and reads on
+            fcntl.ioctl(process.stdin, termios.FIONREAD, held)
+            time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert process.communicate() == ("", "Stopped.\n")
 
 
@@ -216,7 +225,7 @@ def in_terminal(words: list[str], cwd: Path) -> str:
             break
         seen += data
     os.close(leader)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     return seen.decode()
 
 

@@ -26,7 +26,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.out = folder / "demo"
         command = [sys.executable, "-m", "kenspeckle", "demo", "--out", str(self.out)]
-        self.done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        self.done = subprocess.run(command, capture_output=True, text=True, timeout=280)
         assert self.done.returncode == 0, self.done.stderr
         self.page = (self.out / "page.html").read_text(encoding="utf-8")
 

@@ -128,7 +128,7 @@ def finish(folder: Path, index: Path) -> float:
     """A whole run; its seconds."""
     began = time.monotonic()
     process = start(folder, index)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said.decode()
     return time.monotonic() - began
 
@@ -150,6 +150,7 @@ def rows_of(index: Path) -> list[tuple[Reference, bytes]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_fifty_kills(tmp_path: Path) -> None:
     folder, index = Folder(tmp_path / "pictures", SEED), tmp_path / "gallery.ken"
     for _ in range(PICTURES):
@@ -160,7 +161,7 @@ def test_fifty_kills(tmp_path: Path) -> None:
     kills = midst = 0
     began = time.monotonic()
     while kills < KILLS:
-        assert time.monotonic() - began < 240, f"{kills} kills in four minutes"
+        assert time.monotonic() - began < 1100, f"only {kills} kills"
         before = seen(index)
         process, since = start(folder.path, index), time.monotonic()
         chance = moment.uniform(0.1, 1.0) * whole
@@ -194,7 +195,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     for _ in range(60):
         folder.draw()
     process = start(folder.path, index)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while process.poll() is None and not seen(index) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

@@ -32,7 +32,9 @@ TASKS = [
         "params": {"target": "prominent_face", "face_context": "whole_image"},
     }
 ]
-TIMEOUT = 1.0
+TIMEOUT = 3.0
+SOON = 20.0
+"""Seconds less than a host that drips goes on for, and that a busy machine stays below."""
 
 
 @dataclass
@@ -96,7 +98,7 @@ def status(number: int, **headers: str) -> Callable[[Any], None]:
 def drip(handler: Any) -> None:
     handler.send_response(200)
     handler.end_headers()
-    for _ in range(600):
+    for _ in range(1200):
         handler.wfile.write(b"x")
         time.sleep(0.05)
 
@@ -129,7 +131,7 @@ def server(folder: Path, *allowed: str) -> Iterator[httpx2.Client]:
     settings = replace(SETTINGS, image=image, serve=ServeSettings())
     with (
         served(settings, [folder / "things.ken"]) as (base, _),
-        httpx2.Client(base_url=base, timeout=30) as client,
+        httpx2.Client(base_url=base, timeout=90) as client,
     ):
         yield client
 
@@ -247,13 +249,12 @@ def test_hosts_that_behave_badly(folder: Path, answer: Callable[[Any], None]) ->
             slow = pool.submit(native, client, outer.url)
             other = pool.submit(analyze, client, outer.url)
             time.sleep(0.1)
-            free = time.monotonic()
             assert client.get("/available_operations/").status_code == 200
             assert client.get("/livez").status_code == 200
-            assert time.monotonic() - free < 1.0
+            assert answer is not drip or not slow.done()
             assert slow.result() == (400, problems.NOT_FETCHED)
             assert problems.NOT_FETCHED in other.result()[1]
-        assert time.monotonic() - start < TIMEOUT + 5
+        assert time.monotonic() - start < TIMEOUT + SOON
 
 
 def test_a_name_that_leads_to_us(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(folder: Path, **serve: Any) -> Settings:
     return Settings(
-        image=ImageSettings(fetch_private=True, fetch_timeout=5.0),
+        image=ImageSettings(fetch_private=True, fetch_timeout=30.0),
         models=ModelSettings(name="dummy", home=str(folder / "home"), offline=True),
         serve=ServeSettings(surfaces=("analyze",), **serve),
         analyze=AnalyzeSettings(classifiers=str(folder)),
@@ -293,7 +293,7 @@ def test_a_slow_or_endless_address(folder: Path) -> None:
     def drips(handler: Any) -> None:
         handler.send_response(200)
         handler.end_headers()
-        for _ in range(100):
+        for _ in range(600):
             handler.wfile.write(b"x")
             handler.wfile.flush()
             time.sleep(0.1)
@@ -311,7 +311,7 @@ def test_a_slow_or_endless_address(folder: Path) -> None:
         for address in (slow, large):
             start = time.perf_counter()
             answer = asking.url(address, task("t", DETECT))
-            assert time.perf_counter() - start < 3
+            assert time.perf_counter() - start < 30
             assert answer.json()["results"]["t"]["status"] == "error"
 
 
@@ -331,7 +331,7 @@ def test_engines_are_kept_like_models(folder: Path) -> None:
     """Loaded when they are used, listed with the others, gone after a while without use."""
     wanted = Settings(
         models=ModelSettings(name="dummy", home=str(folder / "home"), offline=True),
-        serve=ServeSettings(idle_grace=0.3),
+        serve=ServeSettings(idle_grace=3.0),
     )
     with (
         served(wanted, [folder / "gallery.ken"]) as (base, service),
@@ -345,7 +345,7 @@ def test_engines_are_kept_like_models(folder: Path) -> None:
         params = {"target": "prominent_face", "face_context": "whole_image"}
         assert asking.one(PICTURE, DETECT, **params)["status"] == "success"
         assert loaded()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while loaded() and time.monotonic() < until:
             time.sleep(0.05)
         assert not loaded()

@@ -20,7 +20,7 @@ from kenspeckle.serve.events import Event
 from kenspeckle.serve.service import Service
 
 SETTINGS = Settings(
-    models=ModelSettings(name="dummy"), serve=ServeSettings(patience=0.6, surfaces=("falcon",))
+    models=ModelSettings(name="dummy"), serve=ServeSettings(patience=3.0, surfaces=("falcon",))
 )
 FRAMES = 12
 """More than the votes of one view need to give a name."""
@@ -116,10 +116,10 @@ def test_who_was_cut_off_hears_what_it_missed(server, photo):
     base, service = server
     with listening(f"{base}/v1/events") as listener:
         play(base, photo(1), "door")
-        listener.wait(lambda: kinds(listener) == ["appeared"])
+        listener.wait(lambda: "appeared" in kinds(listener))
         last = listener.of("appeared")[0].id
     play(base, photo(2), "window")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while service.bus.listeners and time.monotonic() < deadline:
         time.sleep(0.01)
     assert service.bus.listeners == 0, "a client that leaves leaves nothing behind"
@@ -175,7 +175,7 @@ class Idler:
 
     def __init__(self, base: str) -> None:
         host, _, port = base.removeprefix("http://").partition(":")
-        self.line = socket.create_connection((host, int(port)), timeout=20)
+        self.line = socket.create_connection((host, int(port)), timeout=60)
         self.line.sendall(f"GET /v1/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
         while b"retry: " not in self.line.recv(65536):
             pass
@@ -217,7 +217,7 @@ def test_who_never_reads_is_left(index):
     with served(replace(SETTINGS, serve=serve), [index]) as (base, service):
         idler = Idler(base)
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while service.bus.listeners:
                 assert time.monotonic() < deadline
                 service.bus.publish(large(0))
@@ -238,7 +238,7 @@ def test_when_the_service_stops_nobody_is_kept_waiting(index, photo):
         listener = Listener(f"{base}/v1/events")
         listener.wait(lambda: listener.status == 200)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SETTINGS.serve.grace / 2
     listener.wait(lambda: listener.ended)
     listener.close()
 

@@ -41,7 +41,7 @@ def index(made: bytes, tmp_path: Path) -> Path:
 def client(index: Path) -> Iterator[httpx2.Client]:
     with (
         served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [index]) as (base, _),
-        httpx2.Client(base_url=base, timeout=30) as made,
+        httpx2.Client(base_url=base, timeout=90) as made,
     ):
         yield made
 
@@ -53,7 +53,7 @@ def refusing(made: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     place.write_bytes(made)
     with (
         served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [place]) as (base, _),
-        httpx2.Client(base_url=base, timeout=30) as client,
+        httpx2.Client(base_url=base, timeout=90) as client,
     ):
         yield client
 

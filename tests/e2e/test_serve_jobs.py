@@ -48,7 +48,7 @@ def index(folder: Path, tmp_path: Path) -> Path:
 def client(index: Path) -> Iterator[httpx2.Client]:
     with (
         served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [index]) as (base, _),
-        httpx2.Client(base_url=base, timeout=30) as made,
+        httpx2.Client(base_url=base, timeout=90) as made,
     ):
         yield made
 
@@ -65,7 +65,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory, drawn) -> Iterator[httpx2
             base,
             _,
         ),
-        httpx2.Client(base_url=base, timeout=30) as made,
+        httpx2.Client(base_url=base, timeout=90) as made,
     ):
         yield made
 
@@ -81,7 +81,7 @@ def start(client: httpx2.Client, status: int = 202, **wish: Any) -> dict[str, An
 
 
 def until(client: httpx2.Client, job: dict[str, Any], wanted: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while True:
         now = client.get(f"/v1/jobs/{job['id']}").json()
         if wanted(now):
@@ -166,11 +166,11 @@ def test_a_full_queue_is_waited_for(index, folder):
     data, statuses, over = (folder / "thing_1.png").read_bytes(), list[int](), Event()
     with (
         served(replace(SETTINGS, serve=serve), [index]) as (base, _),
-        httpx2.Client(base_url=base, timeout=30) as client,
+        httpx2.Client(base_url=base, timeout=90) as client,
     ):
 
         def ask() -> None:
-            with httpx2.Client(base_url=base, timeout=30) as own:
+            with httpx2.Client(base_url=base, timeout=90) as own:
                 while not over.is_set():
                     answer = own.post(f"{AT}/identify", files={"image": ("p", data)})
                     statuses.append(answer.status_code)
@@ -218,7 +218,7 @@ def test_a_service_that_stops_ends_its_jobs_and_keeps_what_they_stored(index, fo
         drawn(number, 400).save(folder / f"more_{number}.png")
     with (
         served(replace(SETTINGS, serve=replace(SETTINGS.serve)), [index]) as (base, service),
-        httpx2.Client(base_url=base, timeout=30) as client,
+        httpx2.Client(base_url=base, timeout=90) as client,
     ):
         job = start(client, kind="index")
         until(client, job, lambda one: one["done"] > 0 or one["finished"])
@@ -312,7 +312,7 @@ def test_who_may_do_what(index, folder):
     }
     with (
         served(replace(SETTINGS, serve=serve), [index]) as (base, _),
-        httpx2.Client(base_url=base, timeout=30) as client,
+        httpx2.Client(base_url=base, timeout=90) as client,
     ):
 
         def ask(who: str, way: str, path: str, **more: Any) -> httpx2.Response:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 IDENTIFY = "/v1/galleries/-/identify"
 JPEG = {"Content-Type": "image/jpeg"}
+PATIENCE = 60.0
+"""Seconds after which what was to happen never will, on a busy machine too."""
 
 
 def jpeg(image: Image) -> bytes:
@@ -76,7 +78,7 @@ class Held(Device):
 
     def _hold(self, batch: object) -> None:
         self.inside.set()
-        assert self.free.wait(20)
+        assert self.free.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def base(folder: Path, device: Held) -> Iterator[str]:
     """A server with one caller and two places in its queue."""
     settings = replace(
         Settings(),
-        serve=ServeSettings(queue=2, timeout=10),
+        serve=ServeSettings(queue=2, timeout=PATIENCE),
         models=ModelSettings(home=str(folder / "home")),
         identify=IdentifySettings(regions="whole"),
     )
@@ -101,7 +103,7 @@ def base(folder: Path, device: Held) -> Iterator[str]:
         yield address
 
 
-def until(condition: object, seconds: float = 10) -> None:
+def until(condition: object, seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it never happened"
@@ -118,7 +120,7 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
 ) -> None:
     def ask(_: int) -> tuple[int, float, httpx2.Response]:
         start = time.perf_counter()
-        got = httpx2.post(f"{base}{IDENTIFY}", content=photo, headers=JPEG, timeout=30)
+        got = httpx2.post(f"{base}{IDENTIFY}", content=photo, headers=JPEG, timeout=2 * PATIENCE)
         return got.status_code, time.perf_counter() - start, got
 
     assert ask(0)[0] == 200
@@ -129,12 +131,12 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
         assert (queue(base)["depth"], queue(base)["running"]) == (2, 1)
         assert httpx2.get(f"{base}/livez").status_code == 200
         device.free.set()
-        answers = [one.result(20) for one in asked]
+        answers = [one.result(PATIENCE) for one in asked]
     refused = [answer for answer in answers if answer[0] != 200]
     assert len(refused) == 9
     for status, seconds, answer in refused:
         assert status == 503
-        assert seconds < 2
+        assert seconds < PATIENCE / 2  # those that are held are answered in double that
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert answer.headers["content-type"] == "application/problem+json"
         assert "wait already" in answer.json()["detail"]
@@ -146,7 +148,7 @@ def test_while_the_queue_is_full_no_body_is_waited_for(
     base: str, device: Held, photo: bytes
 ) -> None:
     def ask(_: int) -> int:
-        got = httpx2.post(f"{base}{IDENTIFY}", content=photo, headers=JPEG, timeout=30)
+        got = httpx2.post(f"{base}{IDENTIFY}", content=photo, headers=JPEG, timeout=2 * PATIENCE)
         return got.status_code
 
     assert ask(0) == 200
@@ -157,14 +159,14 @@ def test_while_the_queue_is_full_no_body_is_waited_for(
         line = socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])))
         head = f"POST {IDENTIFY} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
         line.sendall(f"{head}Content-Length: 30000000\r\n\r\n".encode())
-        line.settimeout(10)
+        line.settimeout(PATIENCE)
         told = line.recv(4096)
         line.close()
         assert told.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: " in told.lower()
         assert httpx2.get(f"{base}/v1/galleries").status_code == 200
         device.free.set()
-        assert [one.result(20) for one in asked] == [200] * 3
+        assert [one.result(PATIENCE) for one in asked] == [200] * 3
 
 
 def test_nothing_is_done_for_a_client_that_has_left(base: str, device: Held, photo: bytes) -> None:
@@ -180,7 +182,7 @@ def test_nothing_is_done_for_a_client_that_has_left(base: str, device: Held, pho
     device.calls.clear()
     device.free.clear()
     stays = send()
-    assert device.inside.wait(10)
+    assert device.inside.wait(PATIENCE)
     leaves = [send(), send()]
     until(lambda: queue(base)["depth"] == 2)
     for line in leaves:
@@ -221,12 +223,12 @@ def test_an_idle_model_gives_its_memory_back_and_the_next_request_works(tmp_path
         image.save(refs / f"thing-{number}.png")
     with Gallery.create(tmp_path / "things.ken") as gallery:
         gallery.index(refs)
-    quick = {"KENSPECKLE_SERVE_IDLE_GRACE": "1", "KENSPECKLE_SERVE_PRELOAD": "no"}
+    quick = {"KENSPECKLE_SERVE_IDLE_GRACE": "3", "KENSPECKLE_SERVE_PRELOAD": "no"}
     environment = {**quick, "KENSPECKLE_MODELS_NAME": "", "OMP_NUM_THREADS": "1"}
     with command([tmp_path / "things.ken"], tmp_path, **environment) as (base, started):
 
         def ask(data: bytes) -> dict[str, object]:
-            got = httpx2.post(f"{base}{IDENTIFY}", content=data, headers=JPEG, timeout=60)
+            got = httpx2.post(f"{base}{IDENTIFY}", content=data, headers=JPEG, timeout=2 * PATIENCE)
             assert got.status_code == 200, got.text
             return dict(json.loads(got.text)["decision"])
 
@@ -239,7 +241,7 @@ def test_an_idle_model_gives_its_memory_back_and_the_next_request_works(tmp_path
         with ThreadPoolExecutor(6) as pool:
             first = list(pool.map(ask, photos * 3))
         assert loaded()
-        until(lambda: not loaded(), 20)
-        until(lambda: resident(started.process.pid) - before <= 60, 5)
+        until(lambda: not loaded())
+        until(lambda: resident(started.process.pid) - before <= 60)
         assert ask(photos[0]) == first[0]
         assert loaded()

@@ -60,7 +60,7 @@ def folders(tmp_path: Path, drawn: Callable[..., Image]) -> list[Path]:
 
 
 def once_locked(index: Path, run: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not _named(Path(f"{index}.lock")):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
@@ -86,10 +86,10 @@ def test_the_second_run_finds_what_the_first_has_made(
     time.sleep(1.0)
     assert second.poll() is third.poll() is None
     os.kill(first.pid, signal.SIGCONT)
-    _, said = first.communicate(timeout=60)
+    _, said = first.communicate(timeout=120)
     assert first.returncode == 0, said
     for other in (second, third):
-        _, told = other.communicate(timeout=60)
+        _, told = other.communicate(timeout=120)
         assert "Traceback" not in told
     assert second.returncode != 0
     with open_store(index) as store:
@@ -102,11 +102,11 @@ def test_a_run_that_waits_in_vain_names_the_other(
     index: Path, start: Start, folders: list[Path]
 ) -> None:
     first = start(folders[0])
-    _, said = first.communicate(timeout=60)
+    _, said = first.communicate(timeout=120)
     assert first.returncode == 0, said
     with open_store(index, write=True):
         second = start(folders[1])
-        _, told = second.communicate(timeout=60)
+        _, told = second.communicate(timeout=120)
         assert second.returncode != 0
         assert f"process {os.getpid()}" in told
     assert peek(index).vectors == PICTURES
@@ -119,7 +119,7 @@ def test_a_run_that_came_to_nothing_leaves_nothing(
     empty.mkdir()
     (empty / "broken.jpg").write_bytes(b"no picture")
     run = start(empty)
-    _, told = run.communicate(timeout=60)
+    _, told = run.communicate(timeout=120)
     assert run.returncode != 0
     assert not index.exists(), told
     with pytest.raises(IndexMissing):

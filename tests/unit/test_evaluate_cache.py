@@ -193,7 +193,7 @@ def test_two_processes_and_a_kill_leave_it_whole(
         run.start()
         runs.append((run, ready))
     for _, ready in runs:
-        assert ready.wait(60)
+        assert ready.wait(120)
     time.sleep(0.3)
     for run, _ in runs:
         assert run.is_alive(), "a writer failed beside the other"
