@@ -28,6 +28,7 @@ from kenspeckle.errors import ModelError
 from kenspeckle.serve.access import open_access
 from kenspeckle.serve.app import build
 from kenspeckle.serve.pool import Models
+from kenspeckle.serve.run import Running, opened
 from kenspeckle.serve.service import Service, open_service
 from kenspeckle.store.open import open_store
 from kenspeckle.types import Calibration
@@ -456,6 +457,20 @@ def test_a_model_that_cannot_be_loaded_ends_the_start(index: Path) -> None:
     service.warm_up()
     with pytest.raises(ModelError, match="it is broken"), serving(service):
         pass
+
+
+def test_a_server_that_cannot_start_leaves_no_socket_open(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def startup(*_: object, **__: object) -> None:
+        raise OSError("no more files")
+
+    monkeypatch.setattr(uvicorn.Server, "startup", startup)
+    service = open_service(DUMMY, [str(index)])
+    sockets = opened(service, free_port())
+    with pytest.raises(OSError, match="no more files"):
+        Running(service, sockets).run()
+    assert [one.fileno() for some, _ in sockets.values() for one in some] == [-1]
 
 
 def test_another_server_can_run_the_application(folder: Path, index: Path) -> None:

@@ -102,8 +102,13 @@ class Running:
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Answer until `stop` or a signal; `ready` is called when everything listens."""
         make = need("uvloop", "the HTTP service").new_event_loop if has("uvloop") else None
-        with heard(self._service.log), asyncio.Runner(loop_factory=make) as runner:
-            runner.run(self._run(ready))
+        try:
+            with heard(self._service.log), asyncio.Runner(loop_factory=make) as runner:
+                runner.run(self._run(ready))
+        finally:
+            for _, some in self._servers:  # also where a server never came to use them
+                for one in some:
+                    one.close()
 
     def stop(self) -> None:
         """Finish what runs, refuse what comes, and end; from any thread."""
