@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from commands import Command, Done
 from httpx2._config import DEFAULT_TIMEOUT_CONFIG as USUAL
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Whoever gives no time of their own waits for as long as a busy machine may take.
 USUAL.connect = USUAL.read = USUAL.write = USUAL.pool = 60.0
 
 # How long an example takes says more of who else is at work than of what is tested.
-settings.register_profile("patient", settings.default, deadline=None)
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("patient")
 
 

@@ -17,7 +17,7 @@ from kenspeckle.config import Settings
 from kenspeckle.serve.run import Running, opened
 from kenspeckle.serve.service import Service, open_service
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds in which a server has to be ready, or gone."""
 
 

@@ -106,7 +106,7 @@ def test_several_threads_share_the_lock_and_readers_go_on(reader: Store, path: P
 
     def write(number: int) -> None:
         try:
-            together.wait(10)
+            together.wait(60)
             for turn in range(3):
                 with reader.writing():
                     reader.add(enrolled(1, seed=number, prefix=f"{number}-{turn}-"))
@@ -116,7 +116,7 @@ def test_several_threads_share_the_lock_and_readers_go_on(reader: Store, path: P
     threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
-    together.wait(10)
+    together.wait(60)
     while any(thread.is_alive() for thread in threads):
         found = reader.search(reader.rows()[:1], 1)
         assert found.ids[0, 0] > 0

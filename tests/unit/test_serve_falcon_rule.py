@@ -94,7 +94,7 @@ def test_a_quick_rule_is_replaced_by_one_for_frames_and_a_full_one_is_not(tmp_pa
         assert "window" in first.regions
         assert first.threshold >= own.threshold
         assert first.slope == own.slope
-        deciding.wait(60)
+        deciding.wait(200)
         better = deciding.now(gallery.store)
         assert isinstance(better, Calibration)
         assert better.mated_trials > 0
