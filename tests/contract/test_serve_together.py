@@ -378,9 +378,9 @@ def test_6_an_index_of_the_former_system_is_refused_with_both_sides(
 def test_pictures_are_answered_by_every_surface_at_once(folder: Path, every: str) -> None:
     photo = (folder / "things/thing_4.png").read_bytes()
     part = {"image": ("frame.jpg", photo, "image/jpeg")}
-    native = httpx.post(f"{every}/v1/galleries/-/identify", files=part, timeout=30).json()
+    native = httpx.post(f"{every}/v1/galleries/-/identify", files=part, timeout=90).json()
     assert native["decision"]["label"] == "thing 4"
-    falcon = httpx.post(f"{every}/api/falcon", files=part, data={"query": "x"}, timeout=30).json()
+    falcon = httpx.post(f"{every}/api/falcon", files=part, data={"query": "x"}, timeout=90).json()
     assert falcon["query"] == "x"
     assert falcon["image_size"] == [240, 240]
     tasks = json.dumps([{"operation_id": "a", "type": "detect_bounding_box"}])
@@ -388,7 +388,7 @@ def test_pictures_are_answered_by_every_surface_at_once(folder: Path, every: str
         f"{every}/analyze_image_upload/",
         files={"image_file": ("a.png", photo)},
         data={"tasks_json": tasks},
-        timeout=30,
+        timeout=90,
     )
     assert set(analysed.json()["results"]) == {"a"}
 
@@ -396,5 +396,5 @@ def test_pictures_are_answered_by_every_surface_at_once(folder: Path, every: str
 def test_a_stranger_is_none_of_them_on_the_native_api(tmp_path: Path, every: str) -> None:
     draw(99).save(tmp_path / "other.png")
     part = {"image": ("other.png", (tmp_path / "other.png").read_bytes())}
-    answered = httpx.post(f"{every}/v1/galleries/-/identify", files=part, timeout=30).json()
+    answered = httpx.post(f"{every}/v1/galleries/-/identify", files=part, timeout=90).json()
     assert answered["decision"]["known"] is False

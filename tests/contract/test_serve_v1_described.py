@@ -122,7 +122,7 @@ def test_each_route_asks_for_the_scope_that_it_needs(index: Path, tmp_path: Path
     settings = replace(SETTINGS, serve=replace(SETTINGS.serve, keys=str(file)))
     with (
         served(settings, [own]) as (base, _),
-        httpx2.Client(base_url=base, timeout=30) as client,
+        httpx2.Client(base_url=base, timeout=90) as client,
     ):
         document = client.get(
             "/v1/openapi.json", headers={"Authorization": f"Bearer {shown['read']}"}

@@ -318,7 +318,7 @@ def test_ctrl_c_before_anything_is_kept_says_so(run, things, tmp_path, drawn):
         while " images in " not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     if (tmp_path / "a.npz").exists():
         assert "a.npz holds " in last(error)
@@ -365,7 +365,7 @@ def test_ctrl_c_keeps_what_is_done(run, things, tmp_path, drawn):
         while spent(process.pid) < begun + 0.4 and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "")
     kept = re.fullmatch(r"Stopped. What is done is kept: gallery.ken holds (\d+) .*", last(error))
     assert kept is not None

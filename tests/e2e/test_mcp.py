@@ -54,7 +54,7 @@ def talk(gallery: Path, scene: Talk, *words: object, errors: Path | None = None)
             async with Client(stdio_client(parameters, errlog=said)) as client:
                 return await scene(client)
 
-    return asyncio.run(asyncio.wait_for(run(), 60))
+    return asyncio.run(asyncio.wait_for(run(), 200))
 
 
 def text_of(result: Any) -> str:
@@ -248,7 +248,7 @@ def test_nothing_but_the_protocol_is_printed(gallery, photo):
     heard = []
     while not any(one.get("id") == 2 for one in heard):
         heard.append(json.loads(process.stdout.readline()))
-    rest, said = process.communicate(timeout=30)
+    rest, said = process.communicate(timeout=120)
     assert rest == ""
     assert process.returncode == 0, said
     assert all(one["jsonrpc"] == "2.0" for one in heard)

@@ -189,7 +189,7 @@ def test_while_another_writes_it_is_said_who(client, index, photo):
             f"{AT}/confirm", params={"key": "thing 1"}, files={"image": ("p", photo(1))}
         )
         assert "writing" in problem(said, 409)
-        assert time.monotonic() - began < 5, "the model has others to answer"
+        assert time.monotonic() - began < 9, "the model has others to answer"
         still = client.post(f"{AT}/identify", files={"image": ("p", photo(1))})
         assert still.status_code == 200
     answer = client.post(f"{AT}/rename", json={"item": "thing 3", "label": "Tower"})

@@ -58,7 +58,7 @@ def judge(case: Any, mode: str) -> None:
 
     if mode == "positive" and "gallery" in (case.path_parameters or {}):
         case.path_parameters["gallery"] = "-"  # else every one of them is unknown
-    answer = case.call(timeout=30)
+    answer = case.call(timeout=90)
     if answer.status_code >= 500:
         waits = answer.headers.get("retry-after")
         assert answer.status_code == 503, answer.content[:500]

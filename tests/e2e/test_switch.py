@@ -63,7 +63,7 @@ def answered(base: str, row: str, photo: Path) -> None:
             }
         },
     }
-    with httpx2.Client(base_url=base, timeout=30) as client:
+    with httpx2.Client(base_url=base, timeout=90) as client:
         answer = client.request(verb, path, **forms.get(path, {}))  # type: ignore[arg-type]
     assert answer.status_code == 200, answer.text
     assert answer.content
