@@ -18,6 +18,7 @@ from kenspeckle.serve.logs import frames
 from kenspeckle.serve.observed import Observed
 from kenspeckle.serve.refusals import describe
 from kenspeckle.serve.routes.v1 import app as v1
+from kenspeckle.serve.routes.v1 import direct
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.surfaces import KINDS, Surface
 
@@ -36,12 +37,13 @@ DOCUMENTS = (DOCUMENT, "/docs", "/redoc")
 @dataclass(frozen=True, slots=True)
 class _Found:
     """Who answers a request: an application, which may have all paths below a prefix, or one of
-    our own functions."""
+    our own functions, on a thread (`answer`) or on the event loop (`direct`)."""
 
     surface: str
     app: Any  # a FastAPI, whose state is untyped; None where a function answers
     prefix: str = ""
     answer: common.Answer | None = None
+    direct: direct.Direct | None = None
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -78,6 +80,7 @@ class Port:
         for one in (native, *made):
             describe(one.app, native=one is native)
         self._flat = [one for one in made if not one.prefix]
+        self._native = native
         self._below = [native, *(one for one in made if one.prefix)]
         told = [one.app.state.health for one in made if hasattr(one.app.state, "health")]
         self._shared = common.answers(service, told)
@@ -96,6 +99,8 @@ class Port:
             if found.answer is not common.nothing:
                 scope["route_name"] = scope["path"]
             await (await common.told(scope, found.answer))(scope, receive, send)
+        elif found.direct is not None:
+            await (await found.direct(scope, receive))(scope, receive, send)
         elif found.app is not None:
             scope["root_path"] = scope.get("root_path", "") + found.prefix
             await found.app(scope, receive, send)
@@ -113,6 +118,9 @@ class Port:
         answer = self._shared.get(path)
         if answer is not None:
             return _Found("", None, answer=answer)
+        quick = direct.found(self._native.app, NATIVE, scope) if path.startswith(NATIVE) else None
+        if quick is not None:
+            return replace(self._native, direct=quick)
         for one in self._below:
             if path == one.prefix or path.startswith(one.prefix + "/"):
                 return self._documented(one, path)

@@ -19,7 +19,8 @@ from kenspeckle.serve.routes.v1.working import At, at
 from kenspeckle.serve.schemas import answers, asked
 from kenspeckle.vectors.pipeline import StageTimes
 
-router = APIRouter(tags=["identify"], dependencies=[Depends(needs("read"))])
+reader = needs("read")
+router = APIRouter(tags=["identify"], dependencies=[Depends(reader)])
 NO_FRAME = Frame()
 
 
@@ -49,6 +50,7 @@ class Options:
         )
 
 
+PLAIN = Options()
 Wish = Annotated[Options, Depends(query(Options))]
 
 
