@@ -275,7 +275,9 @@ def test_indexes_of_two_models_in_turn_fail_no_request(folder: Path, tmp_path: P
         for thread in asking:
             thread.start()
         for number in range(1, 9):
+            before = len(answers)
             time.sleep(0.2)
+            until(lambda before=before: len(answers) > before + 1)
             Path(shutil.copy(both[number % 2], tmp_path / "next")).replace(live)
         ended.set()
         for thread in asking:

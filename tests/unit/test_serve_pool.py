@@ -155,7 +155,7 @@ def test_an_idle_model_leaves_and_the_next_use_loads_it(picture: Image) -> None:
 
 
 def test_a_thread_looks_for_idle_models() -> None:
-    models = Models(idle_grace=0.1)
+    models = Models(idle_grace=1.0)
     assert models.embedder(DUMMY).device == "cpu"
     assert standing(models).loaded
     until = time.monotonic() + PATIENCE
