@@ -48,7 +48,7 @@ TRUSTED = Principal("", frozenset(SCOPES), anonymous=True)
 
 
 class Access:
-    """The rules in force. Reads the keys anew whenever their file has changed.
+    """The rules in force. `refresh` reads the keys anew if their file has changed.
 
     `open_surfaces` need no key. Once a key was seen none is unseen: a file that vanishes or is
     damaged while the service runs closes it, it does not open it.
@@ -79,11 +79,11 @@ class Access:
     @property
     def keyless(self) -> bool:
         """Whether no key is asked: bound to loopback, and none was ever made."""
-        self._refresh()
         return self._loopback and not self._closed
 
     def state(self) -> str:
         """Which state holds, for the line at the start."""
+        self.refresh()
         if self.keyless:
             return "no key is asked (this machine only, and none was made yet)"
         opened = ", ".join(sorted(self.open_surfaces))
@@ -94,7 +94,7 @@ class Access:
 
         AccessRefused says what to do.
         """
-        self._refresh()
+        self.refresh()
         needing = sorted(set(surfaces) - self.open_surfaces)
         if self._loopback or any(not one.revoked for one in self._keys):
             return
@@ -161,7 +161,8 @@ class Access:
             seen.append((state.st_mtime_ns, state.st_ino, state.st_size) if state else None)
         return tuple(seen)
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Take in keys that were made or revoked since; once for each request."""
         now = self._look()
         if now == self._seen:
             return

@@ -99,6 +99,7 @@ class Guard:
 
         Raises Refusal.
         """
+        self._access.refresh()
         surface = self._surface_of(scope)
         exchange.native = surface in ("", NATIVE)
         exchange.heedless = not surface or scope["method"] in ("GET", "HEAD")
