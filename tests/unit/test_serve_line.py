@@ -208,8 +208,9 @@ def test_a_name_given_anew_sees_no_jobs_of_the_old_key(tmp_path: Path) -> None:
     access = Access(place, first=mounted)
     before, first = access.principal(old, "v1"), access.principal("m" * 40, "v1")
     keys.revoke(place, "ann")
-        access.refresh()
-    after = access.principal(keys.create(place, "ann"), "v1")
+    new = keys.create(place, "ann")
+    access.refresh()
+    after = access.principal(new, "v1")
     assert before is not None
     assert after is not None
     assert first is not None
