@@ -421,3 +421,14 @@ def test_where_the_system_has_no_threads_the_caller_is_told(
         await scheduler.close(1)
 
     asyncio.run(played())
+
+
+def test_the_thread_that_worked_last_works_next_and_its_cache_is_warm() -> None:
+    async def scene(scheduler: Scheduler, _: Gate) -> None:
+        names = []
+        for _ in range(20):
+            names.append(await scheduler.run(lambda: threading.current_thread().name))
+            await until(lambda: len(scheduler._resting) == 3)
+        assert len(set(names)) == 1
+
+    play(scene, callers=3)

@@ -72,7 +72,8 @@ class Scheduler:
         self._callers, self._queue = max(1, callers), max(1, queue)
         self._waiting: OrderedDict[_Task, None] = OrderedDict()
         self._lock = threading.Lock()
-        self._work, self._idle = (threading.Condition(self._lock) for _ in range(2))
+        self._idle = threading.Condition(self._lock)
+        self._resting: list[threading.Condition] = []
         self._threads: list[threading.Thread] = []
         self._running, self._stopping, self._ended = 0, False, False
         self._seconds, self._failure, self._tally = 0.0, "", Tally()
@@ -151,7 +152,7 @@ class Scheduler:
             self._callers = max(1, callers)
             if self._waiting:
                 self._staff()
-            self._work.notify_all()
+            self._wake_all()
 
     def busy(self) -> ServiceBusy:
         """What a refused caller is told; counted as a refusal."""
@@ -172,7 +173,7 @@ class Scheduler:
             left = [self._waiting.popitem(last=False)[0] for _ in range(len(self._waiting))]
             for task in left:
                 task.deliver(None, self._refusal())
-            self._work.notify_all()
+            self._wake_all()
             threads = [] if self._running else self._threads
         for thread in threads:  # none of them works: they end at once
             thread.join(timeout=1.0)
@@ -190,7 +191,8 @@ class Scheduler:
                 if not self._threads:
                     del self._waiting[task]
                     raise self._refusal() from error
-            self._work.notify()
+            if self._resting:
+                self._resting.pop().notify()
 
     def _leave(self, task: _Task) -> None:
         with self._lock:
@@ -239,11 +241,17 @@ class Scheduler:
             self._threads.append(thread)
 
     def _serve(self) -> None:
-        while (task := self._next()) is not None:
+        bell = threading.Condition(self._lock)
+        while (task := self._next(bell)) is not None:
             self._do(task)
             del task  # or an idle thread would keep the last picture
 
-    def _next(self) -> _Task | None:
+    def _next(self, bell: threading.Condition) -> _Task | None:
+        """The next piece of work, None at the end.
+
+        A thread without work rests until its bell rings. The one that worked last is woken first:
+        its core still has the network in its cache.
+        """
         with self._lock:
             while True:
                 if self._ended:
@@ -251,7 +259,12 @@ class Scheduler:
                 if self._waiting and self._running < self._callers:
                     self._running += 1
                     return self._waiting.popitem(last=False)[0]
-                self._work.wait()
+                self._resting.append(bell)
+                bell.wait()
+
+    def _wake_all(self) -> None:
+        while self._resting:
+            self._resting.pop().notify()
 
     def _do(self, task: _Task) -> None:
         start = time.perf_counter()
