@@ -264,6 +264,7 @@ def test_pages_go_on_while_items_come_and_go(api: Api) -> None:
         lambda mark: mark * 20,
         lambda mark: base64.urlsafe_b64encode(b'"red mug"').decode(),
         lambda mark: "é" + mark,
+        lambda mark: base64.urlsafe_b64encode(b"x" * 9 + b"[" * 1200).decode(),
         lambda mark: "",
     ],
 )

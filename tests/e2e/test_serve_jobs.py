@@ -289,6 +289,16 @@ def test_what_is_no_job_is_refused(refusing, wish, status):
     assert refusing.get("/v1/jobs").json()["items"] == []
 
 
+@pytest.mark.parametrize("body", [b"[" * 5000, b'{"kind": "index\xff"}', b"9" * 5000, b"{", b""])
+@pytest.mark.parametrize("route", ["jobs", "rename"])
+def test_a_body_that_cannot_be_read_is_refused_as_everywhere(refusing, route, body):
+    answer = refusing.post(
+        f"{AT}/{route}", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["loc"][0] == "body"
+
+
 @pytest.mark.parametrize("name", ["none", "x" * 65, "%00", "..%2f..%2fetc"])
 def test_there_is_no_such_job(refusing, name):
     for way, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("GET", "/answers")):

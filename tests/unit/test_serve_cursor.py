@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kenspeckle.errors import InputError
-from kenspeckle.serve.routes.v1.cursor import read, written
+from kenspeckle.serve.routes.v1.cursor import LONGEST, _check, read, written
 
 
 @given(st.text(), st.text(), st.text())
@@ -64,3 +64,19 @@ def test_numbers_that_no_reference_has_are_refused(number: int) -> None:
 def test_kind_and_gallery_do_not_run_into_each_other() -> None:
     with pytest.raises(InputError):
         read(written("k", "items", "a"), "itemsa", "", str)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("text", [b"[" * 1200, b'{"a":' * 250, b"1" * 1400])
+def test_a_mark_of_deep_or_endless_json_is_refused(text: bytes, signed: bool) -> None:
+    """Also one whose check is right: it is no secret."""
+    check = _check(text, "items", "things") if signed else b"x" * 9
+    mark = base64.urlsafe_b64encode(check + text).decode()
+    assert len(mark) <= LONGEST
+    with pytest.raises(InputError, match="none of this list"):
+        read(mark, "items", "things", str)
+
+
+def test_a_mark_that_is_too_long_is_not_read() -> None:
+    with pytest.raises(InputError, match="none of this list"):
+        read(written("x" * LONGEST, "items", "things"), "items", "things", str)

@@ -33,13 +33,15 @@ def written(after: After, kind: str, gallery: str) -> str:
 
 def read(mark: str, kind: str, gallery: str, what: type[T]) -> T:
     """The row that a mark names. InputError for one that this list did not give."""
+    if len(mark) > LONGEST:
+        raise _foreign()
     try:
         data = base64.b64decode(mark.encode(), b"-_", validate=True)
         check, text = data[:CHECK], data[CHECK:]
-        after = json.loads(text)
-    except ValueError:  # not base64, not ASCII, not UTF-8, not JSON
+        after = json.loads(text) if check == _check(text, kind, gallery) else None
+    except (ValueError, RecursionError):  # not base64, not ASCII, not UTF-8, not JSON, too deep
         raise _foreign() from None
-    if check != _check(text, kind, gallery) or type(after) is not what or len(mark) > LONGEST:
+    if type(after) is not what:
         raise _foreign()
     if isinstance(after, int) and not 0 <= after < 2**63:
         raise _foreign()

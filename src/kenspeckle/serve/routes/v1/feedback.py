@@ -11,6 +11,7 @@ from kenspeckle.gallery import Gallery
 from kenspeckle.serve.access import needs
 from kenspeckle.serve.routes.v1 import cursor as marks
 from kenspeckle.serve.routes.v1 import documented, told
+from kenspeckle.serve.routes.v1.bodies import JsonRoute
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.enrolling import addressed
 from kenspeckle.serve.routes.v1.received import one_picture
@@ -19,7 +20,7 @@ from kenspeckle.serve.schemas import feedback as shapes
 from kenspeckle.serve.schemas.base import Page
 from kenspeckle.types import Feedback
 
-router = APIRouter(tags=["feedback"])
+router = APIRouter(tags=["feedback"], route_class=JsonRoute)
 READ, WRITE = [Depends(needs("read"))], [Depends(needs("write"))]
 
 Name = Annotated[

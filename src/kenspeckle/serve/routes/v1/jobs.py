@@ -15,13 +15,14 @@ from kenspeckle.serve.events import Event
 from kenspeckle.serve.jobs import Job
 from kenspeckle.serve.routes.v1 import cursor as marks
 from kenspeckle.serve.routes.v1 import documented, told
+from kenspeckle.serve.routes.v1.bodies import JsonRoute
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.stream import KIND, LastId, Stream
 from kenspeckle.serve.routes.v1.working import at, service_of
 from kenspeckle.serve.schemas import work as shapes
 from kenspeckle.serve.schemas.base import Page
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
 Reader = Annotated[Principal, Depends(needs("read"))]
 JobId = Annotated[
