@@ -27,11 +27,12 @@ from kenspeckle.evaluate.result import Answer
 from kenspeckle.evaluate.run import Prepared
 from kenspeckle.match.aggregate import ScoreKind
 from kenspeckle.match.methods import Rule, Table, averaged, largest
-from kenspeckle.match.second_look import SHORTLIST
 from kenspeckle.match.trials import Trials
 from kenspeckle.types import Float32
 
 SAMPLES = 2000
+SHORTLIST = 10
+"""Logos that a second look is given; those looked at reach as deep with half of them enrolled."""
 References = Literal["plain", "averaged", "with views", "views averaged in", "views and average"]
 """The references as they are; their average; with camera views beside them, as `index --views`
 enrols; each averaged with its views; and these with their average beside them."""

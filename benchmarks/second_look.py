@@ -28,7 +28,7 @@ from benchmarks._second_looks import Looks, System, take, take_xfeat
 from kenspeckle.engines.features import open_features
 from kenspeckle.engines.geometry import compare
 from kenspeckle.engines.layout import agreements
-from kenspeckle.match.second_look import WEIGHT, WEIGHTS, Seen, weighed
+from kenspeckle.match.second_look import SHORTLIST, WEIGHT, WEIGHTS, Seen, weighed
 from kenspeckle.regions import base
 from kenspeckle.stats import threshold_at
 from kenspeckle.types import Float32, Picture
@@ -75,7 +75,7 @@ def prints(families: int) -> dict[str, Any]:
                 _note(wrong, f"geometry, {count}", number, gallery, cosines, plain)
                 start = time.perf_counter()
                 told = agreements(photo, asked, [(enrolled[n], one) for n, one in few.items()])
-                if count == 10:
+                if count == SHORTLIST:
                     spent["layouts"].append(time.perf_counter() - start)
                 both = weighed(
                     {n: Seen(one, t) for (n, one), t in zip(few.items(), told, strict=True)}
@@ -142,7 +142,7 @@ class Case:
             self._made[key] = self.system.raised(self.looks, mask, count)
         return self._made[key] * np.float32(weight)
 
-    def judged(self, weight: float, count: int = 10) -> _scoring.Result:
+    def judged(self, weight: float, count: int = SHORTLIST) -> _scoring.Result:
         """The figures under one weight and shortlist."""
         return _scoring.evaluate(
             self.data.gallery,
@@ -150,7 +150,7 @@ class Case:
             lambda mask: self.system.answer(mask, self.lifted(mask, weight, count)),
         )
 
-    def strangers(self, weight: float, count: int = 10) -> dict[str, NDArray[np.int64]]:
+    def strangers(self, weight: float, count: int = SHORTLIST) -> dict[str, NDArray[np.int64]]:
         """At the threshold that names 1 % of the photos of half of the strangers, summed over draws
         and by label: photos of the other half's that get a name, and of known things' that get a
         wrong one; `(labels, 2)`, how many there are beside them."""
@@ -327,7 +327,7 @@ def report(found: dict[str, Any], *, quick: bool) -> None:
             for count in SHORTLISTS
         ),
         f"time a query: features {spent['features']:.1f} ms, layouts {spent['layouts']:.1f} ms; a "
-        f"shortlist entry {spent['comparison']:.1f} ms (medians, shortlist of 10)",
+        f"shortlist entry {spent['comparison']:.1f} ms (medians, shortlist of {SHORTLIST})",
         *(
             f"{name} (auto + 8 views, weight {WEIGHT:g}): "
             + ", ".join(f"{one} {r[0]:.3f} / {r[1]:.3f}" for one, r in row.items())
@@ -339,7 +339,8 @@ def report(found: dict[str, Any], *, quick: bool) -> None:
         Report(
             "second_look",
             "Rank-1 with every item enrolled and TPIR at FPIR 1 % with half of them unknown (20 "
-            f"draws), score {SCORE}, without → with a second look (SIFT, MAGSAC, shortlist 10).",
+            f"draws), score {SCORE}, without → with a second look (SIFT, MAGSAC, shortlist "
+            f"{SHORTLIST}).",
             header,
             rows,
             found,

@@ -90,7 +90,7 @@ class IdentifySettings:
     second_look: str = _setting(
         "", "compare local features of the nearest items: sift, orb, off; empty: as calibrated"
     )
-    shortlist: int = _setting(0, "items that get a second look; 0: as calibrated, else 10")
+    shortlist: int = _setting(0, "items that get a second look; 0: as calibrated, else 20")
     evidence: tuple[str, ...] = _setting(
         (), "what else is read of the nearest items: codes (EAN, QR), text; empty: nothing"
     )

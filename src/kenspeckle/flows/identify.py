@@ -78,7 +78,7 @@ def judged(opened: Opened, asked: Asked, standing: Standing, *, each: bool = Tru
 def _answer(opened: Opened, asked: Asked, standing: Standing, each: bool) -> Answer:
     store, settings, calibration = opened.store, opened.settings.identify, standing.calibration
     again = rule_for(calibration, settings.second_look, settings.shortlist)
-    deep = max(settings.top, 3, again.shortlist if again else 0, depth(settings, calibration))
+    deep = max(settings.top, 3, again.shortlist if again else 0, depth(settings))
     found = reach(store.search, asked.rows, len(store), distinct=deep)
     near = _near(opened, asked.rows, found, calibration)
     seen = look(opened, asked.picture, found, again) if again else None

@@ -14,11 +14,15 @@ from kenspeckle.flows.looks import Found, Reader, read_of
 from kenspeckle.flows.opened import Opened
 from kenspeckle.flows.second_look import best_references
 from kenspeckle.match.reading import by_codes, by_text, front, shown
-from kenspeckle.match.second_look import SHORTLIST, shortlist
+from kenspeckle.match.second_look import shortlist
 from kenspeckle.store.base import Hits
-from kenspeckle.types import Calibration, Candidate, Decision, Evidence, Picture, Reference, Region
+from kenspeckle.types import Candidate, Decision, Evidence, Picture, Reference, Region
 
 Pairs = list[tuple[int, Reference]]
+
+SHORTLIST = 10
+"""Items whose references are read where nobody asks for another number: reading takes longer than
+comparing features."""
 
 
 class Codes:
@@ -85,7 +89,7 @@ def read_too(
     if not settings.evidence or not decision.candidates:
         return decision
     winner = int(opened.store.owners([decision.candidates[0].reference_id])[0])
-    deep = depth(settings, opened.store.calibration())
+    deep = depth(settings)
     items = list(dict.fromkeys([winner, *shortlist(found, deep)]))
     seen = Seen(opened, picture, regions, found, winner, best_references(opened, found, items))
     if "codes" in settings.evidence:
@@ -95,11 +99,9 @@ def read_too(
     return decision
 
 
-def depth(asked: IdentifySettings, calibration: Calibration | None) -> int:
+def depth(asked: IdentifySettings) -> int:
     """How many items are read; 0 where the setting asks for nothing."""
-    fitted = calibration.second_look if calibration else None
-    usual = fitted.shortlist if fitted else SHORTLIST
-    return (asked.shortlist or usual) if asked.evidence else 0
+    return (asked.shortlist or SHORTLIST) if asked.evidence else 0
 
 
 def _after_codes(seen: Seen, decision: Decision) -> Decision:

@@ -39,7 +39,7 @@ CHANCE = 4
 """Features that some homography explains between any two pictures."""
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Weights that are tried."""
-SHORTLIST = 10
+SHORTLIST = 20
 """Items that are looked at again where nobody asks for another number."""
 WEIGHT = 0.2
 """Of a second look that is asked for and not fitted."""
