@@ -17,6 +17,7 @@ from serving import served
 from kenspeckle import Gallery
 from kenspeckle.config import ModelSettings, ServeSettings, Settings
 from kenspeckle.serve.events import Event
+from kenspeckle.serve.keys import create, revoke
 from kenspeckle.serve.service import Service
 
 SETTINGS = Settings(
@@ -250,3 +251,34 @@ def test_too_many_listeners_are_told_to_come_back(server):
         answer = httpx2.get(f"{base}/v1/events")
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_listener_is_cut_off_when_its_key_is_revoked(index, tmp_path):
+    """And one without a key when the first key is made."""
+    keys = tmp_path / "keys.json"
+    serve = replace(SETTINGS.serve, keys=str(keys))
+    with served(replace(SETTINGS, serve=serve), [index]) as (base, service):
+        with listening(f"{base}/v1/events") as nobody:
+            secret = create(keys, "camera", ["read"])
+            service.bus.publish(Event("appeared", {"item": "mug"}, "things"))
+            nobody.wait(lambda: nobody.ended)
+            assert nobody.of("appeared") == []
+        create(keys, "other", ["read"])
+        own = {"Authorization": f"Bearer {secret}"}
+        with listening(f"{base}/v1/galleries/things/events", **own) as listener:
+            service.bus.publish(Event("appeared", {"item": "mug"}, "things"))
+            listener.wait(lambda: listener.of("appeared"))
+            revoke(keys, "camera")
+            service.bus.publish(Event("gone", {"item": "mug"}, "things"))
+            listener.wait(lambda: listener.ended)
+            assert listener.of("gone") == []
+
+
+def test_a_frame_that_is_no_picture_takes_no_place(server):
+    base, service = server
+    service.streams._most = 4
+    with httpx2.Client(base_url=base) as client:
+        for number in range(8):
+            at = f"/v1/galleries/-/identify?stream=s{number}"
+            assert client.post(at, files={"image": ("a.png", b"x")}).status_code == 400
+    assert len(service.streams) == 0

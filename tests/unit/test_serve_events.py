@@ -172,6 +172,23 @@ def test_a_listener_that_leaves_leaves_nothing_behind() -> None:
     asyncio.run(scene())
 
 
+def test_no_asker_takes_all_the_places() -> None:
+    async def scene() -> None:
+        bus = Bus(listeners=8)
+        mine = [bus.subscribe(asker="me") for _ in range(4)]
+        with pytest.raises(ServiceBusy, match="4 of yours listen already"):
+            bus.subscribe(asker="me")
+        for count in (2, 1, 1):
+            for _ in range(count):
+                bus.subscribe(asker=f"another {count} {bus.listeners}")
+        with pytest.raises(ServiceBusy, match="8 listen already"):
+            bus.subscribe(asker="you")
+        mine[0].close()
+        bus.subscribe(asker="you").close()
+
+    asyncio.run(scene())
+
+
 def test_closing_tells_what_waits_and_ends() -> None:
     async def scene() -> None:
         bus = Bus()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
-from kenspeckle.errors import InputError, NotEnrolled, ServiceBusy
+from kenspeckle.config import ImageSettings
+from kenspeckle.errors import FetchError, InputError, NotEnrolled, ServiceBusy
 from kenspeckle.serve.jobs import Job, Jobs, Tell
+from kenspeckle.serve.work import fetching
 
 PATIENCE = 30.0
 """Seconds after which what was to happen never will, on a busy machine too."""
@@ -155,3 +157,67 @@ def test_steps_are_told_on_the_bus(jobs: Jobs) -> None:
     assert told[:2] == [("waiting", 0), ("running", 0)]
     assert told[-1] == ("done", 3)
     assert ("running", 3) in told
+
+
+def test_no_asker_fills_the_queue() -> None:
+    """Whoever holds one key does not keep the others out, however much it asks for."""
+    jobs = Jobs(threads=1, waiting=8)
+    running = jobs.start("identify", stepping, asker="reader")
+    for _ in range(4):
+        jobs.start("identify", lambda _: {}, asker="reader")
+    with pytest.raises(ServiceBusy, match="4 of yours wait already"):
+        jobs.start("identify", lambda _: {}, asker="reader")
+    assert jobs.start("index", lambda _: {}, asker="owner").state == "waiting"
+    jobs.cancel(running.id)
+    for job in jobs.list():
+        ended(jobs, job)
+    jobs.close()
+
+
+def test_askers_take_turns() -> None:
+    jobs, order, gate = Jobs(threads=1), list[str](), Event()
+
+    def noted(name: str) -> Any:
+        def work(_: Tell) -> Mapping[str, Any]:
+            assert gate.wait(PATIENCE)
+            order.append(name)
+            return {}
+
+        return work
+
+    for number in range(4):
+        jobs.start("identify", noted(f"reader {number}"), asker="reader")
+    for number in range(2):
+        jobs.start("index", noted(f"owner {number}"), asker="owner")
+    gate.set()
+    for job in jobs.list():
+        ended(jobs, job)
+    assert order == ["reader 0", "owner 0", "reader 1", "owner 1", "reader 2", "reader 3"]
+    jobs.close()
+
+
+def test_a_job_without_a_thread_fails_and_the_next_one_goes_on(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = Thread.start, list[str]()
+
+    def start(thread: Thread) -> None:
+        if not refused:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(Thread, "start", start)
+    first = jobs.start("index", lambda _: {}, lane="g")
+    assert (first.state, first.error) == ("failed", "no thread was to be had; start it again")
+    assert first.finished
+    assert ended(jobs, jobs.start("index", lambda _: {}, lane="g")).state == "done"
+    assert refused == [f"job-{first.id}"]
+
+
+def test_a_job_fetches_for_so_long_and_no_longer() -> None:
+    fetched = fetching(ImageSettings(), 1e-9)
+    with pytest.raises(FetchError):
+        fetched("http://127.0.0.1:9/a.png")
+    with pytest.raises(InputError, match="no time was left to fetch it"):
+        fetched("http://127.0.0.1:9/a.png")

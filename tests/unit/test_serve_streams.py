@@ -143,6 +143,42 @@ def test_so_many_streams(streams, clock):
     streams.admit("g", "d")
 
 
+def test_to_ask_for_a_stream_takes_no_place(streams, clock):
+    for number in range(20):
+        streams.admit("g", f"s{number}")
+    assert len(streams) == 0
+    streams.see("g", "d", [])
+    assert len(streams) == 1
+
+
+def test_no_asker_has_all_streams_and_its_silent_ones_make_room(clock):
+    streams = Streams(Bus(), patience=2.0, most=8, clock=clock)
+    for number in range(4):
+        clock.now += 0.1
+        streams.see("g", f"s{number}", [], asker="me")
+    for ask in (streams.admit, lambda *args, **more: streams.see(*args, [], **more)):
+        with pytest.raises(ServiceBusy, match="4 of yours are open"):
+            ask("g", "s4", asker="me")
+    streams.admit("g", "s0", asker="me")
+    streams.see("g", "door", [], asker="you")
+    clock.now += 2.5
+    streams.see("g", "s1", [], asker="me")
+    streams.see("g", "s4", [], asker="me")
+    names = [name for _, name in streams._watches]
+    assert names == ["s1", "s2", "s3", "door", "s4"], "the stalest of its own went"
+
+
+def test_a_stream_that_makes_room_tells_what_is_gone(clock):
+    streams = Streams(Bus(), patience=2.0, most=2, clock=clock)
+    play(streams, clock, [[moving(step, "mug")] for step in range(8)], "cam")
+    streams.see("g", "other", [])
+    clock.now += 2.5
+    streams.see("g", "other", [])
+    streams.see("g", "new", [])
+    assert [one.kind for one in streams._bus._log] == ["appeared", "gone"]
+    assert [name for _, name in streams._watches] == ["other", "new"]
+
+
 def test_frames_may_have_times_of_their_own(streams, clock):
     events = []
     for step in range(40):

@@ -24,6 +24,13 @@ from kenspeckle.serve.keys import SCOPES, Key, match, place, read, read_first
 NATIVE = "v1"
 """The surface whose routes say themselves which scope they need."""
 
+_ALLOWS = {
+    "read": "ask or look at anything here",
+    "write": "change anything here",
+    "admin": "administer this service",
+}
+"""What a scope is for, as whoever lacks it is told."""
+
 _LOCAL_ORIGIN = re.compile(r"http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?")
 _LOCAL_HOST = re.compile(r"(localhost|127\.[0-9.]{5,11}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 
@@ -40,6 +47,11 @@ class Principal:
     scopes: frozenset[str]
     anonymous: bool
     id: str = ""
+
+
+def own_id(key: Key) -> str:
+    """What tells a key from every other one, of the same name too."""
+    return f"{key.name} {key.made} {key.sha256[:16]}"
 
 
 ANYBODY = Principal("", frozenset(), anonymous=True)
@@ -116,9 +128,24 @@ class Access:
             return TRUSTED
         key = match(shown, self._keys) if shown else None
         if key is not None:
-            own = f"{key.name} {key.made} {key.sha256[:16]}"
-            return Principal(key.name, frozenset(key.scopes), anonymous=False, id=own)
+            return Principal(key.name, frozenset(key.scopes), anonymous=False, id=own_id(key))
         return TRUSTED if surface in self.open_surfaces else None
+
+    def still(self, principal: Principal, scope: str, surface: str = NATIVE) -> bool:
+        """Whether somebody who was let in would be let in now, and may do `scope`.
+
+        Whoever listens for long is asked about again: a key may have been revoked since, or the
+        first one made.
+        """
+        self.refresh()
+        if self.keyless:
+            return True
+        if principal.anonymous:
+            return surface in self.open_surfaces and scope in principal.scopes
+        return any(
+            not key.revoked and own_id(key) == principal.id and scope in key.scopes
+            for key in self._keys
+        )
 
     # Pages and names of hosts
 
@@ -216,7 +243,7 @@ def may(principal: Principal, scope: str) -> None:
     if scope not in principal.scopes:
         raise AccessRefused(
             f"key {principal.name}" if principal.name else "this request",
-            f"it may not {scope}",
+            f"it may not {_ALLOWS.get(scope, scope)}",
             expected=f"a key with the scope {scope}",
         )
 

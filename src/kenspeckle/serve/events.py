@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from kenspeckle.errors import ServiceBusy
+from kenspeckle.serve.shares import room
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a listener hears that the line is still open."""
@@ -51,14 +52,14 @@ class Bus:
     """Takes events from any thread and hands them to every listener, in one order for all.
 
     `kept` events are remembered for who comes back, `queue` wait for one listener, and there are
-    at most `listeners`.
+    at most `listeners`, of whom no asker is more than are left for others.
     """
 
-    def __init__(self, *, kept: int = 512, queue: int = 512, listeners: int = 128) -> None:
+    def __init__(self, *, kept: int = 512, queue: int = 512, listeners: int = 256) -> None:
         self._lock, self._number = Lock(), 0
         self._log: deque[Event] = deque(maxlen=kept)
         self._standing: dict[str, Event] = {}
-        self._listeners: set[Subscription] = set()
+        self._listeners: dict[Subscription, str] = {}
         self._queue, self._most, self._closed = queue, listeners, False
         self.run = secrets.token_hex(4)
 
@@ -77,20 +78,24 @@ class Bus:
         return event
 
     def subscribe(
-        self, last_id: str = "", wants: Wanted = _everything, *, heartbeat: float = HEARTBEAT
+        self,
+        last_id: str = "",
+        wants: Wanted = _everything,
+        *,
+        asker: str = "",
+        heartbeat: float = HEARTBEAT,
     ) -> Subscription:
         """Listen from now on, inside a running event loop; close what it returns.
 
         With the id of the last event heard, what came after it is told first; without one, what
-        lasts at this moment. ServiceBusy when too many listen, or the service is stopping.
+        lasts at this moment. ServiceBusy when too many listen, or too many of `asker` where that is
+        told, or the service is stopping.
         """
         with self._lock:
-            if self._closed or len(self._listeners) >= self._most:
-                found = "stopping" if self._closed else f"{self._most} listen already"
-                raise ServiceBusy("events", found, do="Try again later")
+            self._admit(asker)
             first = [one for one in self._before(last_id) if one.kind == "missed" or wants(one)]
             listener = Subscription(self._leave, wants, self._queue, heartbeat, first)
-            self._listeners.add(listener)
+            self._listeners[listener] = asker
         return listener
 
     @property
@@ -122,9 +127,23 @@ class Bus:
         yield from (one for one in self._standing.values() if last < one.number < oldest)
         yield from (one for one in self._log if one.number > last)
 
+    def _admit(self, asker: str) -> None:
+        """Refuse whoever may not listen now; called with the lock held. ServiceBusy."""
+        taken = len(self._listeners)
+        own = sum(one == asker for one in self._listeners.values()) if asker else 0
+        if self._closed:
+            found = "stopping"
+        elif taken >= self._most:
+            found = f"{taken} listen already"
+        elif not room(own, taken, self._most):
+            found = f"{own} of yours listen already"
+        else:
+            return
+        raise ServiceBusy("events", found, do="Try again later")
+
     def _leave(self, listener: Subscription) -> None:
         with self._lock:
-            self._listeners.discard(listener)
+            self._listeners.pop(listener, None)
 
 
 class Subscription:

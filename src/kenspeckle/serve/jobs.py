@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from typing import Any, Literal
 from kenspeckle.errors import KenspeckleError, NotEnrolled, ServiceBusy
 from kenspeckle.serve.events import Bus, Event
 from kenspeckle.serve.problems import told
+from kenspeckle.serve.shares import room
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
@@ -70,45 +72,54 @@ class _Cancelled(Exception):
 
 @dataclass(slots=True)
 class _Entry:
-    """What the table holds of a job: its work until it runs, and the name of its lane."""
+    """What the table holds of a job: its work until it has ended, the name of its lane, who asked
+    for it, and as which of all it was started."""
 
     job: Job
     work: Work | None
     lane: str
+    asker: str
+    turn: int = 0
     told: float = 0.0
 
 
 class Jobs:
     """Runs jobs on threads of their own, `threads` at once, those of one lane one after another.
 
-    At most `waiting` wait, and the last `kept` that have ended are remembered.
+    At most `waiting` wait, of which no asker has more than are left for others, and askers take
+    turns. The last `kept` that have ended are remembered.
     """
 
-    def __init__(self, *, threads: int = 2, waiting: int = 32, kept: int = 100) -> None:
+    def __init__(self, *, threads: int = 2, waiting: int = 64, kept: int = 100) -> None:
         self._most, self._room, self._kept = threads, waiting, kept
-        self._lock, self._closed, self._number = Lock(), False, 0
+        self._lock, self._closed, self._number, self._turn = Lock(), False, 0, 0
         self._table: dict[str, _Entry] = {}
         self._threads: dict[str, Thread] = {}
         self.bus = Bus(kept=1024, queue=1024)
 
     def start(
-        self, kind: str, work: Work, *, gallery: str = "", owner: str = "", lane: str = ""
+        self,
+        kind: str,
+        work: Work,
+        *,
+        gallery: str = "",
+        owner: str = "",
+        lane: str = "",
+        asker: str = "",
     ) -> Job:
         """Accept a job; it runs as soon as a thread is free and nothing else of its lane runs.
 
-        ServiceBusy when too many wait, or the service is stopping.
+        ServiceBusy when too many wait, or too many of `asker` where that is told, or the service is
+        stopping.
         """
         with self._lock:
-            waiting = sum(entry.job.state == "waiting" for entry in self._table.values())
-            if self._closed or waiting >= self._room:
-                found = "stopping" if self._closed else f"{waiting} wait already"
-                raise ServiceBusy("jobs", found, do="Try again later")
+            self._admit(asker)
             self._number += 1
             job = Job(secrets.token_hex(8), self._number, kind, gallery, owner, _now())
-            self._table[job.id] = _Entry(job, work, lane)
-            self._tell(self._table[job.id])
+            entry = self._table[job.id] = _Entry(job, work, lane, asker)
+            self._tell(entry)
             self._pump()
-            return self._table[job.id].job
+            return entry.job
 
     def get(self, identifier: str) -> Job:
         """The job of that id. NotEnrolled if there is none, or it was long ago."""
@@ -159,24 +170,49 @@ class Jobs:
             entry.job = replace(entry.job, cancelling=True)
             self._tell(entry)
 
+    def _admit(self, asker: str) -> None:
+        """Refuse a job that may not wait; called with the lock held. ServiceBusy."""
+        waiting = [one.asker for one in self._table.values() if one.job.state == "waiting"]
+        own = waiting.count(asker) if asker else 0
+        if self._closed:
+            found = "stopping"
+        elif len(waiting) >= self._room:
+            found = f"{len(waiting)} wait already"
+        elif not room(own, len(waiting), self._room):
+            found = f"{own} of yours wait already"
+        else:
+            return
+        raise ServiceBusy("jobs", found, do="Try again later")
+
     def _pump(self) -> None:
         """Start what may run; called with the lock held."""
-        running = [entry for entry in self._table.values() if entry.job.state == "running"]
-        lanes = {entry.lane for entry in running if entry.lane}
-        free = self._most - len(running)
-        for entry in self._table.values():
-            if free <= 0:
-                return
-            if entry.job.state != "waiting" or entry.lane in lanes:
-                continue
+        while (entry := self._next()) is not None:
+            self._turn += 1
+            entry.turn = self._turn
             entry.job = replace(entry.job, state="running", started=_now())
-            free, lanes = free - 1, lanes | ({entry.lane} if entry.lane else set())
             name = f"job-{entry.job.id}"
-            self._threads[entry.job.id] = Thread(
-                target=self._run, args=(entry,), name=name, daemon=True
-            )
+            thread = Thread(target=self._run, args=(entry,), name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                log.exception("job %s got no thread", entry.job.id)
+                self._end(entry, state="failed", error="no thread was to be had; start it again")
+                continue
+            self._threads[entry.job.id] = thread
             self._tell(entry)
-            self._threads[entry.job.id].start()
+
+    def _next(self) -> _Entry | None:
+        """The job to be started now: of those that may run, the oldest of the asker that had its
+        turn longest ago. Called with the lock held."""
+        table = self._table.values()
+        running = [entry for entry in table if entry.job.state == "running"]
+        if len(running) >= self._most:
+            return None
+        lanes, last = {entry.lane for entry in running if entry.lane}, Counter[str]()
+        for entry in table:
+            last[entry.asker] = max(last[entry.asker], entry.turn)
+        free = [e for e in table if e.job.state == "waiting" and e.lane not in lanes]
+        return min(free, key=lambda entry: last[entry.asker], default=None)
 
     def _run(self, entry: _Entry) -> None:
         identifier, work = entry.job.id, entry.work

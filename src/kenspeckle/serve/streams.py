@@ -20,6 +20,7 @@ from kenspeckle.match.sighting import Rect, Rules
 from kenspeckle.match.track import Scene, Track, advance
 from kenspeckle.serve.events import Bus, Event
 from kenspeckle.serve.glances import Glance
+from kenspeckle.serve.shares import room
 
 LONGEST_NAME = 100
 IDLE = 60.0
@@ -43,10 +44,12 @@ class Appearance:
 
 @dataclass(slots=True)
 class _Watch:
-    """One stream: its tracks, what is before it now, and when its last frame came."""
+    """One stream: who sent its first frame, its tracks, what is before it now, and when its last
+    frame came."""
 
     gallery: str
     name: str
+    asker: str
     came: float
     scene: Scene = field(default_factory=Scene)
     present: dict[str, Appearance] = field(default_factory=dict)
@@ -55,7 +58,8 @@ class _Watch:
 class Streams:
     """The streams of all clients, at most `most`; those that fall silent are ended by themselves.
 
-    `patience` is how many seconds an item may be unseen before it is gone.
+    `patience` is how many seconds an item may be unseen before it is gone. No asker has more
+    streams than are left for others; the silent ones of an asker make room for its new ones.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class Streams:
         bus: Bus,
         *,
         patience: float = 3.0,
-        most: int = 256,
+        most: int = 512,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus, self._most, self._clock = bus, most, clock
@@ -77,7 +81,13 @@ class Streams:
         return len(self._watches)
 
     def see(
-        self, gallery: str, stream: str, frame: Sequence[Glance], at: float | None = None
+        self,
+        gallery: str,
+        stream: str,
+        frame: Sequence[Glance],
+        at: float | None = None,
+        *,
+        asker: str = "",
     ) -> list[Event]:
         """Take in a frame of a stream; the events that it led to, published already.
 
@@ -87,7 +97,7 @@ class Streams:
         check(stream, at)
         sightings = [one.sighting for one in frame]
         with self._lock:
-            watch = self._watch(gallery, stream)
+            watch = self._watches.get((gallery, stream)) or self._opened(gallery, stream, asker)
             watch.came = self._clock()
             own = max(watch.came, watch.scene.at + TICK) if at is None else at
             if not own > watch.scene.at:
@@ -95,15 +105,17 @@ class Streams:
             watch.scene = advance(watch.scene, own, sightings, self._rules)
             return self._appear(watch, frame, own) + self._leave(watch, own)
 
-    def admit(self, gallery: str, stream: str, at: float | None = None) -> None:
+    def admit(self, gallery: str, stream: str, at: float | None = None, *, asker: str = "") -> None:
         """Refuse, before its picture is looked at, a frame that could not be taken in.
 
-        Raises InputError for a name or a time that no stream has, ServiceBusy when there are too
-        many streams.
+        It takes no place: only a frame that was answered does. Raises InputError for a name or a
+        time that no stream has, ServiceBusy when there are too many streams, or too many of the
+        `asker`.
         """
         check(stream, at)
         with self._lock:
-            self._watch(gallery, stream)
+            if (gallery, stream) not in self._watches:
+                self._place(asker)
 
     def age(self) -> list[Event]:
         """End what was before streams that have fallen silent; the events, published already."""
@@ -128,21 +140,36 @@ class Streams:
         if thread is not None:
             thread.join()
 
-    def _watch(self, gallery: str, stream: str) -> _Watch:
-        """The stream of that name, a new one if there is none; called with the lock held."""
-        found = self._watches.get((gallery, stream))
-        if found is not None:
-            return found
-        if self._closed or len(self._watches) >= self._most:
-            why = "stopping" if self._closed else f"{self._most} are open"
-            raise ServiceBusy(
-                "streams", why, do=f"One is forgotten {IDLE:g} s after its last frame"
-            )
-        found = self._watches[gallery, stream] = _Watch(gallery, stream, self._clock())
+    def _opened(self, gallery: str, stream: str, asker: str) -> _Watch:
+        """A new stream, in the place of a silent one if need be; called with the lock held."""
+        ended = self._place(asker)
         if self._thread is None:
-            self._thread = Thread(target=self._tick, name="streams", daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._tick, name="streams", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise ServiceBusy("streams", "no thread can be started") from error
+            self._thread = thread
+        if ended is not None:
+            self._leave(ended, math.inf)
+            del self._watches[ended.gallery, ended.name]
+        found = self._watches[gallery, stream] = _Watch(gallery, stream, asker, self._clock())
         return found
+
+    def _place(self, asker: str) -> _Watch | None:
+        """The stream that has to make room for a new one of this asker, None where there is room;
+        called with the lock held. ServiceBusy."""
+        taken = len(self._watches)
+        own = [watch for watch in self._watches.values() if watch.asker == asker]
+        if self._closed:
+            raise ServiceBusy("streams", "stopping")
+        if room(len(own) if asker else 0, taken, self._most):
+            return None
+        stalest = min(own, key=lambda watch: watch.came, default=None)
+        if stalest is not None and self._clock() - stalest.came > self._patience:
+            return stalest
+        found = f"{taken} are open" if taken >= self._most else f"{len(own)} of yours are open"
+        raise ServiceBusy("streams", found, do=f"One is forgotten {IDLE:g} s after its last frame")
 
     def _tick(self) -> None:
         """The clock of silent streams; ends when there are none."""

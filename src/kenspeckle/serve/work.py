@@ -6,11 +6,12 @@ import os
 import time
 from asyncio import AbstractEventLoop, run_coroutine_threadsafe
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle.catalog.walk import walk_through
+from kenspeckle.config import ImageSettings
 from kenspeckle.errors import CatalogError, InputError, KenspeckleError, ServiceBusy
 from kenspeckle.flows.index import Step
 from kenspeckle.gallery import Gallery
@@ -23,6 +24,8 @@ from kenspeckle.types import Calibration, Decision
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
 
+FETCHING = 600.0
+"""Seconds for which one job fetches addresses, all of them together."""
 LISTED = 100
 """Pictures named of those that failed or were passed over."""
 LONGEST_NAP = 1.0
@@ -144,10 +147,11 @@ def _calibrating(gallery: Gallery, wish: Calibrate) -> Work:
 def _identifying(gallery: Gallery, wish: Identify, turn: Turn) -> Work:
     def work(tell: Tell) -> Mapping[str, Any]:
         names = list(wish.urls or _photos_below(wish.folder or ""))
+        source = fetching(gallery.settings.image) if wish.urls is not None else Path
         rows = []
         for number, name in enumerate(names):
             tell(number, len(names), name)
-            rows.append(_answer(gallery, name, turn, remote=wish.urls is not None))
+            rows.append(_answer(gallery, name, turn, source))
         tell(len(names), len(names), "")
         failed = sum(bool(row["error"]) for row in rows)
         known = sum(row["known"] for row in rows)
@@ -168,11 +172,38 @@ def _photos_below(folder: str) -> list[str]:
     return [os.fspath(one) for one in found]
 
 
-def _answer(gallery: Gallery, name: str, turn: Turn, *, remote: bool) -> dict[str, Any]:
+def fetching(limits: ImageSettings, most: float | None = None) -> Callable[[str], bytes]:
+    """What fetches addresses, one after another, for `most` seconds altogether.
+
+    Raises FetchError, and InputError when the time is over.
+    """
+    most = left = FETCHING if most is None else most
+
+    def fetched(url: str) -> bytes:
+        nonlocal left
+        if left <= 0:
+            raise InputError(
+                "address",
+                "no time was left to fetch it",
+                expected=f"{most:g} s for all addresses of one job",
+                do="Ask for the rest in another job",
+            )
+        start = time.monotonic()
+        try:
+            return fetch(url, replace(limits, fetch_timeout=min(limits.fetch_timeout, left)))
+        finally:
+            left -= time.monotonic() - start
+
+    return fetched
+
+
+def _answer(
+    gallery: Gallery, name: str, turn: Turn, source: Callable[[str], bytes | Path]
+) -> dict[str, Any]:
     """One photo; what is wrong with it is its own matter."""
     try:
-        source: bytes | Path = fetch(name, gallery.settings.image) if remote else Path(name)
-        return _row(name, turn(lambda: gallery.identify(source)), "")
+        photo = source(name)
+        return _row(name, turn(lambda: gallery.identify(photo)), "")
     except ServiceBusy:
         raise  # it stops, which is no photo's fault
     except KenspeckleError as error:

@@ -12,7 +12,7 @@ from kenspeckle.serve.events import Event
 from kenspeckle.serve.routes.v1 import documented
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.stream import KIND, LastId, Stream
-from kenspeckle.serve.routes.v1.working import service_of
+from kenspeckle.serve.routes.v1.working import asker_of, listens, service_of
 
 router = APIRouter(tags=["events"], dependencies=[Depends(needs("read"))])
 
@@ -42,7 +42,8 @@ ANSWER: dict[int | str, dict[str, Any]] = {
 async def events(request: Request, last_id: LastId = "") -> Response:
     """An item appears once a stream of frames has shown it for certain, and is gone when it was
     unseen for some seconds. Who begins to listen hears first what is there already."""
-    return Stream(service_of(request).bus.subscribe(last_id), shown)
+    listener = service_of(request).bus.subscribe(last_id, asker=asker_of(request))
+    return Stream(listener, shown, listens(request))
 
 
 @router.get(
@@ -56,7 +57,10 @@ async def gallery_events(request: Request, gallery: GalleryName, last_id: LastId
     """As the events of all galleries, of this one alone."""
     service = service_of(request)
     name = service.name_of(gallery)
-    return Stream(service.bus.subscribe(last_id, lambda event: event.gallery == name), shown)
+    listener = service.bus.subscribe(
+        last_id, lambda event: event.gallery == name, asker=asker_of(request)
+    )
+    return Stream(listener, shown, listens(request))
 
 
 def shown(event: Event) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fastapi import Query
 
 from kenspeckle.flows.identify import Answer
 from kenspeckle.serve.glances import glances
-from kenspeckle.serve.service import Service
+from kenspeckle.serve.routes.v1.working import At, asker_of
 from kenspeckle.serve.streams import LONGEST_NAME
 
 
@@ -36,13 +36,14 @@ class Frame:
         ),
     ] = None
 
-    def admit(self, service: Service, gallery: str) -> None:
+    def admit(self, here: At) -> None:
         """Refuse it before its picture is looked at. Raises InputError, ServiceBusy."""
         if self.stream:
-            service.streams.admit(service.name_of(gallery), self.stream, self.at)
+            asker = asker_of(here.request)
+            here.service.streams.admit(here.name, self.stream, self.at, asker=asker)
 
-    def seen(self, service: Service, gallery: str, answer: Answer) -> None:
+    def seen(self, here: At, answer: Answer) -> None:
         """Tell of what the frame leads to. Raises as `admit`."""
         if self.stream:
-            name = service.name_of(gallery)
-            service.streams.see(name, self.stream, glances(answer), self.at)
+            asker, seen = asker_of(here.request), glances(answer)
+            here.service.streams.see(here.name, self.stream, seen, self.at, asker=asker)

@@ -73,7 +73,7 @@ async def identify(
     The picture is the part `image` of a form, an address or base64 in JSON, or the body itself.
     """
     here = at(request, gallery)
-    frame.admit(here.service, gallery)
+    frame.admit(here)
     sent = await one_picture(request)
     return told.sent(await identified(here, sent, options, here.times, frame))
 
@@ -121,7 +121,7 @@ async def identified(
 
     def work() -> answers.Identified:
         answer = here.gallery.answer(data, settings, times=times)
-        frame.seen(here.service, here.name, answer)
+        frame.seen(here, answer)
         return told.identified(answer, here.links, here.made_by, times)
 
     return await here.run(work)

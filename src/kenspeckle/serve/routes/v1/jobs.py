@@ -18,7 +18,7 @@ from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.bodies import JsonRoute
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.stream import KIND, LastId, Stream
-from kenspeckle.serve.routes.v1.working import at, service_of
+from kenspeckle.serve.routes.v1.working import asker_of, at, listens, service_of
 from kenspeckle.serve.schemas import work as shapes
 from kenspeckle.serve.schemas.base import Page
 
@@ -76,6 +76,7 @@ async def start(
         work.work_of(here.gallery, wish, turn),
         gallery=here.name,
         owner=reader.id,
+        asker=asker_of(request),
         lane=f"write {here.name}" if writes else "identify",
     )
     answer = told.sent(shown(job), 202)
@@ -172,11 +173,13 @@ async def steps(request: Request, job: JobId, reader: Reader, last_id: LastId = 
     """Who begins to listen hears first how it stands."""
     known = found(request, job, reader)
     bus = service_of(request).jobs.bus
-    listener = bus.subscribe(last_id, lambda event: event.subject == known.id)
+    listener = bus.subscribe(
+        last_id, lambda event: event.subject == known.id, asker=asker_of(request)
+    )
     now = found(request, job, reader)
     if now.ended and not last_id:
         listener.offer(Event(now.state, {"job": now}, now.gallery, now.id))
-    return Stream(listener, _step, lambda event: event.kind != "heartbeat" and ended(event))
+    return Stream(listener, _step, listens(request), ended)
 
 
 def found(request: Request, identifier: str, reader: Principal) -> Job:

@@ -31,7 +31,7 @@ Shown = Callable[[Event], Mapping[str, Any]]
 
 
 class Stream(StreamingResponse):
-    """An answer that lasts as long as the client listens, or until an event is the `last` one.
+    """An answer that lasts as long as a client listens and `may`, or until an event is the `last`.
 
     When the client leaves, nothing of it stays.
     """
@@ -40,11 +40,12 @@ class Stream(StreamingResponse):
         self,
         listener: Subscription,
         shown: Shown,
+        may: Callable[[], bool],
         last: Callable[[Event], bool] = lambda _: False,
     ) -> None:
         self._listener = listener
         super().__init__(
-            _told(listener, shown, last),
+            told(listener, shown, may, last),
             media_type=KIND,
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
@@ -57,11 +58,18 @@ class Stream(StreamingResponse):
             self._listener.close()
 
 
-async def _told(
-    listener: Subscription, shown: Shown, last: Callable[[Event], bool]
+async def told(
+    listener: Subscription,
+    shown: Shown,
+    may: Callable[[], bool],
+    last: Callable[[Event], bool] = lambda _: False,
 ) -> AsyncIterator[bytes]:
+    """What goes over the line. Before each event, and each sign that the line is open, it is asked
+    whether the client `may` hear it; one that may not hears no more."""
     yield f"retry: {RETRY}\n\n".encode()
     async for event in listener:
+        if not may():
+            return
         yield written(event, shown)
         if last(event):
             return

@@ -172,8 +172,15 @@ def downloads() -> Turns:
 
 def asker_of(request: Request) -> str:
     """Who shares what one may have at once: a key, or an address of clients without one."""
-    name: str = getattr(getattr(request.state, "principal", None), "name", "")
-    return f"key {name}" if name else neighbourhood(request.client.host if request.client else "")
+    known: str = getattr(getattr(request.state, "principal", None), "id", "")
+    address = neighbourhood(request.client.host if request.client else "")
+    return f"key {known}" if known else f"address {address}"
+
+
+def listens(request: Request) -> Callable[[], bool]:
+    """Whether whoever asked may still read: to be asked again by what lasts."""
+    access, principal = service_of(request).access, request.state.principal
+    return lambda: access.still(principal, "read")
 
 
 def service_of(request: Request) -> Service:
