@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stored import MANIFEST, enrolled
+from stored import MANIFEST, ODD, enrolled
 
 from kenspeckle.errors import IndexBusy, IndexReadOnly
-from kenspeckle.store import Store, create_store, open_store
+from kenspeckle.store import Enrolled, Store, create_store, open_store
 
 
 @pytest.fixture
@@ -159,3 +160,44 @@ def test_others_wait_while_a_block_reads(store: Store) -> None:
         assert len(store.get(found.ids[0].tolist())) == 4
     thread.join()
     assert ids[0] not in store.ids()
+
+
+def test_paths_are_told_by_id_without_views(store: Store) -> None:
+    given = enrolled(7)
+    view = replace(given[2].reference, view="1")
+    odd = replace(given[3].reference, path=ODD)
+    ids = store.add([*given[:3], Enrolled(view, given[2].vector), Enrolled(odd, given[3].vector)])
+    told = [(ids[0], "0/0000.jpg"), (ids[1], "0/0001.jpg"), (ids[2], "1/0002.jpg"), (ids[4], ODD)]
+    assert store.paths() == told
+    assert store.paths(after=ids[0], most=2) == told[1:3]
+    store.remove(ids[:2])
+    assert store.paths(most=1) == told[2:3]
+    (late,) = store.add(enrolled(1))
+    assert store.paths(after=ids[4]) == [(late, "0/0000.jpg")]
+    assert store.paths(after=late) == []
+
+
+def test_a_file_is_found_by_its_hash_as_long_as_it_is_enrolled(store: Store) -> None:
+    given = enrolled(5)
+    ids = store.add(given)
+    twin = replace(given[1].reference, path="twin.jpg")
+    (other,) = store.add([Enrolled(twin, given[1].vector)])
+    assert store.select({"sha256": twin.sha256}).tolist() == [ids[1], other]
+    assert store.select({"sha256": twin.sha256, "path": "twin.jpg"}).tolist() == [other]
+    store.remove([ids[1]])
+    assert store.select({"sha256": twin.sha256, "key": twin.key}).tolist() == [other]
+    store.remove([other])
+    assert store.select({"sha256": twin.sha256}).tolist() == []
+    bare = replace(twin, sha256="", path="bare.jpg")
+    (unknown,) = store.add([Enrolled(bare, given[1].vector)])
+    assert store.select({"sha256": ""}).tolist() == [unknown]
+
+
+def test_items_are_listed_anew_when_they_come_and_go(store: Store) -> None:
+    ids = store.add(enrolled(6))
+    assert [one.key for one in store.items(most=2)] == ["item0", "item1"]
+    store.remove(ids[:2])
+    assert [one.key for one in store.items(most=2)] == ["item1", "item2"]
+    store.add(enrolled(1, prefix="a"))
+    assert [one.key for one in store.items()] == ["aitem0", "item1", "item2"]
+    assert [one.key for one in store.items(after="aitem0", most=5)] == ["item1", "item2"]

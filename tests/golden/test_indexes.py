@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "index"
 KEN = FOLDER / f"v{migrations.FORMAT}.ken"
 NPZ = FOLDER / f"v{npz.FORMAT}.npz"
 ORIGINAL = FOLDER / "original.npz"
-FILES = ("v1.ken", "v2.ken", "v1.npz", "v2.npz", "original.npz")
+FILES = ("v1.ken", "v2.ken", "v3.ken", "v1.npz", "v2.npz", "original.npz")
 WIDTH, COUNT = 32, 12
 
 

@@ -144,7 +144,7 @@ def test_a_file_of_the_first_format_is_read_as_it_is_and_brought_up_when_written
             said_ = Feedback("rejected", "a", "", "", "", "whole", np.eye(width)[:1].astype("f4"))
             writer.add_feedback(said_)
             writer.set_features("dots", {ids[0]: b"kept"})
-        assert peek(path).format == 2
+        assert peek(path).format == 3
         assert [one.key for one in reader.feedback()] == ["a"]
         assert reader.standing().feedback == 1
         assert reader.features(ids, "dots") == {ids[0]: b"kept"}

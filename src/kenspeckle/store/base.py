@@ -223,14 +223,21 @@ class Store(Protocol):
         Enrolled views are left out.
         """
 
+    def paths(self, *, after: int = 0, most: int | None = None) -> list[tuple[int, str]]:
+        """Path of each reference by ascending id: of those `after` an id, at most so many.
+
+        Enrolled views are left out. It reads nothing else, so all of a large gallery cost little.
+        """
+
     def snapshot(self) -> Snapshot:
         """References, vectors, rule and feedback of one commit, which later ones do not touch."""
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids, ascending, of references that equal every named value.
 
-        The names `key`, `label`, `variant`, `path`, `view` and `filename` mean the reference's own
-        fields, all others its metadata.
+        The names `key`, `label`, `variant`, `path`, `view`, `filename` and `sha256` mean the
+        reference's own fields, all others its metadata. What has a given key, path or hash is
+        looked up, whatever the size of the gallery.
         """
 
     def thumbnail(self, identifier: int) -> bytes:

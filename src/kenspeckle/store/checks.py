@@ -108,7 +108,7 @@ def matches(reference: Reference, where: Mapping[str, str]) -> bool:
     >>> matches(Reference("a", "A", "x/a.jpg", metadata={"set": "3"}), {"key": "a", "set": "3"})
     True
     """
-    own = ("key", "label", "variant", "path", "view", "filename")
+    own = ("key", "label", "variant", "path", "view", "filename", "sha256")
     return all(
         (getattr(reference, name) if name in own else reference.metadata.get(name)) == value
         for name, value in where.items()

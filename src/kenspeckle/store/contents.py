@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -73,8 +74,10 @@ class Held:
     features: dict[int, dict[str, bytes]] = field(default_factory=dict)
     members: dict[int, set[int]] = field(default_factory=dict)
     _paths: dict[str, list[int]] = field(default_factory=dict)
+    _hashes: dict[str, list[int]] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _keys: dict[int, str] = field(default_factory=dict)
+    _sorted: list[str] | None = None
 
     @classmethod
     def of(cls, contents: Contents) -> Held:
@@ -133,6 +136,35 @@ class Held:
         pictures = sum(not one.view for one in found)
         return Item(self._keys[number], found[-1].label, tuple(variants), pictures)
 
+    def items(self, after: str | None, most: int | None) -> list[Item]:
+        """Items by key: those that come `after` one, at most so many."""
+        if self._sorted is None:
+            self._sorted = sorted(self._keys[n] for n, members in self.members.items() if members)
+        start = 0 if after is None else bisect_right(self._sorted, after)
+        chosen = self._sorted[start:] if most is None else self._sorted[start : start + most]
+        return [self.item(self._numbers[key]) for key in chosen]
+
+    def pictures(self, after: int = 0, key: str = "") -> Iterator[tuple[int, Reference]]:
+        """References after an id, of one item or all, by id; enrolled views left out."""
+        own = np.array(sorted(self.members.get(self._numbers.get(key, 0), ())), np.int64)
+        ids = own if key else self.vectors.ids()
+        for identifier in map(int, ids[np.searchsorted(ids, after, "right") :]):
+            reference = self.references[identifier]
+            if not reference.view:
+                yield identifier, reference
+
+    def chosen(self, where: Mapping[str, str]) -> list[tuple[int, Reference]]:
+        """References that may equal every named value: few, if a path, hash or key is named."""
+        if "path" in where:
+            ids: Iterable[int] = self._paths.get(where["path"], ())
+        elif where.get("sha256"):
+            ids = self._hashes.get(where["sha256"], ())
+        elif "key" in where:
+            ids = self.members.get(self._numbers.get(where["key"], 0), ())
+        else:
+            return list(self.references.items())
+        return [(identifier, self.references[identifier]) for identifier in ids]
+
     def _exchange(
         self, gone: Sequence[int], ids: Sequence[int], new: Sequence[Reference], rows: Float32
     ) -> None:
@@ -142,6 +174,8 @@ class Held:
             self._keys[number] = reference.key
             self.references[identifier] = reference
             self._paths.setdefault(reference.path, []).append(identifier)
+            if reference.sha256:
+                self._hashes.setdefault(reference.sha256, []).append(identifier)
             self.members.setdefault(number, set()).add(identifier)
             owners.append(number)
         old, fresh, numbers = (np.array(column, np.int64) for column in (gone, ids, owners))
@@ -151,7 +185,15 @@ class Held:
             self.thumbnails.pop(identifier, None)
             self.features.pop(identifier, None)
             self.members[self._numbers[reference.key]].discard(identifier)
-            left = self._paths[reference.path]
-            left.remove(identifier)
-            if not left:
-                del self._paths[reference.path]
+            _drop(self._paths, reference.path, identifier)
+            if reference.sha256:
+                _drop(self._hashes, reference.sha256, identifier)
+        self._sorted = None
+
+
+def _drop(found: dict[str, list[int]], name: str, identifier: int) -> None:
+    """Take an id from those of a name, and the name with its last one."""
+    left = found[name]
+    left.remove(identifier)
+    if not left:
+        del found[name]

@@ -127,6 +127,11 @@ class DiskStore(DiskFile):
         with self._current():
             return pages.references(self._connection, self._path, after, most, key)
 
+    def paths(self, *, after: int = 0, most: int | None = None) -> list[tuple[int, str]]:
+        """Path of each reference by ascending id; see `Store.paths`."""
+        with self._current():
+            return pages.paths(self._connection, self._path, after, most)
+
     def snapshot(self) -> Snapshot:
         """References and vectors of the last commit; see `Store.snapshot`."""
         with self._current():
@@ -139,7 +144,7 @@ class DiskStore(DiskFile):
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""
         columns = {"key": "key", "label": "reference.label"}
-        columns |= {name: name for name in ("variant", "path", "view")}
+        columns |= {name: name for name in ("variant", "path", "view", "sha256")}
         direct = {name: value for name, value in where.items() if name in columns}
         condition = " AND ".join(f"{columns[name]} = ?" for name in direct)
         values = [records.encode(value) for value in direct.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -95,9 +96,7 @@ class MemoryStore(Homed):
     def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
         """All items by key, or some; see `Store.items`."""
         with self._lock:
-            numbers = [number for number, members in self._held.members.items() if members]
-            found = sorted(map(self._held.item, numbers), key=lambda item: item.key)
-        return [item for item in found if after is None or item.key > after][:most]
+            return self._held.items(after, most)
 
     def references(self) -> Iterator[tuple[int, Reference]]:
         """All references with their ids, by path, then view."""
@@ -110,12 +109,12 @@ class MemoryStore(Homed):
     ) -> list[tuple[int, Reference]]:
         """References by ascending id; see `Store.page`."""
         with self._lock:
-            found = [
-                pair
-                for pair in self._held.references.items()
-                if pair[0] > after and not pair[1].view and key in ("", pair[1].key)
-            ]
-        return sorted(found, key=lambda pair: pair[0])[:most]
+            return list(islice(self._held.pictures(after, key), most))
+
+    def paths(self, *, after: int = 0, most: int | None = None) -> list[tuple[int, str]]:
+        """Path of each reference by ascending id; see `Store.paths`."""
+        with self._lock:
+            return [(n, one.path) for n, one in islice(self._held.pictures(after), most)]
 
     def snapshot(self) -> Snapshot:
         """References and vectors at this moment; see `Store.snapshot`."""
@@ -128,7 +127,7 @@ class MemoryStore(Homed):
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""
         with self._lock:
-            found = list(self._held.references.items())
+            found = self._held.chosen(where)
         return np.array(sorted(n for n, one in found if matches(one, where)), np.int64)
 
     def thumbnail(self, identifier: int) -> bytes:

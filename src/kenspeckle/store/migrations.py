@@ -42,6 +42,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         " regions TEXT NOT NULL, space INTEGER NOT NULL REFERENCES spaces (number),"
         " rows BLOB NOT NULL)",
     ),
+    ("CREATE INDEX reference_by_sha256 ON reference (sha256)",),
 )
 
 FORMAT = len(STEPS)

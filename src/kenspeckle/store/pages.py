@@ -16,6 +16,7 @@ _ITEMS = (
 _SOME_ITEMS = _ITEMS.replace(
     "FROM items", "FROM (SELECT * FROM items WHERE key > ? ORDER BY key LIMIT ?) AS items"
 )
+_PATHS = "SELECT id, path FROM reference WHERE id > ? AND view = '' ORDER BY id LIMIT ?"
 _PAGE = "WHERE reference.id > ? AND view = '' {} ORDER BY reference.id LIMIT ?"
 
 
@@ -46,6 +47,17 @@ def references(
     own = (records.encode(key),) if key else ()
     where = _PAGE.format("AND key = ?" if key else "")
     return records.references(connection, path, where, (after, *own, most))
+
+
+def paths(
+    connection: sqlite3.Connection, path: Path, after: int, most: int | None
+) -> list[tuple[int, str]]:
+    """The path of each reference after an id, at most so many; enrolled views left out."""
+    found = connection.execute(_PATHS, (after, -1 if most is None else most)).fetchall()
+    try:
+        return [(identifier, records.decode(name)) for identifier, name in found]
+    except (TypeError, ValueError) as error:
+        raise records.corrupt(path, f"a path cannot be read ({error})") from error
 
 
 def all_sorted(found: list[tuple[int, Reference]]) -> Iterator[tuple[int, Reference]]:
