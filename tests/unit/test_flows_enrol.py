@@ -13,6 +13,7 @@ from PIL import Image
 from kenspeckle import Gallery
 from kenspeckle.config import ImageSettings, IndexSettings, ModelSettings, Settings
 from kenspeckle.errors import GalleryError, InputError, NotEnrolled
+from kenspeckle.flows import feedback
 from kenspeckle.flows.enrol import Newcomer, check_files, filename, path_of, reference_of
 from kenspeckle.flows.pictures import original
 from kenspeckle.flows.search import nearest, text_row
@@ -258,3 +259,45 @@ def test_one_file_is_a_reference_of_one_item_whatever_it_is_called(
             check_files(gallery.store, [named("a.png", 1), named("b.png", 1)])
         check_files(gallery.store, [named("apple.png", key="banana"), named("a.png", 1)])
         check_files(gallery.store, [named("apple.png")], [banana])
+
+
+def test_nobody_waits_for_the_whole_gallery_to_be_read(
+    gallery: Gallery, data: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adding, exchanging, erasing, and saying what a photo shows look up what they need."""
+
+    def all_of_it(*_: object, **__: object) -> None:
+        raise AssertionError("the whole gallery was read for one request")
+
+    with gallery:
+        ready = [gallery.prepare(Newcomer(one, f"thing {n}.png")) for n, one in enumerate(data[:2])]
+        first = gallery.enrol(ready)[0]
+        for name in ("references", "items", "snapshot"):
+            monkeypatch.setattr(gallery.store, name, all_of_it)
+        new = gallery.prepare(Newcomer(data[2], "thing 0__2.png"))
+        check_files(gallery.store, [row.reference for row in new])
+        (third,) = gallery.enrol([new])
+        gallery.enrol([gallery.prepare(Newcomer(data[2], "thing 1__2.png"))], instead_of=[third])
+        assert gallery.item("thing 1").references == 2
+        said = gallery.confirm(data[3], "thing 0")
+        with pytest.raises(GalleryError, match="a reference of 'thing 0' already"):
+            gallery.reject(data[0], "thing 0")
+        assert gallery.reject(data[4], "thing 1").key == "thing 1"
+        assert gallery.undo_feedback(said.id).kind == "confirmed"
+        assert gallery.item("thing 0").references == 1
+        assert gallery.rename("thing 1", "Thing One").label == "Thing One"
+        assert gallery.rename("Thing One", new_key="one").key == "one"
+        gallery.enrol([], instead_of=[first])
+        assert gallery.item("one").references == 2
+
+
+def test_a_name_that_is_not_there_is_compared_with_those_of_a_small_gallery(
+    gallery: Gallery, data: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gallery:
+        gallery.enrol([gallery.prepare(Newcomer(data[0], "banana.png"))])
+        with pytest.raises(NotEnrolled, match="Did you mean 'banana'"):
+            feedback.find_item(gallery.store, "bananna")
+        monkeypatch.setattr(feedback, "COMPARED", 0)
+        with pytest.raises(NotEnrolled, match="See `kenspeckle list`"):
+            feedback.find_item(gallery.store, "bananna")

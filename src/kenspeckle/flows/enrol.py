@@ -18,7 +18,6 @@ from kenspeckle.types import NO_METADATA, Item, Reference
 ADDED = "added"
 """Origin of references that a later `index` leaves alone, and the room of those without a path."""
 LONGEST_NAME = 100
-MOST = 1_000_000
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 
 
@@ -115,11 +114,10 @@ def store_all(
 
 def item_of(store: Store, key: str) -> Item:
     """The item of exactly that key. NotEnrolled."""
-    found = store.page(key=key, most=MOST) if key else []
-    if not found:
+    item = feedback.item_with(store, key)
+    if item is None:
         raise NotEnrolled(key, "no such item", expected="the key of one that is listed")
-    variants = sorted({one.variant for _, one in found if one.variant})
-    return Item(key, found[-1][1].label, tuple(variants), len(found))
+    return item
 
 
 def _with_views(store: Store, ids: Sequence[int]) -> dict[int, Reference]:
@@ -156,18 +154,26 @@ def check_files(store: Store, news: Sequence[Reference], instead_of: Sequence[in
     `instead_of` are references that go, with their views.
     """
     gone = _with_views(store, instead_of)
-    known = {one.sha256: one for one in reversed(news) if one.sha256}
-    stored = {
-        old.sha256: old
-        for number, old in store.references()
-        if old.sha256 in known and number not in gone
-    }
+    keys: dict[str, str] = {}
     for new in news:
-        old = stored.get(new.sha256) or known.get(new.sha256, new)
-        if old.key != new.key:
+        if not new.sha256:
+            continue
+        if new.sha256 not in keys:
+            keys[new.sha256] = _key_of_file(store, new.sha256, gone) or new.key
+        if (key := keys[new.sha256]) != new.key:
             raise GalleryError(
                 new.filename,
-                f"the same file is a reference of '{old.key}' already",
+                f"the same file is a reference of '{key}' already",
                 expected=f"another picture of '{new.key}'",
-                do=f"Name the key '{old.key}', or remove it there first",
+                do=f"Name the key '{key}', or remove it there first",
             )
+
+
+def _key_of_file(store: Store, sha256: str, gone: Mapping[int, Reference]) -> str:
+    """The key of the item that has a file of this hash, empty if none has."""
+    while True:
+        ids = [n for n in store.select({"sha256": sha256}).tolist() if n not in gone]
+        try:
+            return store.get(ids[-1:])[0].key if ids else ""
+        except KeyError:  # another process has just removed it
+            continue

@@ -18,6 +18,7 @@ from typing import Literal
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.errors import GalleryError, KenspeckleError, NotEnrolled
 from kenspeckle.flows import index
+from kenspeckle.flows.again import again
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode, read
@@ -29,6 +30,10 @@ Kind = Literal["confirmed", "rejected"]
 
 CONFIRMED = "confirmed"
 """Origin of a reference that was a photo somebody confirmed."""
+COMPARED = 10_000
+"""References of the largest gallery in which a name that is not there is compared with all."""
+MOST = 1_000_000
+"""References of an item that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +68,28 @@ class Heard:
         return (f"feedback left out, its photo is gone or was changed: {some}{more}",)
 
 
+def item_with(store: Store, key: str) -> Item | None:
+    """The item of exactly that key, if there is one."""
+    found = store.page(key=key, most=MOST) if key else []
+    if not found:
+        return None
+    variants = sorted({one.variant for _, one in found if one.variant})
+    return Item(key, found[-1][1].label, tuple(variants), len(found))
+
+
 def find_item(store: Store, name: str) -> Item:
-    """The item of that key, else of that label. NotEnrolled names near ones, GalleryError the
-    several that have the label."""
-    items = store.items()
-    found = [one for one in items if one.key == name] or [one for one in items if one.label == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        keys = ", ".join(f"'{one.key}'" for one in found[:5])
-        raise GalleryError(name, f"the label of {len(found)} items", expected=f"a key: {keys}")
+    """The item of that key, else of that label. NotEnrolled names near ones where the gallery has
+    at most `COMPARED` references, GalleryError the several that have the label."""
+    if (item := item_with(store, name)) is not None:
+        return item
+    labelled = again(store, lambda: store.get(store.select({"label": name}).tolist()))
+    keys = sorted({one.key for one in labelled})
+    if len(keys) > 1:
+        first = ", ".join(f"'{key}'" for key in keys[:5])
+        raise GalleryError(name, f"the label of {len(keys)} items", expected=f"a key: {first}")
+    if keys and (item := item_with(store, keys[0])) is not None:
+        return item
+    items = store.items() if len(store) <= COMPARED else []
     names = {text.casefold(): one for one in items for text in (one.label, one.key)}
     near = difflib.get_close_matches(name.casefold(), names, n=3)
     meant = dict.fromkeys(f"'{names[text].key}'" for text in near)
@@ -138,15 +155,16 @@ def undo(store: Store, number: int) -> Feedback:
             str(number), "no such feedback", expected="its number", do="See `kenspeckle feedback`"
         )
     if found.kind == "confirmed":
-        store.remove([n for n, one in store.references() if became(found, one)])
+        store.remove([n for n, one in _of_file(store, found.sha256) if became(found, one)])
     store.remove_feedback(number)
     return found
 
 
 def forget(store: Store, gone: Sequence[Reference]) -> None:
     """Erase what was said about references that were erased, and about items that are no more."""
-    keys = {item.key for item in store.items()}
-    for one in store.feedback():
+    said = store.feedback()
+    keys = {key for key in {one.key for one in said} if store.page(key=key, most=1)}
+    for one in said:
         if one.key not in keys or any(became(one, reference) for reference in gone):
             store.remove_feedback(one.id)
 
@@ -223,8 +241,8 @@ def check(store: Store, name: str, sha256: str, key: str, kind: Kind) -> None:
                 expected="" if same else "nothing that contradicts it",
                 do=f"To take that back: kenspeckle feedback --undo {one.id}",
             )
-    for _, reference in store.references():
-        if reference.sha256 != sha256 or reference.view:
+    for _, reference in _of_file(store, sha256):
+        if reference.view:
             continue
         own = reference.key == key
         if own and kind == reference.origin == CONFIRMED:
@@ -236,6 +254,16 @@ def check(store: Store, name: str, sha256: str, key: str, kind: Kind) -> None:
                 expected="a photo",
                 do="If it shows something else: kenspeckle remove PATH",
             )
+
+
+def _of_file(store: Store, sha256: str) -> list[tuple[int, Reference]]:
+    """The references that have a file of this hash, enrolled views included, by id."""
+
+    def found() -> list[tuple[int, Reference]]:
+        ids = store.select({"sha256": sha256}).tolist()
+        return list(zip(ids, store.get(ids), strict=True))
+
+    return again(store, found)
 
 
 def _free_path(store: Store, photo: Photo) -> str:

@@ -9,7 +9,7 @@ from kenspeckle.catalog.naming import tidy
 from kenspeckle.catalog.renames import Renames, listed_key, renamed
 from kenspeckle.catalog.sync import Relabel
 from kenspeckle.errors import GalleryError, InputError
-from kenspeckle.flows.feedback import find_item
+from kenspeckle.flows.feedback import find_item, item_with
 from kenspeckle.flows.index import relabel
 from kenspeckle.store.base import Store
 from kenspeckle.types import Item
@@ -24,7 +24,7 @@ def rename(store: Store, name: str, label: str = "", key: str = "", *, merge: bo
     """
     item = find_item(store, name)
     key, label = tidy(key) or item.key, tidy(label)
-    other = next((one for one in store.items() if one.key == key != item.key), None)
+    other = item_with(store, key) if key != item.key else None
     if other is not None and not merge:
         raise GalleryError(
             key,
