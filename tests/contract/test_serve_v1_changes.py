@@ -305,3 +305,41 @@ def test_another_writer_is_named_without_its_folder(made: Path, tmp_path: Path) 
         assert "is writing to it" in said.json()["detail"]
         assert str(own) not in said.text
         assert service.gallery().item("thing 1").references == 1
+
+
+def test_the_same_picture_again_stays_as_it_is(client: httpx2.Client, index: Path) -> None:
+    said = {"label": "Cup", "metadata": '{"a": "1"}', "variant": "gold"}
+    first = client.post(f"{THINGS}/items", data=said, files=[file(20)]).json()
+    (one,) = first["references"]
+    assert first["replaced"] == []
+    with Gallery.open(index, settings=SETTINGS) as other:
+        before = other.store.standing().change
+        for more in ({}, {"metadata": '{"a": "1"}'}, {"variant": "gold"}):
+            again = client.post(f"{THINGS}/items", data={"label": "Cup"} | more, files=[file(20)])
+            assert again.status_code == 201
+            assert again.json()["references"] == [one]
+            assert (again.json()["removed"], again.json()["replaced"]) == (0, [])
+        other.store.refresh()
+        assert other.store.standing().change == before
+    both = client.post(f"{THINGS}/items/cup/references", files=[file(21), file(20)]).json()
+    assert both["references"][1] == one
+    assert client.get(f"{THINGS}/items/cup").json()["references"] == 2
+
+
+def test_something_new_said_of_a_picture_replaces_it_and_the_rest_is_kept(
+    client: httpx2.Client,
+) -> None:
+    said = {"label": "Cup", "metadata": '{"a": "1", "b": "1"}', "variant": "gold"}
+    (one,) = client.post(f"{THINGS}/items", data=said, files=[file(20)]).json()["references"]
+    more = {"label": "Cup", "metadata": '{"b": "2", "c": "3"}'}
+    changed = client.post(f"{THINGS}/items", data=more, files=[file(20)]).json()
+    (new,) = changed["references"]
+    assert new["metadata"] == {"a": "1", "b": "2", "c": "3"}
+    assert new["variant"] == "gold"
+    assert (changed["removed"], changed["replaced"]) == (1, [one["id"]])
+    assert new["id"] != one["id"]
+    assert client.get(one["url"]).status_code == 404
+    assert client.get(new["url"]).json() == new
+    other = client.put(new["url"], files=[file(22)]).json()
+    assert (other["removed"], other["replaced"]) == (1, [new["id"]])
+    assert other["references"][0]["metadata"] == new["metadata"]

@@ -81,8 +81,13 @@ class Reference(Told):
 class Changed(Told):
     """What a change led to. The next question is answered by it."""
 
-    references: list[Reference] = Field(description="Those that are new.")
+    references: list[Reference] = Field(
+        description="Those that are new, and those that were there already and stay as they are."
+    )
     removed: int = Field(ge=0, examples=[0], description="Pictures that are gone.")
+    replaced: list[int] = Field(
+        examples=[[]], description="Their ids, where new ones took their place."
+    )
     stale: str = Field(
         examples=["references were added or removed since"],
         description="Why the calibration is out of date now; empty where it is not.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kenspeckle.flows.enrol import Newcomer, check_files
 from kenspeckle.serve.routes.v1 import told
@@ -61,20 +62,63 @@ def addressed(key: str) -> None:
 
 
 def stored(here: At, ready: Ready, instead_of: Sequence[int] = ()) -> shapes.Changed:
-    """Store pictures in one commit, in place of others; what that led to."""
+    """Store pictures in one commit, in place of others; what that led to.
+
+    A picture that its item has already keeps its id, unless something new is said of it; then it
+    is replaced, and what is not said again stays.
+    """
     before = _there(here, instead_of)
-    news = [row.reference for rows in ready for row in rows]
-    check_files(here.gallery.store, news, instead_of)
-    ids = here.gallery.enrol(ready, instead_of=instead_of)
-    new = [told.reference(number, one, here.links) for number, one in _there(here, ids)]
-    return shapes.Changed(references=new, removed=len(before), stale=here.gallery.stale)
+    check_files(here.gallery.store, [row.reference for rows in ready for row in rows], instead_of)
+    known = {rows[0].reference.path: _known(here, rows[0], instead_of) for rows in ready}
+    told_again, news, replaced = [], [], [number for number, _ in before]
+    for rows in ready:
+        number, old = known[rows[0].reference.path] or (0, None)
+        merged = [_merged(row, old) for row in rows] if old else rows
+        if old and _same(merged[0].reference, old):
+            told_again.append(number)
+            continue
+        news.append(merged)
+        replaced += [number] if old else []
+    ids = here.gallery.enrol(news, instead_of=instead_of) if news or instead_of else []
+    order = {rows[0].reference.path: place for place, rows in enumerate(ready)}
+    there = _there(here, list(dict.fromkeys([*told_again, *ids])))
+    there.sort(key=lambda row: order.get(row[1].path, 0))
+    shown = [told.reference(number, one, here.links) for number, one in there]
+    return shapes.Changed(
+        references=shown,
+        removed=len(set(replaced)),
+        replaced=sorted(set(replaced)),
+        stale=here.gallery.stale,
+    )
+
+
+def _known(here: At, new: Enrolled, instead_of: Sequence[int]) -> tuple[int, Reference] | None:
+    """What the item of a picture has of the same path; None for nothing, or what goes anyway."""
+    path, key = new.reference.path, new.reference.key
+    ids = here.gallery.store.select({"path": path, "view": ""}).tolist()
+    found = _there(here, [number for number in ids if number not in instead_of])
+    return next(((number, old) for number, old in found if old.key == key), None)
+
+
+def _merged(new: Enrolled, old: Reference) -> Enrolled:
+    """A picture with what was said of it before, where nothing else is said now."""
+    said = new.reference
+    metadata = {**old.metadata, **said.metadata}
+    variant = said.variant or old.variant
+    return replace(new, reference=replace(said, variant=variant, metadata=metadata))
+
+
+def _same(new: Reference, old: Reference) -> bool:
+    """Whether a picture is, byte for byte and word for word, what is stored."""
+    file = new.sha256 and new.sha256 == old.sha256
+    return bool(file) and new.variant == old.variant and dict(new.metadata) == dict(old.metadata)
 
 
 def erased(here: At, ids: Sequence[int]) -> shapes.Changed:
     """Erase references with their views; what that led to."""
     gone = _there(here, ids)
     here.gallery.enrol([], instead_of=ids)
-    return shapes.Changed(references=[], removed=len(gone), stale=here.gallery.stale)
+    return shapes.Changed(references=[], removed=len(gone), replaced=[], stale=here.gallery.stale)
 
 
 def _there(here: At, ids: Sequence[int]) -> list[tuple[int, Reference]]:
