@@ -58,6 +58,18 @@ def test_two_of_one_name_are_refused_with_the_way_out() -> None:
         named(DUMMY, ["a.ken", "b/a.ken"])
 
 
+@pytest.mark.parametrize("second", ["a.ken", "./a.ken", "link.ken", "hard.ken"])
+def test_one_file_under_two_names_is_refused(
+    second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.ken").touch()
+    Path("link.ken").symlink_to("a.ken")
+    Path("hard.ken").hardlink_to("a.ken")
+    with pytest.raises(SettingError, match=f"a and other are one file.*other={second}"):
+        named(DUMMY, ["a.ken", f"other={second}"])
+
+
 def test_without_a_word_the_usual_one_is_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,11 @@ def remarks(gallery: Gallery) -> Iterator[str]:
 
 
 def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:
-    """Index files by the name of their gallery: the one given, else the file's. SettingError."""
+    """Index files by the name of their gallery: the one given, else the file's.
+
+    SettingError, also for one file under two names: each would hold it in memory, and what one of
+    them writes would be news to the other.
+    """
     found: dict[str, Path] = {}
     for word in indexes or [str(default_path(settings))]:
         name, given, path = word.partition("=")
@@ -79,5 +83,21 @@ def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:
                 expected="a name each",
                 do=f"Name one of them: OTHER={path}",
             )
+        for other, known in found.items():
+            if _same(known, Path(path)):
+                raise SettingError(
+                    "index",
+                    f"{other} and {name} are one file",
+                    expected="a file each",
+                    do=f"Leave one of them out: {word}",
+                )
         found[name] = Path(path)
     return found
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, by a link too."""
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there, and is refused when it is opened
+        return one.absolute() == other.absolute()

@@ -98,6 +98,19 @@ def by_port(surfaces: Sequence[Surface], port: int) -> dict[int, tuple[Surface, 
     return ports
 
 
+def unused_port(surfaces: Sequence[Surface], port: int) -> str:
+    """What to say where `port` was asked for and every surface has another one; else nothing.
+
+    >>> unused_port((Surface("falcon", 9000),), 8500)
+    'Nothing listens on port 8500, which --port names: each surface has a port of its own.'
+    """
+    if not port or port in by_port(surfaces, port):
+        return ""
+    return (
+        f"Nothing listens on port {port}, which --port names: each surface has a port of its own."
+    )
+
+
 def usual_port(surfaces: Sequence[Surface]) -> int:
     """The port where none is asked for: that of the only surface, else the usual one."""
     if len(surfaces) == 1:
