@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from kenspeckle import errors
 from kenspeckle.cli.group import COMMANDS, load
 from kenspeckle.config import load as load_settings
+from kenspeckle.engines.table import MODELS
+from kenspeckle.serve.schemas.answers import Model
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = ROOT / "docs" / "reference"
@@ -102,6 +105,15 @@ def test_every_extra_is_described(writer):
     text = page("extras")
     for name in writer.extra_parts():
         assert f"`{name}`" in text
+
+
+def test_models_of_examples_are_there():
+    found = set(Model.model_fields["name"].examples or ())
+    for path in (ROOT / "docs").rglob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        found.update(re.findall(r'"name": "([^"]+)", "space_id"', text))
+    assert found
+    assert found <= {row.name for row in MODELS}
 
 
 def test_the_tool_runs_by_itself():

@@ -76,7 +76,7 @@ class Decision(Told):
 class Model(Told):
     """What made the vectors. Vectors of two models cannot be compared unless `space_id` agrees."""
 
-    name: str = Field(examples=["kenspeckle-small"])
+    name: str = Field(examples=["efflite0-288-gem-w384"])
     space_id: str = Field(examples=["9f2ab1c07d3e4f51"])
     width: int = Field(examples=[384], description="Numbers in a vector.")
 
