@@ -7,10 +7,10 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from fastapi import Depends, FastAPI, Request
@@ -23,6 +23,8 @@ from kenspeckle.serve.access import Access, needs
 from kenspeckle.serve.guard import Guard
 from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.wire import protocol
+
+T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds after which what was to happen never will, on a busy machine too."""
@@ -60,6 +62,16 @@ class Behind:
             with contextlib.suppress(OSError):
                 line.sendall(text)
             return drained(line)
+
+    def on_loop(self, work: Callable[[], T]) -> T:
+        """The value of `work`, done where the server answers."""
+        assert self.server is not None
+
+        async def done() -> T:
+            return work()
+
+        loop = self.server.servers[0].get_loop()
+        return asyncio.run_coroutine_threadsafe(done(), loop).result(PATIENCE)
 
     def settled(self) -> bool:
         """Whether nothing is counted or held any more, in a moment."""

@@ -32,7 +32,7 @@ def free_port() -> int:
 def serving(service: Service) -> Iterator[str]:
     """Answer for a service in a thread, on the port of its settings, else a free one; its base
     address."""
-    sockets = opened(service, service.settings.serve.port or free_port())
+    sockets = opened(service.settings, service.settings.serve.port or free_port())
     running, ready = Running(service, sockets), threading.Event()
     failed: list[BaseException] = []
 

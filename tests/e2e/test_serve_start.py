@@ -7,9 +7,11 @@ import json
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +20,14 @@ import numpy as np
 import pytest
 import uvicorn
 from drawing import draw, draw_folder
+from engines import Device, opener
 from serving import Process, command, free_port, served, serving
 
 from kenspeckle import Gallery
 from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
 from kenspeckle.engines.base import Engine
 from kenspeckle.engines.table import find
-from kenspeckle.errors import ModelError
+from kenspeckle.errors import ModelError, SettingError
 from kenspeckle.serve.access import open_access
 from kenspeckle.serve.app import build
 from kenspeckle.serve.pool import Models
@@ -137,12 +140,15 @@ def test_the_start_is_refused_in_one_sentence(
     assert len(text.splitlines()) == 1
 
 
-def test_a_port_that_is_taken_is_named(index: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_a_port_that_is_taken_is_named_before_anything_is_opened(
+    index: Path, tmp_path: Path, there: bool
+) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        started = Process([index, "--port", port], tmp_path)
+        started = Process([index if there else tmp_path / "none.ken", "--port", port], tmp_path)
         with pytest.raises(AssertionError, match=f"port {port} of 127.0.0.1: .*--port"):
             started.ready()
         assert started.stop() == 1
@@ -157,6 +163,27 @@ def test_a_wrong_option_is_exit_code_2(index: Path, tmp_path: Path, words: list[
     with pytest.raises(AssertionError, match="exit code 2"):
         started.ready()
     started.stop()
+
+
+def test_a_port_is_taken_before_anything_is_opened_and_nobody_is_kept_waiting_there(
+    index: Path,
+) -> None:
+    port = free_port()
+    sockets = opened(DUMMY, port)
+    with socket.socket() as other:
+        assert other.connect_ex(("127.0.0.1", port)) != 0
+    with socket.create_server(("127.0.0.1", port)):  # as another service that starts just now
+        service = open_service(DUMMY, [str(index)])
+        with pytest.raises(SettingError, match=f"port {port} of 127.0.0.1: .*--port"):
+            Running(service, sockets).run()
+    assert [one.fileno() for some, _ in sockets.values() for one in some] == [-1]
+
+
+def test_a_port_on_which_nothing_listens_is_said(index: Path) -> None:
+    for surfaces, said in ((("falcon=:9000",), 1), (("falcon=:9000", "analyze"), 0), ((), 0)):
+        asked = replace(DUMMY, serve=ServeSettings(surfaces=surfaces, port=18500))
+        notes = open_service(asked, [str(index)]).notes
+        assert sum("Nothing listens on port 18500" in note for note in notes) == said
 
 
 # Calibration
@@ -405,38 +432,89 @@ def until(check: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_what_runs_is_finished_and_what_comes_is_sent_away(
+def test_what_has_not_arrived_is_sent_away(
     folder: Path, index: Path, tmp_path: Path, how: int
 ) -> None:
     with command([index], tmp_path) as (base, started):
-        line, rest = half(base, folder / "things/thing_3.png")
+        line, _ = half(base, folder / "things/thing_3.png")
         until(lambda: httpx.get(f"{base}/health").json()["requests_in_flight"] == 2)
         started.process.send_signal(how)
-        until(lambda: httpx.get(f"{base}/health").json()["phase"] == "stopping")
-        refused = identified(base, folder / "things/thing_3.png")
-        assert refused.status_code == 503
-        assert int(refused.headers["retry-after"]) > 0
-        assert httpx.get(f"{base}/readyz").status_code == 503
-        line.sendall(rest)
         answer = line.makefile("rb").read()
         line.close()
-        assert b" 200 OK" in answer.split(b"\r\n")[0]
-        assert b"thing 3" in answer
+        assert b" 503 " in answer.split(b"\r\n")[0]
+        assert b"the service is stopping" in answer
+        assert b"retry-after: 5" in answer
         assert started.process.wait(60) == 0
     assert "Stopped." in started.log.read_text()
 
 
-def test_a_second_signal_does_not_wait(folder: Path, index: Path, tmp_path: Path) -> None:
-    with command([index], tmp_path) as (base, started):
+def test_what_runs_is_finished_and_what_comes_is_sent_away(folder: Path, index: Path) -> None:
+    begun, may = threading.Event(), threading.Event()
+
+    def wait(_: object) -> None:
+        begun.set()
+        assert may.wait(60)
+
+    models = Models(opener=opener(Device(before=wait)))
+    picture = folder / "things/thing_3.png"
+    asked = replace(DUMMY, serve=ServeSettings(preload=False, grace=120))
+    gallery = Gallery(open_store(index), asked, models.embedder)
+    service = Service(asked, {"gallery": gallery}, models, open_access(asked, index))
+    port, ready = free_port(), threading.Event()
+    running = Running(service, opened(asked, port))
+    base = f"http://127.0.0.1:{port}"
+    with ThreadPoolExecutor(2) as pool:
+        served = pool.submit(running.run, ready.set)
+        assert ready.wait(60)
+        answer = pool.submit(identified, base, picture)
+        assert begun.wait(60)
+        running.stop()
+        until(lambda: httpx.get(f"{base}/health").json()["phase"] == "stopping")
+        refused = identified(base, picture)
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert httpx.get(f"{base}/readyz").status_code == 503
+        assert httpx.get(f"{base}/livez").status_code == 200
+        may.set()
+        assert answer.result(60).json()["decision"]["candidates"][0]["label"] == "thing 3"
+        served.result(60)
+
+
+def test_nobody_holds_up_the_end(folder: Path, index: Path, tmp_path: Path) -> None:
+    """One sends half a body, another takes none of its answers: neither is waited for."""
+    with command([index], tmp_path, KENSPECKLE_SERVE_GRACE="60") as (base, started):
         line, _ = half(base, folder / "things/thing_3.png")
-        until(lambda: httpx.get(f"{base}/health").json()["requests_in_flight"] == 2)
+        with line, socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", int(base.rpartition(":")[2])))
+            deaf.sendall(200 * b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            until(lambda: httpx.get(f"{base}/health").json()["requests_in_flight"] == 3)
+            begun = time.monotonic()
+            assert started.stop() == 0
+            assert time.monotonic() - begun < 50  # two seconds, where the machine is free
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of this machine")
+def test_a_second_signal_does_not_wait(index: Path, tmp_path: Path) -> None:
+    env = {"KENSPECKLE_IMAGE_FETCH_ALLOW": "127.0.0.0/8", "KENSPECKLE_SERVE_GRACE": "120"}
+    env |= {"KENSPECKLE_IMAGE_FETCH_TIMEOUT": "120", "KENSPECKLE_SERVE_TIMEOUT": "120"}
+    with (
+        socket.create_server(("127.0.0.2", 0)) as silent,
+        ThreadPoolExecutor(1) as pool,
+        command([index], tmp_path, **env) as (base, started),
+    ):
+        silent.settimeout(60)
+        address = f"http://127.0.0.2:{silent.getsockname()[1]}/x.png"
+        asked = pool.submit(httpx.post, f"{base}{IDENTIFY}", json={"url": address}, timeout=90)
+        asking, _ = silent.accept()  # it has begun, and will not end by itself
         started.process.send_signal(signal.SIGTERM)
         until(lambda: httpx.get(f"{base}/health").json()["phase"] == "stopping")
         begun = time.monotonic()
         started.process.send_signal(signal.SIGTERM)
         assert started.process.wait(60) == 0
-        assert time.monotonic() - begun < ServeSettings().grace / 2
-        line.close()
+        assert time.monotonic() - begun < 60
+        asking.close()
+        assert asked.exception(60) is not None or asked.result().status_code == 503
 
 
 def test_a_service_stops_for_its_own_program_too(index: Path) -> None:
@@ -469,7 +547,7 @@ def test_a_server_that_cannot_start_leaves_no_socket_open(
 
     monkeypatch.setattr(uvicorn.Server, "startup", startup)
     service = open_service(DUMMY, [str(index)])
-    sockets = opened(service, free_port())
+    sockets = opened(DUMMY, free_port())
     with pytest.raises(OSError, match="no more files"):
         Running(service, sockets).run()
     assert [one.fileno() for some, _ in sockets.values() for one in some] == [-1]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from kenspeckle.errors import (
     ServiceBusy,
     SpaceMismatch,
 )
-from kenspeckle.serve import keys, problems, wire
+from kenspeckle.serve import keys, limits, problems, quiet, wire
 from kenspeckle.serve.limits import MOST_HEADERS, Limits, neighbourhood
 
 MAX = 1_000_000
@@ -53,6 +54,13 @@ def hasty(tmp_path: Path) -> Iterator[Behind]:
     limits: dict[str, Any] = {"max_body": MAX, "body_timeout": 0.6, "timeout": 1.0}
     with guarded(tmp_path / "keys", connections=8, **limits) as served:
         yield served
+
+
+def wait_for(check: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def chunks(size: int, piece: int = 10_000) -> Iterator[bytes]:
@@ -376,6 +384,80 @@ def test_a_stopping_service_takes_no_more(behind: Behind) -> None:
     assert told.status_code == 503
     assert int(told.headers["retry-after"]) >= 1
     assert httpx2.get(f"{behind.base}/health").status_code == 200
+
+
+def test_a_body_that_is_still_coming_is_sent_away_when_the_service_stops(behind: Behind) -> None:
+    with behind.line() as line, behind.line() as later:
+        line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
+        wait_for(lambda: behind.limits.held == 3)
+        behind.on_loop(behind.limits.stop)
+        told = drained(line)  # within the time of a test's patience: its own time is as long
+        assert told.startswith(b"HTTP/1.1 503 ")
+        assert b"the service is stopping" in told
+        assert b"connection: close" in told
+        later.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
+        assert later.recv(65536).startswith(b"HTTP/1.1 503 ")
+    assert behind.settled()
+
+
+def test_a_body_that_comes_in_a_moment_is_answered_while_the_service_stops(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINGER", PATIENCE)
+    with behind.line() as line:
+        line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
+        wait_for(lambda: behind.limits.held == 3)
+        behind.on_loop(behind.limits.stop)
+        line.sendall(b"defghi")
+        assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert behind.settled()
+
+
+def test_who_takes_nothing_while_the_service_stops_is_left(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "STALLED", 10 * PATIENCE)
+    with behind.line() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.sendall(b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_for(lambda: behind.limits.entered == 1 and not behind.limits.running)
+        assert behind.server is not None
+        one: Any = next(iter(behind.server.server_state.connections))
+        left = behind.on_loop(one.transport.get_write_buffer_size)
+        assert left > 1_000_000
+        behind.on_loop(one.hasten)  # the first look
+        behind.on_loop(lambda: one.hasten(left + 1))  # it took a byte
+        assert behind.lines == 1
+        behind.on_loop(lambda: one.hasten(left))  # it took none
+        wait_for(lambda: not behind.lines)
+    assert behind.settled()
+
+
+# Memory
+
+
+def test_whoever_asks_how_it_is_keeps_no_memory_from_being_given_back(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = threading.Event()
+    monkeypatch.setattr(quiet, "give_back", given.set)
+    for _ in range(3):
+        httpx2.get(f"{behind.base}/health")
+    assert behind.limits.entered == 0
+    with httpx2.stream("GET", f"{behind.base}/v1/endless"):
+        wait_for(lambda: (behind.limits.running, behind.limits.working) == (1, 0))
+        assert behind.limits.entered == 1
+
+        async def resting() -> None:
+            task = asyncio.create_task(quiet.rest(behind.limits, pause=0.01))
+            while not given.is_set():
+                behind.limits.running += 1  # a probe, seen while it is answered
+                await asyncio.sleep(0.01)
+                behind.limits.running -= 1
+            task.cancel()
+
+        asyncio.run(asyncio.wait_for(resting(), PATIENCE))
+    assert behind.settled()
 
 
 # Answers

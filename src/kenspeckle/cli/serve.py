@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +18,9 @@ from kenspeckle.cli import console, options
 if TYPE_CHECKING:
     from kenspeckle.serve.run import Sockets
     from kenspeckle.serve.service import Service
+
+MOMENT = 0.3
+"""Seconds that threads without work get to end."""
 
 
 def serve(
@@ -151,15 +158,38 @@ def serve(
     if omniparser:
         console.note("--omniparser: ignored, this service does not look for parts of web pages.")
     from kenspeckle.serve.quiet import few_heaps
-    from kenspeckle.serve.run import Running, opened
+    from kenspeckle.serve.run import Running, close, opened
     from kenspeckle.serve.service import open_service
 
     few_heaps()
-    service = open_service(settings, indexes or ())
-    sockets = opened(service)
+    before = set(threading.enumerate())
+    sockets = opened(settings)  # a port that is taken is told before anything is opened
+    try:
+        service = open_service(settings, indexes or ())
+    except BaseException:
+        close(sockets)
+        raise
     Running(service, sockets).run(lambda: _tell(service, sockets))
     with contextlib.suppress(OSError):
         console.note("Stopped.")
+    _leave(before)
+
+
+def _leave(before: set[threading.Thread]) -> None:
+    """End here and now where work still runs whose time is over: Python would wait for it.
+
+    Everything is closed by then, and what it would answer nobody hears. `before` are threads that
+    are not ours.
+    """
+    until = time.monotonic() + MOMENT
+    for thread in set(threading.enumerate()) - before:
+        if not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                for stream in (sys.stdout, sys.stderr):
+                    with contextlib.suppress(OSError, ValueError):
+                        stream.flush()
+                os._exit(0)
 
 
 def _tell(service: Service, sockets: Sockets) -> None:

@@ -30,6 +30,7 @@ _OPAQUE = (b"multipart/", b"image/", b"application/octet-stream")
 MOST_VALUES = 200_000
 """Commas and opening brackets of any other body: a value of JSON takes two bytes to send, and a
 hundred times as much to hold."""
+STOPPING = "the service is stopping"
 _FULL = "too much is being sent at once"
 _PATIENCE = 64
 """How much of a body that is refused, or that nobody waits for, is thrown away, in MiB."""
@@ -62,7 +63,8 @@ class Exchange:
         self.heedless, self.who = False, ""
         self.extra: Headers = [(b"x-request-id", scope["state"]["request_id"].encode())]
         self._parts: deque[bytes] = deque()
-        self._held, self._counted, self._fresh = 0, False, True
+        self._held, self._fresh = 0, True
+        self._counted, self._works = False, False
         self._started, self._complete, self._left = False, False, False
         self._streams, self._spoilt, self._flooded = False, False, False
         kind = next((v for k, v in scope["headers"] if k == b"content-type"), b"").lower()
@@ -72,20 +74,28 @@ class Exchange:
 
     # In
 
-    def enter(self) -> None:
-        """Count among those that are answered now. Raises Refusal when there are too many."""
+    def enter(self, *, work: bool = True) -> None:
+        """Count among those that are answered now, and where it is `work` among those that use
+        memory. Raises Refusal when there are too many."""
         if self._limits.running >= self._limits.connections:
             raise Refusal(503, "too many requests at once")
         self._limits.running += 1
-        self._limits.entered += 1
-        self._counted = True
+        self._limits.entered += work
+        self._limits.working += work
+        self._counted, self._works = True, work
 
     def close(self) -> None:
         """Give back what it held."""
         self._limits.running -= self._counted
+        self._rests()
         self._limits.release(self._held, self.who)
         self._counted, self._held = False, 0
         self._parts.clear()
+
+    def _rests(self) -> None:
+        """Count no more among those that use memory."""
+        self._limits.working -= self._works
+        self._works = False
 
     async def run(self, app: ASGIApp, length: int | None) -> None:
         """Read the body, of so many bytes where that is known, and let `app` answer.
@@ -108,7 +118,7 @@ class Exchange:
             if self._flooded:
                 await self.refuse(Refusal(413, f"more than {_PATIENCE} MiB beside a {method}"))
             elif not self._left:  # the server ends, and grace is over
-                await self.refuse(Refusal(503, "the service is stopping", wait=5.0))
+                await self.refuse(Refusal(503, STOPPING, wait=5.0))
             task.uncancel()
         except TimeoutError:
             if self._clock is None or not self._clock.expired():
@@ -130,7 +140,7 @@ class Exchange:
                 raise Refusal(503, _FULL)
         size = 0
         try:
-            async with asyncio.timeout(self._limits.body_timeout):
+            async with self._limits.arrival():
                 more = True
                 while more:
                     message = await self._receive()
@@ -147,6 +157,8 @@ class Exchange:
                     more = message.get("more_body", False)
             self.unread = False
         except TimeoutError:
+            if self._limits.stopping:
+                raise Refusal(503, STOPPING, wait=5.0) from None
             found = f"the request did not arrive within {self._limits.body_timeout:g} s"
             raise Refusal(408, found) from None
 
@@ -234,6 +246,7 @@ class Exchange:
         kind = there.get(b"content-type", b"")
         if kind.startswith(_STREAM):
             self._streams = True
+            self._rests()
             if self._clock is not None:
                 self._clock.reschedule(None)
         if status == 503 and b"retry-after" not in there:

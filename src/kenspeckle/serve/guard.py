@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kenspeckle.errors import ServiceBusy
 from kenspeckle.serve.access import ANYBODY, NATIVE, Access, Principal
-from kenspeckle.serve.exchange import Exchange, Refusal
+from kenspeckle.serve.exchange import STOPPING, Exchange, Refusal
 from kenspeckle.serve.limits import (
     LARGEST_HEAD,
     LONGEST_PATH,
@@ -105,7 +105,7 @@ class Guard:
         exchange.heedless = not surface or scope["method"] in ("GET", "HEAD")
         exchange.embedding = self._access.embedding(surface)
         if self._limits.stopping and surface:
-            raise Refusal(503, "the service is stopping", wait=5.0)
+            raise Refusal(503, STOPPING, wait=5.0)
         _check_head(scope)
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._access.host_allowed(host):
@@ -124,7 +124,7 @@ class Guard:
         scope["state"]["principal"] = principal
         if scope["method"] == "POST" and surface and (busy := self._busy()) is not None:
             raise Refusal(503, str(busy), wait=busy.retry_after)
-        exchange.enter()
+        exchange.enter(work=bool(surface))
         return None
 
     def _principal(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from kenspeckle.config import ServeSettings
 
@@ -19,7 +21,7 @@ HEAD_TIMEOUT = 10.0
 
 LINGER = 1.0
 """Seconds in which the rest of a refused request is read and thrown away, so that its sender gets
-to read why."""
+to read why; and in which a body may still arrive when the service begins to stop."""
 
 _HELD_BODIES = 8
 _LEAST_HELD = 256 * 1024 * 1024
@@ -33,8 +35,9 @@ _BURST = 2.0
 class Limits:
     """What is going on against what may; used from one event loop.
 
-    `running` requests are being answered now, `entered` ones since the start; bodies of `held`
-    bytes are kept meanwhile. `stopping` is set when the service takes no more requests.
+    `running` requests are being answered now; `working` of them, and `entered` since the start, use
+    memory that is worth giving back, as probes and listeners do not. Bodies of `held` bytes are
+    kept meanwhile. `stopping` is set when the service takes no more requests.
     """
 
     def __init__(
@@ -42,11 +45,12 @@ class Limits:
     ) -> None:
         self.max_body, self.body_timeout = settings.max_body, settings.body_timeout
         self.timeout, self.connections = settings.timeout, settings.connections
-        self.running, self.held, self.entered = 0, 0, 0
+        self.running, self.working, self.entered, self.held = 0, 0, 0, 0
         self.most_held = max(_HELD_BODIES * settings.max_body, _LEAST_HELD)
         self.most_each = self.most_held // _SHARES
         self._each: dict[str, int] = {}
         self.stopping = False
+        self._arriving: set[asyncio.Timeout] = set()
         self._rate, self._clock = settings.rate, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -54,6 +58,29 @@ class Limits:
     def sockets(self) -> int:
         """Connections at once, those that ask nothing included."""
         return 2 * self.connections
+
+    def stop(self) -> None:
+        """Take no more requests; what has not arrived whole within `LINGER` is none."""
+        self.stopping = True
+        for clock in self._arriving:
+            self._hurry(clock)
+
+    @contextlib.asynccontextmanager
+    async def arrival(self) -> AsyncIterator[None]:
+        """The time in which a body has to arrive. TimeoutError; `stopping` tells which was over."""
+        async with asyncio.timeout(self.body_timeout) as clock:
+            self._arriving.add(clock)
+            if self.stopping:
+                self._hurry(clock)
+            try:
+                yield
+            finally:
+                self._arriving.discard(clock)
+
+    def _hurry(self, clock: asyncio.Timeout) -> None:
+        soon = asyncio.get_running_loop().time() + LINGER
+        if not clock.expired():
+            clock.reschedule(min(soon, clock.when() or soon))
 
     def wait(self, who: str) -> float:
         """Seconds that `who` has to wait before the next request; 0 takes one.

@@ -11,8 +11,8 @@ from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.resident import give_back
 
 PAUSE = 3.0
-"""Seconds without a request after which memory is given back."""
-
+"""Seconds without work after which memory is given back. Whoever asks how the service is, or
+listens to events, is no work."""
 
 _ARENAS = -8
 """What glibc calls the setting: `M_ARENA_MAX`."""
@@ -36,7 +36,7 @@ async def rest(limits: Limits, pause: float = PAUSE) -> None:
     seen = given = 0
     while True:
         await asyncio.sleep(pause)
-        quiet = limits.entered == seen and not limits.running
+        quiet = limits.entered == seen and not limits.working
         seen = limits.entered
         if quiet and seen != given:
             given = seen

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kenspeckle._extras import has, need
+from kenspeckle.config import Settings
 from kenspeckle.errors import SettingError
 from kenspeckle.serve.app import build
 from kenspeckle.serve.logs import heard
 from kenspeckle.serve.quiet import rest
 from kenspeckle.serve.service import Service
-from kenspeckle.serve.surfaces import Surface, by_port
+from kenspeckle.serve.surfaces import Surface, by_port, read_surfaces
 from kenspeckle.serve.wire import protocol
 
 BACKLOG = 512
@@ -26,8 +27,8 @@ PAUSE = 0.02
 Sockets = Mapping[int, tuple[list[socket.socket], tuple[Surface, ...]]]
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen, one for each address that `host` means.
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets that have their port, one for each address that `host` means; none listens yet.
 
     SettingError says who or what is in the way.
     """
@@ -45,13 +46,17 @@ def listen(host: str, port: int) -> list[socket.socket]:
                 if not made:  # a machine may have a name for a kind of address that it lacks
                     raise
     except OSError as error:
-        raise SettingError(
-            f"port {port} of {host}",
-            error.strerror or str(error),
-            expected="a free port",
-            do="End the program that listens there, or name another: --port",
-        ) from error
+        raise _taken(host, port, error) from error
     return made
+
+
+def _taken(host: str, port: int, error: OSError) -> SettingError:
+    return SettingError(
+        f"port {port} of {host}",
+        error.strerror or str(error),
+        expected="a free port",
+        do="End the program that listens there, or name another: --port",
+    )
 
 
 def _bound(family: int, address: Any) -> socket.socket:
@@ -61,7 +66,6 @@ def _bound(family: int, address: Any) -> socket.socket:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(address)
-        made.listen(BACKLOG)
         made.setblocking(False)
     except BaseException:
         made.close()
@@ -69,29 +73,36 @@ def _bound(family: int, address: Any) -> socket.socket:
     return made
 
 
-def opened(service: Service, port: int = 0) -> Sockets:
-    """The sockets of the service by port, each with the surfaces that are there.
+def opened(settings: Settings, port: int = 0) -> Sockets:
+    """The sockets of a service by port, each with the surfaces that are there.
 
-    `port` stands in for that of the settings. Raises SettingError.
+    They take their ports, so that one that is taken is known before anything else is opened, and
+    nobody is connected before there is somebody to answer. `port` stands in for that of the
+    settings. Raises SettingError.
     """
-    settings = service.settings.serve
+    asked = settings.serve
     made: dict[int, tuple[list[socket.socket], tuple[Surface, ...]]] = {}
     try:
-        for number, surfaces in by_port(service.surfaces, port or settings.port).items():
-            made[number] = listen(settings.host, number), surfaces
+        for number, surfaces in by_port(read_surfaces(asked.surfaces), port or asked.port).items():
+            made[number] = bound(asked.host, number), surfaces
     except BaseException:
-        for some, _ in made.values():
-            for one in some:
-                one.close()
+        close(made)
         raise
     return made
+
+
+def close(sockets: Sockets) -> None:
+    """Give the ports back."""
+    for some, _ in sockets.values():
+        for one in some:
+            one.close()
 
 
 class Running:
     """A service that answers on its sockets until it is told to stop."""
 
     def __init__(self, service: Service, sockets: Sockets) -> None:
-        self._service = service
+        self._service, self._sockets = service, sockets
         self._servers = [
             (_server(service, port, shown), some) for port, (some, shown) in sockets.items()
         ]
@@ -100,21 +111,31 @@ class Running:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Answer until `stop` or a signal; `ready` is called when everything listens."""
+        """Answer until `stop` or a signal; `ready` is called when everything listens.
+
+        Raises SettingError where another program began to listen on a port meanwhile.
+        """
         make = need("uvloop", "the HTTP service").new_event_loop if has("uvloop") else None
         try:
+            self._listen()
             with heard(self._service.log), asyncio.Runner(loop_factory=make) as runner:
                 runner.run(self._run(ready))
         finally:
-            for _, some in self._servers:  # also where a server never came to use them
-                for one in some:
-                    one.close()
+            close(self._sockets)  # also where a server never came to use them
 
     def stop(self) -> None:
         """Finish what runs, refuse what comes, and end; from any thread."""
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _listen(self) -> None:
+        for port, (some, _) in self._sockets.items():
+            for one in some:
+                try:
+                    one.listen(BACKLOG)
+                except OSError as error:
+                    raise _taken(self._service.settings.serve.host, port, error) from error
 
     async def _run(self, ready: Callable[[], None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -138,16 +159,25 @@ class Running:
                 await self._ended(tasks)
 
     async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
-        """What runs may finish; whoever comes meanwhile is told to come back later."""
+        """What runs may finish, all of it within the grace; whoever comes meanwhile is told to
+        come back later, and a client that does not take its answer is left."""
         service, loop = self._service, asyncio.get_running_loop()
         service.stop()
+        for server, _ in self._servers:
+            for line in server.server_state.connections:
+                line.hasten()
         until = loop.time() + service.settings.serve.grace
-        while service.in_flight and not self._at_once and loop.time() < until:
+
+        def left() -> float:
+            return 0.0 if self._at_once else max(0.0, until - loop.time())
+
+        while service.in_flight and left():
             await asyncio.sleep(PAUSE)
         for server, _ in self._servers:
+            server.config.timeout_graceful_shutdown = left()
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
-        await service.close(0.0 if self._at_once else max(0.0, until - loop.time()))
+        await service.close(left())
 
     def _signalled(self) -> None:
         """The first signal stops gracefully, the second at once."""
@@ -182,7 +212,6 @@ def _server(service: Service, port: int, surfaces: tuple[Surface, ...]) -> Any:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=max(1, round(settings.grace)),
         backlog=BACKLOG,
     )
     return Server(config)

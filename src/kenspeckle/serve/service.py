@@ -24,7 +24,7 @@ from kenspeckle.serve.pool import Models
 from kenspeckle.serve.ready import calibrated, named, remarks, searched
 from kenspeckle.serve.scheduler import Scheduler
 from kenspeckle.serve.streams import Streams
-from kenspeckle.serve.surfaces import read_surfaces
+from kenspeckle.serve.surfaces import read_surfaces, unused_port
 from kenspeckle.store.open import open_store
 
 T = TypeVar("T")
@@ -65,7 +65,8 @@ class Service:
 
     def stop(self) -> None:
         """Answer no new requests, and end what lasts: whoever listens to events."""
-        self.ready, self.limits.stopping = False, True
+        self.ready = False
+        self.limits.stop()
         self.bus.close()
         self.jobs.bus.close()
 
@@ -122,9 +123,10 @@ class Service:
         let go of everything."""
         self.stop()
         grace = self.settings.serve.grace if grace is None else grace
+        until = time.monotonic() + grace
         await asyncio.to_thread(self.jobs.close, grace)
         self.streams.close()
-        await self.models.close(grace)
+        await self.models.close(max(0.0, until - time.monotonic()))
         for gallery in self.galleries.values():
             with contextlib.suppress(OSError):
                 gallery.close()
@@ -149,7 +151,8 @@ def open_service(
         callers=settings.index.callers,
     )
     galleries: dict[str, Gallery] = {}
-    notes: list[str] = []
+    unused = unused_port(surfaces, asked.port)
+    notes = [unused] if unused else []
     try:
         paths = named(settings, indexes)
         access = open_access(

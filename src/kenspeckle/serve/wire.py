@@ -16,6 +16,9 @@ from kenspeckle.serve.limits import HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, Li
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+STALLED = 2.0
+"""Seconds in which a client has to take a piece of its answer while the service stops."""
+
 
 def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class of small methods
     """The protocol for uvicorn that keeps to these limits."""
@@ -28,6 +31,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         _head = 0
         _pairs = 0
         _within = False
+        _taken = False
         _running: Any = None
         _bad = 400
 
@@ -93,6 +97,23 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             if self.transport.get_write_buffer_size():
                 self.loop.call_later(limits.body_timeout, self._abandon)
             super().on_response_complete()
+
+        def resume_writing(self) -> None:
+            """The client takes what is written to it."""
+            self._taken = True
+            super().resume_writing()
+
+        def hasten(self, before: int = 0) -> None:
+            """The service stops: leave a client once it takes nothing for `STALLED` seconds.
+
+            `before` are the bytes that lay here for it at the last look.
+            """
+            left = self.transport.get_write_buffer_size()
+            if before and left >= before and not self._taken:
+                self.transport.abort()
+            elif left or not self.transport.is_closing():
+                self._taken = False
+                self.loop.call_later(STALLED, self.hasten, left)
 
         def send_400_response(self, msg: str) -> None:  # noqa: ARG002  our words say as much
             """Say that this is no request of HTTP."""
