@@ -18,11 +18,14 @@ from typing import ClassVar
 import httpx2
 import pytest
 from drawing import draw
+from listening import listening
 from serving import served
 
 from kenspeckle import Gallery
 from kenspeckle.config import ImageSettings, ModelSettings, ServeSettings, Settings
+from kenspeckle.serve.keys import create
 from kenspeckle.serve.routes.v1 import working
+from kenspeckle.serve.service import Service
 
 THINGS = "/v1/galleries/things"
 SETTINGS = Settings(
@@ -182,3 +185,51 @@ def test_slow_addresses_of_one_hold_up_nobody_elses(
         kind.go.set()
         codes = [one.result() for one in several]
         assert codes.count(503) == 16 - working.SHARE
+
+
+@pytest.fixture
+def keyed(index: Path) -> Iterator[tuple[str, Service, dict[str, str], dict[str, str]]]:
+    """A service with two keys: its address, itself, and the headers of a reader and of an owner."""
+    keys = index.parent / "keys.json"
+    reader, owner = (
+        {"Authorization": f"Bearer {create(keys, name, scopes)}"}
+        for name, scopes in (("reader", ("read",)), ("owner", ("read", "write")))
+    )
+    serve = replace(SETTINGS.serve, keys=str(keys))
+    with served(replace(SETTINGS, serve=serve), [index]) as (base, service):
+        yield base, service, reader, owner
+
+
+def test_one_key_does_not_fill_the_queue_of_jobs(keyed, origin) -> None:
+    base, _, reader, owner = keyed
+    address, slow = origin
+    photos = {"kind": "identify", "urls": [f"{address}/slow"]}
+    with httpx2.Client(base_url=base, timeout=120) as client:
+        said = [client.post(f"{THINGS}/jobs", json=photos, headers=reader) for _ in range(34)]
+        assert [one.status_code for one in said] == [202] * 33 + [503]
+        assert "32 of yours wait already" in said[-1].json()["detail"]
+        mine = client.post(f"{THINGS}/jobs", json={"kind": "index"}, headers=owner)
+        assert mine.status_code == 202, mine.text
+        for one in said[:-1]:
+            client.delete(f"/v1/jobs/{one.json()['id']}", headers=reader)
+        slow.go.set()
+
+
+def test_one_key_does_not_take_all_places_of_listeners_or_streams(keyed) -> None:
+    base, service, reader, owner = keyed
+    service.bus._most = service.streams._most = 4
+    service.streams._patience = 1e9
+    events, frame = f"{base}/v1/events", {"image": ("a.png", png(1))}
+    with httpx2.Client(base_url=base, timeout=120) as client:
+
+        def ask(stream: str, who: dict[str, str]) -> int:
+            at = f"{THINGS}/identify?stream={stream}"
+            return client.post(at, files=frame, headers=who).status_code
+
+        assert [ask(f"s{number}", reader) for number in range(3)] == [200, 200, 503]
+        assert ask("door", owner) == 200
+        with listening(events, **reader), listening(events, **reader):
+            assert client.get(events, headers=reader).status_code == 503
+            with listening(events, **owner) as listener:
+                assert listener.status == 200
+                service.bus.close()  # so that nobody waits for the next heartbeat
