@@ -14,7 +14,7 @@ from falcon import dummy, masks
 from PIL import Image
 from prints import card
 from rephotographed import photo, scenes, taken
-from serving import served
+from serving import PATIENCE, served
 
 from kenspeckle.config import IndexSettings
 from kenspeckle.gallery import Gallery
@@ -111,7 +111,7 @@ def test_below_a_prefix_addresses_lead_below_it(folder: Path) -> None:
 
 
 def falcon_address(reference: Any) -> str:
-    from kenspeckle.serve.routes.falcon_refs import address_of
+    from kenspeckle.serve.routes.falcon_names import address_of
 
     return address_of(reference)
 
@@ -122,3 +122,28 @@ def test_item_13_the_address_that_the_answer_gives(client: httpx2.Client) -> Non
     answer = client.get(mask["ref_url"])
     assert answer.status_code == 200
     assert Image.open(io.BytesIO(answer.content)).size == scenes()["chelsea"].size
+
+
+def test_no_question_reads_the_whole_gallery(
+    folder: Path, price_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_of_it(*_: object, **__: object) -> None:
+        raise AssertionError("the whole gallery was read for one request")
+
+    asked = dummy()
+    asked = replace(asked, serve=replace(asked.serve, prices=str(price_file)))
+    with (
+        served(asked, [folder / "g.ken"]) as (base, service),
+        httpx2.Client(base_url=base, timeout=PATIENCE) as client,
+    ):
+        outside = [
+            falcon_address(one)
+            for _, one in service.gallery().store.page()
+            if one.filename == "outside.png"
+        ]
+        for name in ("references", "items", "snapshot"):
+            monkeypatch.setattr(service.gallery().store, name, all_of_it)
+        assert client.get("/refs/added/0000000000000000/a.png").status_code == 404
+        assert [client.get(address).status_code for address in outside] == [200]
+        for address in ("/", "/health", "/api/info", "/api/top-prices"):
+            assert client.get(address).status_code == 200, address

@@ -14,13 +14,22 @@ from kenspeckle.errors import KenspeckleError, PictureError
 from kenspeckle.flows.masks import Mask, masks
 from kenspeckle.flows.opened import Opened
 from kenspeckle.serve import problems
+from kenspeckle.serve.limits import neighbourhood
 from kenspeckle.serve.routes import falcon_answer, falcon_refs
 from kenspeckle.serve.routes import falcon_schemas as schemas
 from kenspeckle.serve.routes.falcon_state import Falcon
 from kenspeckle.serve.service import Service
+from kenspeckle.serve.turns import Turns
 from kenspeckle.vectors.pipeline import timed
 
 MOST_TOP = 1000
+LOOKING = 8
+"""Threads that look things up and read references; a picture of the largest size on each is what
+they take at most."""
+SHARE = 4
+"""Of them for one key, or for one address of clients without a key."""
+PATIENCE = 5.0
+"""Seconds for which such a request waits for a thread."""
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": schemas.Refused, "description": "not a picture, or not a form"},
     401: {"model": schemas.Refused, "description": "a key is asked"},
@@ -47,8 +56,9 @@ def create(service: Service) -> FastAPI:
     app.state.health = state.health
     _install(app)
     _frames(app, service, state)
-    _references(app, state)
-    _facts(app, state)
+    looking = Turns("references", LOOKING, share=SHARE, patience=PATIENCE)
+    _references(app, state, looking)
+    _facts(app, state, looking)
     return app
 
 
@@ -92,16 +102,18 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
         )
 
 
-def _references(app: FastAPI, state: Falcon) -> None:
+def _references(app: FastAPI, state: Falcon, looking: Turns) -> None:
     content: dict[int | str, dict[str, Any]] = {
         200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
         304: {"description": "as the one you have"},
     }
 
     @app.get("/refs/{name:path}", response_class=Response, responses=content | GONE)
-    def reference(request: Request, name: str) -> Response:
+    async def reference(request: Request, name: str) -> Response:
         """The picture of a reference, by the `ref_filename` or `ref_url` of a mask."""
-        found = falcon_refs.picture(state.gallery, name)
+        found = await looking.run(
+            lambda: falcon_refs.picture(state.gallery, state.names, name), _asker(request)
+        )
         if found is None:
             raise HTTPException(404, "Not Found")
         headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, max-age=300"}
@@ -118,7 +130,7 @@ def _references(app: FastAPI, state: Falcon) -> None:
     )
 
 
-def _facts(app: FastAPI, state: Falcon) -> None:
+def _facts(app: FastAPI, state: Falcon, looking: Turns) -> None:
     @app.get("/", response_class=PlainTextResponse)
     def summary() -> str:
         """What is served, in a line."""
@@ -128,17 +140,23 @@ def _facts(app: FastAPI, state: Falcon) -> None:
         )
 
     @app.get("/api/info")
-    def info() -> schemas.Info:
+    async def info(request: Request) -> schemas.Info:
         """What this server is, which rule decides, and which prices it knows."""
-        return state.info()
+        return await looking.run(state.info, _asker(request))
 
     @app.get("/api/top-prices")
-    def top_prices(
+    async def top_prices(
         request: Request,
         limit: Annotated[int, Query(ge=0, le=MOST_TOP, description="how many at most")] = 50,
     ) -> schemas.TopPrices:
         """The dearest cards of the price file."""
-        return state.top(limit, _root(request))
+        return await looking.run(lambda: state.top(limit, _root(request)), _asker(request))
+
+
+def _asker(request: Request) -> str:
+    """Who shares the threads that look things up: a key, or an address of clients without one."""
+    known: str = getattr(getattr(request.state, "principal", None), "id", "")
+    return known or neighbourhood(request.client.host if request.client else "")
 
 
 def _root(request: Request) -> str:

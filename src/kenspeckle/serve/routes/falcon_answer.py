@@ -8,7 +8,7 @@ from kenspeckle.adapters.prices import PriceBook
 from kenspeckle.catalog.naming import set_code
 from kenspeckle.flows.masks import Mask, lead
 from kenspeckle.serve.routes import falcon_schemas as schemas
-from kenspeckle.serve.routes.falcon_refs import address_of, name_of
+from kenspeckle.serve.routes.falcon_names import address_of, name_of
 from kenspeckle.types import Reference
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from kenspeckle import __version__
 from kenspeckle._extras import has
 from kenspeckle.adapters.prices import PriceBook, Priced, open_prices
-from kenspeckle.catalog.naming import set_code
 from kenspeckle.flows.masks import Finder, Fixed, nothing, quads
 from kenspeckle.gallery import Gallery
 from kenspeckle.serve.routes import falcon_schemas as schemas
-from kenspeckle.serve.routes.falcon_refs import address_of, name_of
+from kenspeckle.serve.routes.falcon_names import Names, address_of, name_of
 from kenspeckle.serve.routes.falcon_rule import Deciding, described, thresholds
 from kenspeckle.serve.service import Service
 from kenspeckle.types import Calibration, Reference
@@ -31,9 +29,7 @@ class Falcon:
         self.gallery, self.find, self.served = gallery, find, 0
         self.deciding = Deciding(gallery)
         self.prices: PriceBook = open_prices(gallery.settings)
-        self._cards: dict[str, Reference] = {}
-        self._cards_of: object = None
-        self._lock = threading.Lock()
+        self.names = Names(gallery)
 
     @classmethod
     def of(cls, service: Service) -> Falcon:
@@ -76,7 +72,7 @@ class Falcon:
         return schemas.Info(
             version=__version__,
             index_size=len(self.gallery),
-            items=len(set(self.gallery.store.owners().tolist())),
+            items=self.names.items(),
             decides=self._decides(self.deciding.now(self.gallery.store)),
             prices=self._prices(),
             fx=self.fx(),
@@ -91,8 +87,9 @@ class Falcon:
 
     def top(self, limit: int, root: str) -> schemas.TopPrices:
         """The dearest cards, called as their references are; `root` is the path of the surface."""
-        cards = self._by_code()
-        rows = [self._row(one, cards.get(one.code), root) for one in self.prices.top(limit)]
+        dearest = self.prices.top(limit)
+        cards = self.names.first_of(one.code for one in dearest)
+        rows = [self._row(one, cards.get(one.code), root) for one in dearest]
         return schemas.TopPrices(count=len(rows), top=rows, fx=self.fx())
 
     def _row(self, one: Priced, reference: Reference | None, root: str) -> schemas.Top:
@@ -123,18 +120,3 @@ class Falcon:
             scraped_at=file.scraped_at,
             note=book.note,
         )
-
-    def _by_code(self) -> dict[str, Reference]:
-        """The first reference of each set code, looked for anew when the gallery has changed."""
-        store = self.gallery.store
-        store.refresh()
-        now = (store.standing().change, len(store))
-        with self._lock:
-            if self._cards_of != now:
-                cards: dict[str, Reference] = {}
-                for _, reference in store.references():
-                    code = set_code(reference.filename)
-                    if code and not reference.view:
-                        cards.setdefault(code, reference)
-                self._cards, self._cards_of = cards, now
-            return self._cards
