@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from typing import BinaryIO
 
-from PIL import Image, ImageChops
+from PIL import Image
 
 from kenspeckle.config import ImageSettings
 from kenspeckle.errors import MissingExtra, PictureError, PictureTooLarge
@@ -276,9 +276,8 @@ def _pixels(header: Header, intake: Intake) -> Image.Image:
             f"a {header.format} of {image.width} × {image.height} pixels",
             f"{header.size[0]} × {header.size[1]} as its header says",
         )
-    if header.ink and image.mode == "CMYK" and intake.colour == "srgb":
-        image = ImageChops.invert(image)
-    image = to_rgb(image, header.profile, intake)
+    inverted = header.ink and image.mode == "CMYK" and intake.colour == "srgb"
+    image = to_rgb(image, header.profile, intake, inverted=inverted)
     turn = _TURNS.get(header.orientation) if intake.rotate else None
     return image if turn is None else image.transpose(turn)
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
+    Image,
     JpegImagePlugin,
     PngImagePlugin,
-    WebPImagePlugin,
 )
 
 from kenspeckle.image.header import MAX_PROFILE, TRUNCATED, Header, UnreadableError, orientation
@@ -229,11 +229,25 @@ def webp(data: bytes) -> Header:
     return Header(
         "WEBP",
         size,
-        lambda: WebPImagePlugin.WebPImageFile(io.BytesIO(data)),
+        lambda: _webp_pixels(data),
         max(frames, 1),
         orientation(exif),
         profile,
     )
+
+
+def _webp_pixels(data: bytes) -> Image.Image:
+    """The first frame. Pillow's own reader would keep its canvases, twice the size of the picture,
+    and a copy of the pixels for as long as the picture lives."""
+    from PIL import _webp
+
+    decoder = _webp.WebPAnimDecoder(data)
+    size, _, _, _, raw = decoder.get_info()
+    found = decoder.get_next()
+    del decoder
+    if found is None:
+        raise UnreadableError("a broken WebP")
+    return Image.frombytes("RGB" if raw == "RGBX" else raw, size, found[0], "raw", raw)
 
 
 def _u24(data: bytes, at: int) -> int:
