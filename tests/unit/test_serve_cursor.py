@@ -80,3 +80,10 @@ def test_a_mark_of_deep_or_endless_json_is_refused(text: bytes, signed: bool) ->
 def test_a_mark_that_is_too_long_is_not_read() -> None:
     with pytest.raises(InputError, match="none of this list"):
         read(written("x" * LONGEST, "items", "things"), "items", "things", str)
+
+
+@pytest.mark.parametrize("letter", ["\U0001f3fa", '"', "\udcff", "\u3042"])
+def test_the_longest_key_comes_back(letter: str) -> None:
+    mark = written(letter * 1000, "items", "things")
+    assert len(mark) <= LONGEST
+    assert read(mark, "items", "things", str) == letter * 1000

@@ -14,8 +14,9 @@ from typing import TypeVar
 from kenspeckle.errors import InputError
 
 CHECK = 9
-LONGEST = 2048
-"""Characters of a mark; a longer one was not given here."""
+LONGEST = 6144
+"""Characters of a mark, enough for the longest key of any letters; a longer one was not given
+here."""
 
 After = str | int
 T = TypeVar("T", str, int)
@@ -27,7 +28,7 @@ def written(after: After, kind: str, gallery: str) -> str:
     >>> read(written("red mug", "items", "things"), "items", "things", str)
     'red mug'
     """
-    text = json.dumps(after).encode()
+    text = json.dumps(after, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return base64.urlsafe_b64encode(_check(text, kind, gallery) + text).decode()
 
 
@@ -38,7 +39,11 @@ def read(mark: str, kind: str, gallery: str, what: type[T]) -> T:
     try:
         data = base64.b64decode(mark.encode(), b"-_", validate=True)
         check, text = data[:CHECK], data[CHECK:]
-        after = json.loads(text) if check == _check(text, kind, gallery) else None
+        after = (
+            json.loads(text.decode("utf-8", "surrogatepass"))
+            if check == _check(text, kind, gallery)
+            else None
+        )
     except (ValueError, RecursionError):  # not base64, not ASCII, not UTF-8, not JSON, too deep
         raise _foreign() from None
     if type(after) is not what:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 
+from kenspeckle.serve.routes.v1.cursor import LONGEST
 from kenspeckle.serve.schemas import asked
 from kenspeckle.serve.schemas.analysis import AnalysisAsked
 from kenspeckle.serve.schemas.base import Problem
@@ -25,7 +26,7 @@ Cursor = Annotated[
     str | None,
     Query(
         alias="cursor",
-        max_length=2048,
+        max_length=LONGEST,
         description="The `next` of the page before; without it, the first.",
     ),
 ]
