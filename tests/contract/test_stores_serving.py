@@ -201,3 +201,20 @@ def test_items_are_listed_anew_when_they_come_and_go(store: Store) -> None:
     store.add(enrolled(1, prefix="a"))
     assert [one.key for one in store.items()] == ["aitem0", "item1", "item2"]
     assert [one.key for one in store.items(after="aitem0", most=5)] == ["item1", "item2"]
+
+
+def test_items_and_pictures_are_counted_as_of_the_last_change(store: Store) -> None:
+    assert store.counts() == (0, 0)
+    given = enrolled(5)
+    view = Enrolled(replace(given[2].reference, view="1"), given[2].vector)
+    ids = store.add([*given, view])
+    assert store.counts() == store.counts() == (3, 5)
+    store.remove(ids[:2])
+    assert store.counts() == (2, 3)
+
+
+def test_another_process_changes_the_counts(reader: Store) -> None:
+    assert reader.counts() == (4, 8)
+    with open_store(reader.path, write=True) as writer:
+        writer.add(enrolled(2, prefix="new"))
+    assert reader.counts() == (5, 10)

@@ -68,7 +68,6 @@ def test_every_reference_is_found_by_its_name(gallery: Gallery) -> None:
     names = Names(gallery)
     for number, one in gallery.store.page():
         assert names.find(name_of(one)) == (number, one)
-    assert names.items() == 9
 
 
 @pytest.mark.parametrize(
@@ -102,14 +101,12 @@ def test_the_paths_are_read_once_and_then_those_that_are_new(
     for _ in range(5):
         assert names.find("added/0000000000000000/a.png") is None
         assert names.first_of(["ABCD-EN001"]) == {}
-        assert names.items() == 9
-    assert read == [7, 0]
+        assert read == [7, 0]
     (new,) = gallery.store.add(enrolled("/late/LOCH-JP003_d.png"))
     found = names.find(name_of(gallery.store.get([new])[0]))
     assert found is not None
     assert found[0] == new
     assert names.first_of(["LOCH-JP003"])["LOCH-JP003"].path == "/late/LOCH-JP003_d.png"
-    assert names.items() == 10
     assert read == [7, 0, 1, 0]
 
 

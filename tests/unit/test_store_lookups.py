@@ -73,3 +73,13 @@ def test_few_references_are_compared(
             made.add(enrolled(SMALL))
             LOOKUPS[where](made, SMALL // 2)
         assert len(seen) <= 2
+
+
+def test_a_file_is_counted_once_after_a_change(tmp_path: Path) -> None:
+    with DiskStore.create(tmp_path / "g.ken", MANIFEST) as store:
+        store.add(enrolled(LARGE))
+        first, again = steps(store, store.counts), steps(store, store.counts)
+        assert again <= 2 < first
+        store.add(enrolled(1, prefix="new"))
+        assert steps(store, store.counts) > again
+        assert store.counts() == (LARGE // 2 + 1, LARGE + 1)

@@ -209,6 +209,12 @@ class Store(Protocol):
         KeyError if there is no such item.
         """
 
+    def counts(self) -> tuple[int, int]:
+        """How many items and pictures there are, enrolled views left out.
+
+        They are counted once after each change, however often it is asked.
+        """
+
     def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
         """All items, by key; or those that come `after` a key, at most so many."""
 

@@ -78,6 +78,7 @@ class Held:
     _numbers: dict[str, int] = field(default_factory=dict)
     _keys: dict[int, str] = field(default_factory=dict)
     _sorted: list[str] | None = None
+    _counted: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, contents: Contents) -> Held:
@@ -138,11 +139,22 @@ class Held:
 
     def items(self, after: str | None, most: int | None) -> list[Item]:
         """Items by key: those that come `after` one, at most so many."""
+        keys = self._in_order()
+        start = 0 if after is None else bisect_right(keys, after)
+        chosen = keys[start:] if most is None else keys[start : start + most]
+        return [self.item(self._numbers[key]) for key in chosen]
+
+    def counts(self) -> tuple[int, int]:
+        """How many items and pictures there are."""
+        if self._counted is None:
+            pictures = sum(not one.view for one in self.references.values())
+            self._counted = len(self._in_order()), pictures
+        return self._counted
+
+    def _in_order(self) -> list[str]:
         if self._sorted is None:
             self._sorted = sorted(self._keys[n] for n, members in self.members.items() if members)
-        start = 0 if after is None else bisect_right(self._sorted, after)
-        chosen = self._sorted[start:] if most is None else self._sorted[start : start + most]
-        return [self.item(self._numbers[key]) for key in chosen]
+        return self._sorted
 
     def pictures(self, after: int = 0, key: str = "") -> Iterator[tuple[int, Reference]]:
         """References after an id, of one item or all, by id; enrolled views left out."""
@@ -188,7 +200,7 @@ class Held:
             _drop(self._paths, reference.path, identifier)
             if reference.sha256:
                 _drop(self._hashes, reference.sha256, identifier)
-        self._sorted = None
+        self._sorted = self._counted = None
 
 
 def _drop(found: dict[str, list[int]], name: str, identifier: int) -> None:

@@ -108,6 +108,14 @@ class DiskStore(DiskFile):
             raise KeyError(item)
         return count
 
+    def counts(self) -> tuple[int, int]:
+        """How many items and pictures there are; see `Store.counts`."""
+        with self._current():
+            now = self._edition, self._seen
+            if self._counted is None or self._counted[0] != now:
+                self._counted = now, records.counts(self._connection, self._space)[:2]
+            return self._counted[1]
+
     def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
         """All items by key, or some; see `Store.items`."""
         with self._reading:

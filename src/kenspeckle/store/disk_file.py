@@ -36,6 +36,7 @@ class DiskFile:
         self._turn, self._lent = threading.Lock(), 0
         self._assumed: Calibration | None = None
         self._edition = 0
+        self._counted: tuple[tuple[int, int], tuple[int, int]] | None = None
         self._reading = file.translated(path, self._lock)
         self._use(reading.opened(path, write=writer is not None, wait=wait))
 

@@ -93,6 +93,12 @@ class MemoryStore(Homed):
                 raise KeyError(item)
             return len({references[identifier].variant for identifier in members})
 
+    def counts(self) -> tuple[int, int]:
+        """How many items and pictures there are; see `Store.counts`."""
+        with self._lock:
+            self.refresh()
+            return self._held.counts()
+
     def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
         """All items by key, or some; see `Store.items`."""
         with self._lock:

@@ -65,7 +65,6 @@ class Names:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery, self._lock, self._began = gallery, Lock(), 0
-        self._items = -1
         self._forget()
 
     def find(self, name: str) -> tuple[int, Reference] | None:
@@ -101,14 +100,6 @@ class Names:
             return {code: one for code, one in found.items() if set_code(one.filename) == code}
         return {}
 
-    def items(self) -> int:
-        """How many items there are."""
-        with self._lock:
-            self._read()
-            if self._items < 0:
-                self._items = len(set(self._gallery.store.owners().tolist()))
-            return self._items
-
     def _get(self, number: int) -> Reference | None:
         try:
             return self._gallery.store.get([number])[0]
@@ -118,7 +109,7 @@ class Names:
     def _forget(self) -> None:
         self._of: tuple[int, int] | None = None
         self._began += 1
-        self._last, self._count, self._items = 0, 0, -1
+        self._last, self._count = 0, 0
         self._elsewhere: dict[str, int] = {}
         self._coded: dict[str, tuple[str, int]] = {}
 
@@ -136,7 +127,7 @@ class Names:
             for number, path in some:
                 self._take(number, path)
             self._last, self._count = some[-1][0], self._count + len(some)
-        self._of, self._items = now, -1
+        self._of = now
 
     def _take(self, number: int, path: str) -> None:
         if not below(path):

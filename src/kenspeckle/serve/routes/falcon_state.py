@@ -72,7 +72,7 @@ class Falcon:
         return schemas.Info(
             version=__version__,
             index_size=len(self.gallery),
-            items=self.names.items(),
+            items=self.gallery.store.counts()[0],
             decides=self._decides(self.deciding.now(self.gallery.store)),
             prices=self._prices(),
             fx=self.fx(),

@@ -53,13 +53,12 @@ async def gallery(request: Request, gallery: GalleryName) -> Response:
 def told_of(here: At) -> shapes.Gallery:
     """A gallery as it is now."""
     store = here.gallery.store
-    store.refresh()
-    found = here.gallery.info().summary
+    items, references = store.counts()
     calibration, stale = here.gallery.calibration, here.gallery.stale
     return shapes.Gallery(
         name=here.name,
-        items=found.items,
-        references=found.references,
+        items=items,
+        references=references,
         model=told.model(here.made_by),
         naming=store.manifest.naming,
         calibration=None if calibration is None else rule(calibration),
