@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 
-from kenspeckle.serve.routes.v1.cursor import LONGEST
 from kenspeckle.serve.schemas import asked
 from kenspeckle.serve.schemas.analysis import AnalysisAsked
 from kenspeckle.serve.schemas.base import Problem
@@ -26,7 +25,6 @@ Cursor = Annotated[
     str | None,
     Query(
         alias="cursor",
-        max_length=LONGEST,
         description="The `next` of the page before; without it, the first.",
     ),
 ]
