@@ -188,6 +188,30 @@ def test_the_price_of_a_rarity_is_preferred(tmp_path: Path) -> None:
         assert (found.median, found.usd[0]) == (median, dollars)
 
 
+def test_the_dearest_are_put_in_order_once_for_a_file_and_a_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prices_module, "LOOK_AGAIN", 0.0)
+    path, rates = tmp_path / "p.json", Exchange(0.01)
+    write_prices(path, PriceFile({f"A-B{n}": Price(n, n, n) for n in range(50)}, "JPY"))
+    book, priced, counted = PriceBook(path, rates), PriceBook._priced, []
+
+    def count(*given: object) -> object:
+        counted.append(given[2])
+        return priced(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PriceBook, "_priced", count)
+    for _ in range(3):
+        assert [one.code for one in book.top(2)] == ["A-B49", "A-B48"]
+    assert len(counted) == 50
+    rates.now = Exchange(0.02).now
+    assert book.top(1)[0].usd[0] == 0.98
+    assert len(counted) == 100
+    write_prices(path, PriceFile({"C-D1": Price(5, 5, 5)}, "JPY"))
+    assert [one.code for one in book.top(2)] == ["C-D1"]
+    assert len(counted) == 101
+
+
 # Sites
 
 

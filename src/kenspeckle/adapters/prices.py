@@ -61,7 +61,9 @@ class PriceBook:
     def __init__(self, path: Path, exchange: Exchange, *, named: bool = True) -> None:
         self._path, self._exchange, self._named = path, exchange, named
         self._file, self._seen, self._next = NOTHING, (-1, -1, -1), 0.0
-        self._lock = Lock()
+        self._lock, self._ordering = Lock(), Lock()
+        self._ordered: list[Priced] = []
+        self._ordered_of: tuple[PriceFile, Rates | None] = NOTHING, None
         self.note = ""
         """Why there are no prices, or not those of the file as it is now; empty when all is well.
         It says the name of the file, and not where it lies."""
@@ -92,11 +94,19 @@ class PriceBook:
         return None if price is None else self._priced(file, code, price, rarity)
 
     def top(self, limit: int) -> list[Priced]:
-        """The dearest first, in US dollars; those without a rate come last."""
-        file = self._current()
-        rows = list(self._all(file))
-        rows.sort(key=lambda row: (row.usd[0] is None, -(row.usd[0] or row.median), row.code))
-        return rows[:limit]
+        """The dearest first, in US dollars; those without a rate come last.
+
+        They are put in order once for a file and a rate; whoever asks meanwhile waits for that.
+        """
+        file, rates = self._current(), self.rates
+        with self._ordering:
+            if self._ordered_of[0] is not file or self._ordered_of[1] is not rates:
+                rows = list(self._all(file))
+                rows.sort(
+                    key=lambda row: (row.usd[0] is None, -(row.usd[0] or row.median), row.code)
+                )
+                self._ordered, self._ordered_of = rows, (file, rates)
+            return self._ordered[:limit]
 
     def _all(self, file: PriceFile) -> Iterator[Priced]:
         for code, price in file.prices.items():
