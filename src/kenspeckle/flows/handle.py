@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, RLock
 from typing import BinaryIO, Self, TypeVar
@@ -17,7 +17,7 @@ from PIL.Image import Image
 from kenspeckle.catalog.entry import base_of
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, InputError, KenspeckleError, SpaceMismatch
+from kenspeckle.errors import GalleryError, IndexMissing, InputError, KenspeckleError, SpaceMismatch
 from kenspeckle.flows.looks import Looks
 from kenspeckle.flows.opened import (
     Opened,
@@ -160,13 +160,22 @@ class Handle:
         """The settings in force."""
         return self._settings
 
-    def writing(self, wait: float = 2.0) -> AbstractContextManager[None]:
+    @contextmanager
+    def writing(self, wait: float = 2.0) -> Iterator[None]:
         """Let a gallery that was opened for reading be changed while a block runs.
 
         `wait` is how many seconds another writer is waited for; see `Store.writing`. Raises
-        IndexBusy, which names who else is writing; IndexReadOnly.
+        IndexBusy, which names who else is writing; IndexReadOnly; IndexMissing.
         """
-        return self._store.writing(wait)
+        path = self._store.path
+        try:
+            with self._store.writing(wait):
+                yield
+        except IndexMissing as error:
+            if Path(path).exists():  # it is another index that is missing
+                raise
+            found = "deleted or moved since it was opened, nothing can be changed"
+            raise IndexMissing(path, found, do="Put it back") from error
 
     @property
     def store(self) -> Store:

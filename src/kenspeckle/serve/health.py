@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle import __version__
+from kenspeckle.errors import KenspeckleError
 
 if TYPE_CHECKING:
     from kenspeckle.gallery import Gallery
+    from kenspeckle.serve.lookout import Trouble
     from kenspeckle.serve.resident import Standing
     from kenspeckle.serve.service import Service
 
 
-def phase(service: Service) -> str:
-    """`loading`, `ready` or `stopping`."""
+def phase(service: Service, troubles: Mapping[str, Trouble] | None = None) -> str:
+    """`loading`, `ready`, `stopping`, or `failing` where the index of a gallery cannot be read.
+
+    `troubles` are those that the lookout has just found, if it was asked already.
+    """
     if service.stopping:
         return "stopping"
-    return "ready" if service.ready else "loading"
+    if not service.ready:
+        return "loading"
+    found = service.lookout.look() if troubles is None else troubles
+    return "failing" if any(one.failing for one in found.values()) else "ready"
 
 
 def report(service: Service, *, trusted: bool) -> dict[str, Any]:
@@ -27,11 +37,14 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     files: whoever may read is told them, everybody else that there was one.
     """
     standings = {one.name: one for one in service.models.standings()}
-    galleries = {name: _gallery(one, trusted) for name, one in service.galleries.items()}
+    troubles = service.lookout.look()
+    galleries = {
+        name: _gallery(one, troubles.get(name), trusted) for name, one in service.galleries.items()
+    }
     first = standings.get(next(iter(galleries.values()))["model"])
     asked = service.settings.models.device
     return {
-        "phase": phase(service),
+        "phase": phase(service, troubles),
         "model_loaded": first is not None and first.loaded,
         "device": (first.device if first is not None else "") or asked,
         "version": __version__,
@@ -45,13 +58,22 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     }
 
 
-def _gallery(gallery: Gallery, trusted: bool) -> dict[str, Any]:
+def _gallery(gallery: Gallery, trouble: Trouble | None, trusted: bool) -> dict[str, Any]:
+    """A gallery: what it holds, and whether its index can be read.
+
+    Whether it is calibrated is `None` where that cannot be read either.
+    """
+    calibrated, stale = None, ""
+    with contextlib.suppress(KenspeckleError):
+        calibrated, stale = gallery.calibration is not None, gallery.stale
     return {
         "references": len(gallery),
         "model": gallery.store.manifest.fingerprint.model,
-        "calibrated": gallery.calibration is not None,
-        "stale": gallery.stale,
-        "last_failure": _shown(gallery.trouble, trusted),
+        "calibrated": calibrated,
+        "stale": stale,
+        "last_failure": _shown(trouble.sentence if trouble else "", trusted),
+        "failing": trouble is not None and trouble.failing,
+        "trouble_since": trouble.since if trouble else "",
     }
 
 

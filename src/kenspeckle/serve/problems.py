@@ -48,7 +48,7 @@ STATUS: tuple[tuple[type[KenspeckleError], int], ...] = (
     (PictureTooLarge, 413),
     (AccessRefused, 403),
     (NotEnrolled, 404),
-    (IndexMissing, 404),
+    (IndexMissing, 503),
     (IndexCorrupt, 503),
     (IndexVersion, 503),
     (GalleryError, 409),

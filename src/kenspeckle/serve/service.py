@@ -19,6 +19,7 @@ from kenspeckle.serve.events import Bus
 from kenspeckle.serve.jobs import Jobs
 from kenspeckle.serve.limits import Limits
 from kenspeckle.serve.logs import Log
+from kenspeckle.serve.lookout import Lookout
 from kenspeckle.serve.metrics import Metrics
 from kenspeckle.serve.pool import Models
 from kenspeckle.serve.ready import calibrated, named, remarks, searched
@@ -50,6 +51,7 @@ class Service:
         self.settings, self.galleries, self.models = settings, galleries, models
         self.access, self.analysis = access, analysis
         self.surfaces = read_surfaces(settings.serve.surfaces)
+        self.lookout = Lookout(galleries)
         self.limits, self.log = Limits(settings.serve), Log(settings.serve.log_format)
         self.metrics, self.bus, self.jobs = Metrics(), Bus(), Jobs()
         self.streams = Streams(self.bus, patience=settings.serve.patience)
