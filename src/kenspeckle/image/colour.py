@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
 _BACKGROUND = {"white": (255, 255, 255), "black": (0, 0, 0)}
-BAND = 4 * 1024 * 1024
+BAND = 1024 * 1024
 """Pixels that are converted at once."""
 _CLOSE = 2
 """Levels of 255 by which a profile may differ from sRGB and still be taken for it."""
@@ -37,6 +37,8 @@ def to_rgb(
     if image.mode == "RGB" and not profile and "transparency" not in image.info:
         return image
     wide = image.mode.startswith(("I", "F"))
+    if not (wide or profile or inverted or image.has_transparency_data):
+        return image.convert("RGB")
     span = _span(image) if wide and intake.colour == "srgb" else None
 
     def converted(part: Image.Image) -> Image.Image:
