@@ -1,44 +1,28 @@
-"""`kenspeckle serve` at its start and its end: what is checked, what is picked up, what is
-finished."""
+"""`kenspeckle serve` from its start on: what is checked, what is picked up, what is told."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
 import pytest
-import uvicorn
 from drawing import draw, draw_folder
-from engines import Device, opener
-from serving import Process, command, free_port, served, serving
+from serving import Process, command, free_port, served
 
 from kenspeckle import Gallery
 from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
-from kenspeckle.engines.base import Engine
-from kenspeckle.engines.table import find
-from kenspeckle.errors import ModelError, SettingError
-from kenspeckle.serve import keys
-from kenspeckle.serve.access import open_access
-from kenspeckle.serve.app import build
-from kenspeckle.serve.lookout import AGAIN, Lookout
-from kenspeckle.serve.pool import Models
+from kenspeckle.errors import SettingError
 from kenspeckle.serve.run import Running, opened
-from kenspeckle.serve.service import Service, open_service
-from kenspeckle.store.open import open_store
+from kenspeckle.serve.service import open_service
 from kenspeckle.types import Calibration
-from kenspeckle.vectors.embed import ModelEmbedder
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +48,13 @@ def index(folder: Path, tmp_path: Path) -> Path:
 def identified(base: str, picture: Path) -> httpx.Response:
     part = {"image": (picture.name, picture.read_bytes())}
     return httpx.post(f"{base}{IDENTIFY}", files=part, timeout=90)
+
+
+def until(check: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 # Refusals
@@ -345,117 +336,6 @@ def test_health_says_whether_the_model_is_loaded(folder: Path, index: Path) -> N
         assert (model["loaded"], model["device_asked"]) == (True, "cpu")
 
 
-def readiness(base: str) -> tuple[int, str]:
-    answered = httpx.get(f"{base}/readyz")
-    return answered.status_code, answered.text
-
-
-def told_of(base: str, name: str = "gallery", **headers: str) -> dict[str, object]:
-    answered = httpx.get(f"{base}/health", headers=headers)
-    assert answered.status_code == 200
-    found: dict[str, object] = answered.json()["galleries"][name]
-    return found
-
-
-@pytest.mark.parametrize("how", ["another file", "written over"])
-def test_an_index_that_cannot_be_read_any_more_is_told_at_once(
-    folder: Path, index: Path, how: str
-) -> None:
-    picture, whole = folder / "things/thing_0.png", index.read_bytes()
-
-    def put(content: bytes) -> None:
-        if how == "written over":
-            index.write_bytes(content)
-            return
-        beside = index.with_name("beside")
-        beside.write_bytes(content)
-        beside.replace(index)
-
-    with served(DUMMY, [index, f"other={folder / 'gallery.ken'}"]) as (base, _):
-        put(b"no index" * 1000)
-        assert readiness(base) == (503, "failing\n")  # before anybody has asked a question
-        assert httpx.get(f"{base}/health").json()["phase"] == "failing"
-        found = told_of(base)
-        assert str(index) in str(found["last_failure"])
-        assert found["failing"] is True
-        since = str(found["trouble_since"])
-        assert abs(datetime.fromisoformat(since).timestamp() - time.time()) < 60
-        refused = identified(base, picture)
-        assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
-        assert told_of(base)["trouble_since"] == since
-        assert not told_of(base, "other")["last_failure"]
-        put(whole)
-        assert readiness(base) == (200, "ready\n")
-        assert told_of(base)["trouble_since"] == ""
-        assert not told_of(base)["last_failure"]
-        assert identified(base, picture).status_code == 200
-
-
-def test_a_stranger_hears_of_trouble_and_of_no_path(index: Path) -> None:
-    asked = replace(DUMMY, serve=ServeSettings(keys=str(index.with_name("keys.json"))))
-    key = keys.create(index.with_name("keys.json"), "mine", ("read",))
-    with served(asked, [index]) as (base, _):
-        index.unlink()
-        found = told_of(base)
-        assert str(index) not in json.dumps(found)
-        assert found["last_failure"]
-        assert found["trouble_since"]
-        assert str(index) in str(told_of(base, Authorization=f"Bearer {key}")["last_failure"])
-
-
-@pytest.mark.parametrize("kind", ["ken", "npz"])
-def test_an_index_that_was_deleted_is_answered_from_memory_and_not_written(
-    folder: Path, index: Path, kind: str
-) -> None:
-    if kind == "npz":
-        with Gallery.open(index, settings=DUMMY) as gallery:
-            gallery.export(index := index.with_suffix(".npz"))
-    picture, beside = folder / "things/thing_0.png", index.with_name("beside")
-    with served(DUMMY, [index]) as (base, service):
-        key = service.gallery().items()[0].key
-        index.rename(beside)
-        found = told_of(base)
-        assert "deleted or moved since it was opened" in str(found["last_failure"])
-        assert (found["failing"], bool(found["trouble_since"])) == (False, True)
-        assert readiness(base) == (200, "ready\n")
-        assert identified(base, picture).status_code == 200
-        new = index.with_name("new.png")
-        draw(99).save(new)
-        refused = httpx.post(
-            f"{base}/v1/galleries/-/items/{key}/references",
-            files={"image": (new.name, new.read_bytes())},
-            timeout=90,
-        )
-        assert refused.status_code == 503, refused.text
-        assert "deleted or moved since it was opened" in refused.json()["detail"]
-        assert not index.exists()
-        beside.rename(index)
-        assert told_of(base)["last_failure"] == ""
-
-
-def test_a_bad_file_is_read_again_when_it_changes_and_else_now_and_then(index: Path) -> None:
-    now = [0.0]
-    with Gallery.open(index, settings=DUMMY) as gallery:
-        lookout = Lookout({"gallery": gallery}, clock=lambda: now[0])
-        assert lookout.look() == {}
-        whole = index.read_bytes()
-        for content, bad in ((b"junk", True), (b"more junk", True), (whole, False)):
-            beside = index.with_name("beside")
-            beside.write_bytes(content)
-            beside.replace(index)
-            assert bool(lookout.look()) is bad
-        beside.write_bytes(b"junk")
-        beside.replace(index)
-        (first,) = lookout.look().values()
-        gallery.trouble = ""
-        lookout.look()
-        assert gallery.trouble == ""  # it was not read again
-        now[0] += AGAIN
-        (again,) = lookout.look().values()
-        assert gallery.trouble == first.sentence == again.sentence
-        assert again.since == first.since
-
-
 def test_metrics_count_requests_by_pattern(folder: Path, index: Path) -> None:
     with served(DUMMY, [index]) as (base, _):
         identified(base, folder / "things/thing_0.png")
@@ -506,162 +386,3 @@ def test_a_line_of_text_cannot_be_forged(index: Path, tmp_path: Path) -> None:
     line = next(one for one in started.log.read_text().splitlines() if "forged" in one)
     assert "\x1b" not in line
     assert 'path="/x event=forged' in line
-
-
-# The end
-
-
-def half(base: str, picture: Path) -> tuple[socket.socket, bytes]:
-    """A request of which half has been sent, and the other half."""
-    data = picture.read_bytes()
-    head = f"POST {IDENTIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-    whole = f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
-    line = socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), 60)
-    line.sendall(whole[: len(whole) // 2])
-    return line, whole[len(whole) // 2 :]
-
-
-def until(check: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_what_has_not_arrived_is_sent_away(
-    folder: Path, index: Path, tmp_path: Path, how: int
-) -> None:
-    with command([index], tmp_path) as (base, started):
-        line, _ = half(base, folder / "things/thing_3.png")
-        until(lambda: httpx.get(f"{base}/health").json()["requests_in_flight"] == 2)
-        started.process.send_signal(how)
-        answer = line.makefile("rb").read()
-        line.close()
-        assert b" 503 " in answer.split(b"\r\n")[0]
-        assert b"the service is stopping" in answer
-        assert b"retry-after: 5" in answer
-        assert started.process.wait(60) == 0
-    assert "Stopped." in started.log.read_text()
-
-
-def test_what_runs_is_finished_and_what_comes_is_sent_away(folder: Path, index: Path) -> None:
-    begun, may = threading.Event(), threading.Event()
-
-    def wait(_: object) -> None:
-        begun.set()
-        assert may.wait(60)
-
-    models = Models(opener=opener(Device(before=wait)))
-    picture = folder / "things/thing_3.png"
-    asked = replace(DUMMY, serve=ServeSettings(preload=False, grace=120))
-    gallery = Gallery(open_store(index), asked, models.embedder)
-    service = Service(asked, {"gallery": gallery}, models, open_access(asked, index))
-    port, ready = free_port(), threading.Event()
-    running = Running(service, opened(asked, port))
-    base = f"http://127.0.0.1:{port}"
-    with ThreadPoolExecutor(2) as pool:
-        served = pool.submit(running.run, ready.set)
-        assert ready.wait(60)
-        answer = pool.submit(identified, base, picture)
-        assert begun.wait(60)
-        running.stop()
-        until(lambda: httpx.get(f"{base}/health").json()["phase"] == "stopping")
-        refused = identified(base, picture)
-        assert refused.status_code == 503
-        assert int(refused.headers["retry-after"]) > 0
-        assert httpx.get(f"{base}/readyz").status_code == 503
-        assert httpx.get(f"{base}/livez").status_code == 200
-        may.set()
-        assert answer.result(60).json()["decision"]["candidates"][0]["label"] == "thing 3"
-        served.result(60)
-
-
-def test_nobody_holds_up_the_end(folder: Path, index: Path, tmp_path: Path) -> None:
-    """One sends half a body, another takes none of its answers: neither is waited for."""
-    with command([index], tmp_path, KENSPECKLE_SERVE_GRACE="60") as (base, started):
-        line, _ = half(base, folder / "things/thing_3.png")
-        with line, socket.socket() as deaf:
-            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            deaf.connect(("127.0.0.1", int(base.rpartition(":")[2])))
-            deaf.sendall(200 * b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            until(lambda: httpx.get(f"{base}/health").json()["requests_in_flight"] == 3)
-            begun = time.monotonic()
-            assert started.stop() == 0
-            assert time.monotonic() - begun < 50  # two seconds, where the machine is free
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of this machine")
-def test_a_second_signal_does_not_wait(index: Path, tmp_path: Path) -> None:
-    env = {"KENSPECKLE_IMAGE_FETCH_ALLOW": "127.0.0.0/8", "KENSPECKLE_SERVE_GRACE": "120"}
-    env |= {"KENSPECKLE_IMAGE_FETCH_TIMEOUT": "120", "KENSPECKLE_SERVE_TIMEOUT": "120"}
-    with (
-        socket.create_server(("127.0.0.2", 0)) as silent,
-        ThreadPoolExecutor(1) as pool,
-        command([index], tmp_path, **env) as (base, started),
-    ):
-        silent.settimeout(60)
-        address = f"http://127.0.0.2:{silent.getsockname()[1]}/x.png"
-        asked = pool.submit(httpx.post, f"{base}{IDENTIFY}", json={"url": address}, timeout=90)
-        asking, _ = silent.accept()  # it has begun, and will not end by itself
-        started.process.send_signal(signal.SIGTERM)
-        until(lambda: httpx.get(f"{base}/health").json()["phase"] == "stopping")
-        begun = time.monotonic()
-        started.process.send_signal(signal.SIGTERM)
-        assert started.process.wait(60) == 0
-        assert time.monotonic() - begun < 60
-        asking.close()
-        assert asked.exception(60) is not None or asked.result().status_code == 503
-
-
-def test_a_service_stops_for_its_own_program_too(index: Path) -> None:
-    before = threading.active_count()
-    with served(DUMMY, [index]) as (base, _):
-        assert httpx.get(f"{base}/livez").status_code == 200
-    until(lambda: threading.active_count() <= before + 1)
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{base}/livez")
-
-
-def test_a_model_that_cannot_be_loaded_ends_the_start(index: Path) -> None:
-    def load(*_: object) -> tuple[Engine, str]:
-        raise ModelError("dummy", "it is broken")
-
-    models = Models(opener=lambda asked: ModelEmbedder(find("dummy"), asked, load))
-    gallery = Gallery(open_store(index), DUMMY, models.embedder)
-    access = open_access(DUMMY, index)
-    service = Service(DUMMY, {"gallery": gallery}, models, access)
-    service.warm_up()
-    with pytest.raises(ModelError, match="it is broken"), serving(service):
-        pass
-
-
-def test_a_server_that_cannot_start_leaves_no_socket_open(
-    index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def startup(*_: object, **__: object) -> None:
-        raise OSError("no more files")
-
-    monkeypatch.setattr(uvicorn.Server, "startup", startup)
-    service = open_service(DUMMY, [str(index)])
-    sockets = opened(DUMMY, free_port())
-    with pytest.raises(OSError, match="no more files"):
-        Running(service, sockets).run()
-    assert [one.fileno() for some, _ in sockets.values() for one in some] == [-1]
-
-
-def test_another_server_can_run_the_application(folder: Path, index: Path) -> None:
-    service = open_service(DUMMY, [str(index)])
-    port = free_port()
-    config = uvicorn.Config(build(service), port=port, lifespan="on", log_config=None, ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until(lambda: server.started)
-    base = f"http://127.0.0.1:{port}"
-    assert httpx.get(f"{base}/readyz").status_code == 200
-    assert identified(base, folder / "things/thing_0.png").status_code == 200
-    server.should_exit = True
-    thread.join(60)
-    assert not thread.is_alive()
-    assert service.stopping

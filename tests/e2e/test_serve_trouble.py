@@ -1,0 +1,156 @@
+"""What a service says when the file of an index is bad, or gone: at once, and only for as long."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from drawing import draw, draw_folder
+from serving import served
+
+from kenspeckle import Gallery
+from kenspeckle.config import ModelSettings, ServeSettings, Settings
+from kenspeckle.serve import keys
+from kenspeckle.serve.lookout import AGAIN, Lookout
+
+pytestmark = pytest.mark.slow
+
+DUMMY = Settings(models=ModelSettings(name="dummy"))
+IDENTIFY = "/v1/galleries/-/identify"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("start")
+    things = draw_folder(place / "things")
+    with Gallery.create(place / "gallery.ken", settings=DUMMY) as gallery:
+        gallery.index(things)
+    return place
+
+
+@pytest.fixture
+def index(folder: Path, tmp_path: Path) -> Path:
+    """An index of one's own."""
+    return Path(shutil.copy(folder / "gallery.ken", tmp_path / "gallery.ken"))
+
+
+def identified(base: str, picture: Path) -> httpx.Response:
+    part = {"image": (picture.name, picture.read_bytes())}
+    return httpx.post(f"{base}{IDENTIFY}", files=part, timeout=90)
+
+
+def readiness(base: str) -> tuple[int, str]:
+    answered = httpx.get(f"{base}/readyz")
+    return answered.status_code, answered.text
+
+
+def told_of(base: str, name: str = "gallery", **headers: str) -> dict[str, object]:
+    answered = httpx.get(f"{base}/health", headers=headers)
+    assert answered.status_code == 200
+    found: dict[str, object] = answered.json()["galleries"][name]
+    return found
+
+
+@pytest.mark.parametrize("how", ["another file", "written over"])
+def test_an_index_that_cannot_be_read_any_more_is_told_at_once(
+    folder: Path, index: Path, how: str
+) -> None:
+    picture, whole = folder / "things/thing_0.png", index.read_bytes()
+
+    def put(content: bytes) -> None:
+        if how == "written over":
+            index.write_bytes(content)
+            return
+        beside = index.with_name("beside")
+        beside.write_bytes(content)
+        beside.replace(index)
+
+    with served(DUMMY, [index, f"other={folder / 'gallery.ken'}"]) as (base, _):
+        put(b"no index" * 1000)
+        assert readiness(base) == (503, "failing\n")  # before anybody has asked a question
+        assert httpx.get(f"{base}/health").json()["phase"] == "failing"
+        found = told_of(base)
+        assert str(index) in str(found["last_failure"])
+        assert found["failing"] is True
+        since = str(found["trouble_since"])
+        assert abs(datetime.fromisoformat(since).timestamp() - time.time()) < 60
+        refused = identified(base, picture)
+        assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+        assert told_of(base)["trouble_since"] == since
+        assert not told_of(base, "other")["last_failure"]
+        put(whole)
+        assert readiness(base) == (200, "ready\n")
+        assert told_of(base)["trouble_since"] == ""
+        assert not told_of(base)["last_failure"]
+        assert identified(base, picture).status_code == 200
+
+
+def test_a_stranger_hears_of_trouble_and_of_no_path(index: Path) -> None:
+    asked = replace(DUMMY, serve=ServeSettings(keys=str(index.with_name("keys.json"))))
+    key = keys.create(index.with_name("keys.json"), "mine", ("read",))
+    with served(asked, [index]) as (base, _):
+        index.unlink()
+        found = told_of(base)
+        assert str(index) not in json.dumps(found)
+        assert found["last_failure"]
+        assert found["trouble_since"]
+        assert str(index) in str(told_of(base, Authorization=f"Bearer {key}")["last_failure"])
+
+
+@pytest.mark.parametrize("kind", ["ken", "npz"])
+def test_an_index_that_was_deleted_is_answered_from_memory_and_not_written(
+    folder: Path, index: Path, kind: str
+) -> None:
+    if kind == "npz":
+        with Gallery.open(index, settings=DUMMY) as gallery:
+            gallery.export(index := index.with_suffix(".npz"))
+    picture, beside = folder / "things/thing_0.png", index.with_name("beside")
+    with served(DUMMY, [index]) as (base, service):
+        key = service.gallery().items()[0].key
+        index.rename(beside)
+        found = told_of(base)
+        assert "deleted or moved since it was opened" in str(found["last_failure"])
+        assert (found["failing"], bool(found["trouble_since"])) == (False, True)
+        assert readiness(base) == (200, "ready\n")
+        assert identified(base, picture).status_code == 200
+        new = index.with_name("new.png")
+        draw(99).save(new)
+        refused = httpx.post(
+            f"{base}/v1/galleries/-/items/{key}/references",
+            files={"image": (new.name, new.read_bytes())},
+            timeout=90,
+        )
+        assert refused.status_code == 503, refused.text
+        assert "deleted or moved since it was opened" in refused.json()["detail"]
+        assert not index.exists()
+        beside.rename(index)
+        assert told_of(base)["last_failure"] == ""
+
+
+def test_a_bad_file_is_read_again_when_it_changes_and_else_now_and_then(index: Path) -> None:
+    now = [0.0]
+    with Gallery.open(index, settings=DUMMY) as gallery:
+        lookout = Lookout({"gallery": gallery}, clock=lambda: now[0])
+        assert lookout.look() == {}
+        whole = index.read_bytes()
+        for content, bad in ((b"junk", True), (b"more junk", True), (whole, False)):
+            beside = index.with_name("beside")
+            beside.write_bytes(content)
+            beside.replace(index)
+            assert bool(lookout.look()) is bad
+        beside.write_bytes(b"junk")
+        beside.replace(index)
+        (first,) = lookout.look().values()
+        gallery.trouble = ""
+        lookout.look()
+        assert gallery.trouble == ""  # it was not read again
+        now[0] += AGAIN
+        (again,) = lookout.look().values()
+        assert gallery.trouble == first.sentence == again.sentence
+        assert again.since == first.since
