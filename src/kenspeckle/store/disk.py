@@ -21,6 +21,9 @@ from kenspeckle.store.memory import VectorIndex
 from kenspeckle.store.snapshot import Known, Snapshot
 from kenspeckle.types import Calibration, Feedback, Float32, Int64, Item, Reference
 
+FEW = 128
+"""References that are remembered of one call; who asks for more goes through the index."""
+
 
 class DiskStore(DiskFile):
     """The store in one SQLite file; see `Store` for what its calls do."""
@@ -79,14 +82,25 @@ class DiskStore(DiskFile):
 
     def get(self, ids: Sequence[int]) -> list[Reference]:
         """References by id, in order. KeyError names one that is not stored."""
-        found: dict[int, Reference] = {}
         wanted = list(map(int, ids))
         with self._reading:
-            for start in range(0, len(wanted), 500):
-                some = wanted[start : start + 500]
-                where = f"WHERE id IN ({','.join('?' * len(some))})"
-                found.update(records.references(self._connection, self._path, where, some))
-        return [found[identifier] for identifier in wanted]
+            recent = self._recent()
+            known = recent.references
+            found = {one: known[one] for one in wanted if one in known}
+            if missing := [one for one in wanted if one not in found]:
+                read = self._references(missing)
+                if len(read) <= FEW:
+                    recent.keep(read)
+                found |= read
+        return [found[one] for one in wanted]
+
+    def _references(self, ids: Sequence[int]) -> dict[int, Reference]:
+        found: dict[int, Reference] = {}
+        for start in range(0, len(ids), 500):
+            some = ids[start : start + 500]
+            where = f"WHERE id IN ({','.join('?' * len(some))})"
+            found.update(records.references(self._connection, self._path, where, some))
+        return found
 
     def rows(self, ids: Sequence[int] | Int64 | None = None) -> Float32:
         """Vectors `(n, D)` as stored; see `Store.rows`."""
@@ -103,7 +117,10 @@ class DiskStore(DiskFile):
     def prints(self, item: int) -> int:
         """How many prints of that item are enrolled; see `Store.prints`."""
         with self._reading:
-            count = records.prints(self._connection, int(item))
+            known = self._recent().prints
+            if item not in known:
+                known[item] = records.prints(self._connection, int(item))
+            count = known[item]
         if not count:
             raise KeyError(item)
         return count
@@ -111,10 +128,10 @@ class DiskStore(DiskFile):
     def counts(self) -> tuple[int, int]:
         """How many items and pictures there are; see `Store.counts`."""
         with self._current():
-            now = self._edition, self._seen
-            if self._counted is None or self._counted[0] != now:
-                self._counted = now, records.counts(self._connection, self._space)[:2]
-            return self._counted[1]
+            recent = self._recent()
+            if recent.counts is None:
+                recent.counts = records.counts(self._connection, self._space)[:2]
+            return recent.counts
 
     def items(self, *, after: str | None = None, most: int | None = None) -> list[Item]:
         """All items by key, or some; see `Store.items`."""
@@ -223,7 +240,7 @@ class DiskStore(DiskFile):
     def assume(self, calibration: Calibration | None) -> None:
         """Decide by that rule as long as none is stored; see `Store.assume`."""
         with self._reading:
-            self._assumed, self._last = calibration, None
+            self._assumed, self._read = calibration, None
 
     def standing(self) -> Standing:
         """The rule and the counters; see `Store.standing`."""

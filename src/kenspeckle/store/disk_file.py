@@ -17,6 +17,7 @@ from kenspeckle.store.base import Manifest, Standing
 from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
 from kenspeckle.store.place import kind_of
+from kenspeckle.store.recent import Recent
 from kenspeckle.types import Calibration
 
 WAIT = reading.WAIT
@@ -36,7 +37,6 @@ class DiskFile:
         self._turn, self._lent = threading.Lock(), 0
         self._assumed: Calibration | None = None
         self._edition = 0
-        self._counted: tuple[tuple[int, int], tuple[int, int]] | None = None
         self._reading = file.translated(path, self._lock)
         self._use(reading.opened(path, write=writer is not None, wait=wait))
 
@@ -44,7 +44,7 @@ class DiskFile:
         self._connection, self._place = opened.connection, opened.place
         self._space, self._manifest = opened.space, opened.manifest
         self._index, self._seen = opened.index, opened.seen
-        self._last: tuple[int, Standing] | None = None
+        self._read: Recent | None = None
 
     def _follow(self) -> bool:
         """Open the file anew if another has been put in its place; whether one had.
@@ -120,11 +120,15 @@ class DiskFile:
         with self._reading:
             if self._follow():
                 return True
-            if records.number(self._connection, self._path, "change") == self._seen:
+            recent = self._recent()
+            if recent.current:
                 return False
-            with reading.one_read(self._connection):
-                self._load()
-        return True
+            behind = records.number(self._connection, self._path, "change") != self._seen
+            if behind:
+                with reading.one_read(self._connection):
+                    self._load()
+            recent.current = True
+            return behind
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -183,7 +187,7 @@ class DiskFile:
                 break
             new.close()  # another was put in its place just now
         old, self._connection = self._connection, new
-        self._last = None
+        self._read = None
         old.close()
 
     def check(self) -> list[str]:
@@ -226,16 +230,23 @@ class DiskFile:
         with self._reading:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def _recent(self) -> Recent:
+        """What was read since the last commit of whichever process."""
+        version = reading.data_version(self._connection)
+        if self._read is None or self._read.version != version:
+            self._read = Recent(version)
+        return self._read
+
     def _standing(self) -> Standing:
-        """What answers stand on, read again only when there was another commit."""
-        if self._last is None or self._last[0] != reading.data_version(self._connection):
+        """What answers stand on."""
+        recent = self._recent()
+        if recent.standing is None:
             with reading.one_read(self._connection):
-                data = reading.data_version(self._connection)
                 found = reading.standing(self._connection, self._path, self._space)
             if found.calibration is None:
                 found = replace(found, calibration=self._assumed)
-            self._last = data, found
-        return self._last[1]
+            recent.standing = found
+        return recent.standing
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
@@ -245,13 +256,15 @@ class DiskFile:
             )
         with self._lock:
             self._follow()
-            self._last = None  # SQLite counts the commits of other connections only
-            with file.transaction(self._connection, self._path):
-                self._check_place()
-                if records.number(self._connection, self._path, "space") != self._space:
-                    raise _other_model(self._path)
-                yield
-                self._check_place()
+            try:
+                with file.transaction(self._connection, self._path):
+                    self._check_place()
+                    if records.number(self._connection, self._path, "space") != self._space:
+                        raise _other_model(self._path)
+                    yield
+                    self._check_place()
+            finally:
+                self._read = None  # SQLite counts the commits of other connections only
 
     def _check_place(self) -> None:
         """Refuse to commit to a file that nobody will find again."""
