@@ -45,7 +45,7 @@ class Scale:
     """How much is measured: pictures, rounds, seconds of each run and of the overload."""
 
     pictures: int = 256
-    rounds: int = 3
+    rounds: int = 5
     seconds: float = 8.0
     overload: float = 20.0
 

@@ -22,7 +22,7 @@ STALLED = 2.0
 
 def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class of small methods
     """The protocol for uvicorn that keeps to these limits."""
-    from uvicorn.protocols.http import httptools_impl
+    from uvicorn.protocols.http import flow_control, httptools_impl
 
     class Line(httptools_impl.HttpToolsProtocol):
         """One connection."""
@@ -79,9 +79,15 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
-            """A piece of the body, which the guard counts."""
+            """A piece of the body, which the guard counts; the first is handed on uncopied."""
             self._head = 0
-            super().on_body(body)
+            if self.cycle.body or self.parser.should_upgrade() or self.cycle.response_complete:
+                super().on_body(body)
+                return
+            self.cycle.body = body  # type: ignore[assignment]  # read alone, and added to
+            if len(body) > flow_control.HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            self.cycle.message_event.set()
 
         def on_message_begin(self) -> None:
             """A new request on this line."""
