@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -77,6 +77,7 @@ class Scheduler:
         self._threads: list[threading.Thread] = []
         self._running, self._stopping, self._ended = 0, False, False
         self._seconds, self._failure, self._tally = 0.0, "", Tally()
+        self._away: deque[float] = deque(maxlen=self.capacity)
 
     # What it says of itself
 
@@ -217,13 +218,19 @@ class Scheduler:
                 self.name, f"{len(self._waiting)} pictures wait already", do="Try again later"
             )
         error.retry_after = self._wait()
+        self._away.append(time.monotonic() + error.retry_after)
         return error
 
     def _wait(self) -> float:
-        """Seconds until what is here now will be done, by the latest work."""
+        """Seconds until what is here now will be done, by the latest work, and what comes back
+        before: who was refused comes again, and being refused costs both sides. Of those as many
+        count as there are places, so that nobody can send the others far away.
+        """
         if not self._seconds:
             return 1.0
-        seconds = (len(self._waiting) + self._running) * self._seconds / self._callers
+        now = time.monotonic()
+        before = sum(back > now for back in self._away)
+        seconds = (len(self._waiting) + self._running + before) * self._seconds / self._callers
         return min(max(seconds, LEAST_WAIT), MOST_WAIT)
 
     def _drained(self, grace: float) -> bool:
