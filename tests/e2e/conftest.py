@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from drawing import draw, draw_folder
+from started import DUMMY
+
+from kenspeckle import Gallery
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,3 +65,19 @@ def run(tmp_path: Path) -> Run:
 def things(tmp_path: Path) -> Path:
     """Six drawn reference pictures."""
     return draw_folder(tmp_path / "things")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `things` and `gallery.ken`, the index of them by the model `dummy`."""
+    place = tmp_path_factory.mktemp("start")
+    things = draw_folder(place / "things")
+    with Gallery.create(place / "gallery.ken", settings=DUMMY) as gallery:
+        gallery.index(things)
+    return place
+
+
+@pytest.fixture
+def index(folder: Path, tmp_path: Path) -> Path:
+    """An index of one's own."""
+    return Path(shutil.copy(folder / "gallery.ken", tmp_path / "gallery.ken"))

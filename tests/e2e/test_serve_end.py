@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +14,12 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 import uvicorn
-from drawing import draw_folder
 from engines import Device, opener
 from serving import command, free_port, served, serving
+from started import DUMMY, IDENTIFY, identified, until
 
 from kenspeckle import Gallery
-from kenspeckle.config import ModelSettings, ServeSettings, Settings
+from kenspeckle.config import ServeSettings
 from kenspeckle.engines.base import Engine
 from kenspeckle.engines.table import find
 from kenspeckle.errors import ModelError
@@ -34,36 +32,6 @@ from kenspeckle.store.open import open_store
 from kenspeckle.vectors.embed import ModelEmbedder
 
 pytestmark = pytest.mark.slow
-
-DUMMY = Settings(models=ModelSettings(name="dummy"))
-IDENTIFY = "/v1/galleries/-/identify"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("start")
-    things = draw_folder(place / "things")
-    with Gallery.create(place / "gallery.ken", settings=DUMMY) as gallery:
-        gallery.index(things)
-    return place
-
-
-@pytest.fixture
-def index(folder: Path, tmp_path: Path) -> Path:
-    """An index of one's own."""
-    return Path(shutil.copy(folder / "gallery.ken", tmp_path / "gallery.ken"))
-
-
-def identified(base: str, picture: Path) -> httpx.Response:
-    part = {"image": (picture.name, picture.read_bytes())}
-    return httpx.post(f"{base}{IDENTIFY}", files=part, timeout=90)
-
-
-def until(check: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def half(base: str, picture: Path) -> tuple[socket.socket, bytes]:

@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx2 as httpx
 import numpy as np
 import pytest
-from drawing import draw, draw_folder
+from drawing import draw
 from serving import Process, command, free_port, served
+from started import DUMMY, IDENTIFY, identified, until
 
 from kenspeckle import Gallery
 from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
@@ -25,36 +26,6 @@ from kenspeckle.serve.service import open_service
 from kenspeckle.types import Calibration
 
 pytestmark = pytest.mark.slow
-
-DUMMY = Settings(models=ModelSettings(name="dummy"))
-IDENTIFY = "/v1/galleries/-/identify"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("start")
-    things = draw_folder(place / "things")
-    with Gallery.create(place / "gallery.ken", settings=DUMMY) as gallery:
-        gallery.index(things)
-    return place
-
-
-@pytest.fixture
-def index(folder: Path, tmp_path: Path) -> Path:
-    """An index of one's own."""
-    return Path(shutil.copy(folder / "gallery.ken", tmp_path / "gallery.ken"))
-
-
-def identified(base: str, picture: Path) -> httpx.Response:
-    part = {"image": (picture.name, picture.read_bytes())}
-    return httpx.post(f"{base}{IDENTIFY}", files=part, timeout=90)
-
-
-def until(check: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 # Refusals

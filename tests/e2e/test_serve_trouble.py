@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -11,38 +10,16 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from drawing import draw, draw_folder
+from drawing import draw
 from serving import served
+from started import DUMMY, identified
 
 from kenspeckle import Gallery
-from kenspeckle.config import ModelSettings, ServeSettings, Settings
+from kenspeckle.config import ServeSettings
 from kenspeckle.serve import keys
 from kenspeckle.serve.lookout import AGAIN, Lookout
 
 pytestmark = pytest.mark.slow
-
-DUMMY = Settings(models=ModelSettings(name="dummy"))
-IDENTIFY = "/v1/galleries/-/identify"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("start")
-    things = draw_folder(place / "things")
-    with Gallery.create(place / "gallery.ken", settings=DUMMY) as gallery:
-        gallery.index(things)
-    return place
-
-
-@pytest.fixture
-def index(folder: Path, tmp_path: Path) -> Path:
-    """An index of one's own."""
-    return Path(shutil.copy(folder / "gallery.ken", tmp_path / "gallery.ken"))
-
-
-def identified(base: str, picture: Path) -> httpx.Response:
-    part = {"image": (picture.name, picture.read_bytes())}
-    return httpx.post(f"{base}{IDENTIFY}", files=part, timeout=90)
 
 
 def readiness(base: str) -> tuple[int, str]:
