@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ PLAIN = {"content-type": "application/json"}
 ONE, TWO = packed(scene()), packed(scene(seed=4))
 FACE = {"id": "face", "type": "detect_bounding_box", "target": "prominent_face"}
 CLIP = {"id": "clip", "type": "embed_clip_vit_b_32", "target": "prominent_person"}
+DINO = {"id": "dino", "type": "embed_dino_v2"}
 CAPTION = {"id": "words", "type": "describe_image", "max_length": 3}
 
 
@@ -214,30 +216,62 @@ def test_a_task_may_name_models_of_the_table_alone(folder: Path) -> None:
         assert told(sent(asking, tasks, ONE))["pictures"][0]["results"][0]["model"] == "yunet"
 
 
-def test_captions_hold_up_nobody_who_asks_for_none(
-    client: httpx.Client, engines: FixedEngines, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("way", "slow", "quick"),
+    [("caption", [CAPTION, FACE], FACE), ("vector", [DINO, CLIP], FACE)],
+    ids=["captions", "vectors"],
+)
+def test_a_slow_model_holds_up_nobody_who_asks_for_another(
+    client: httpx.Client,
+    engines: FixedEngines,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    slow: list[dict[str, Any]],
+    quick: dict[str, Any],
 ) -> None:
-    go, begun = threading.Event(), threading.Semaphore(0)
+    go, begun, usual = threading.Event(), threading.Semaphore(0), getattr(engines, way)
 
-    def slow(image: Image.Image, max_length: int, model: str = "") -> str:
+    def waits(*asked: Any, **named: Any) -> Any:
         begun.release()
         go.wait(60)
-        return "at last"
+        return usual(*asked, **named)
 
-    monkeypatch.setattr(engines, "caption", slow)
+    monkeypatch.setattr(engines, way, waits)
     with ThreadPoolExecutor(8) as pool:
         try:
-            several = [pool.submit(sent, client, [CAPTION, FACE], ONE) for _ in range(8)]
+            several = [pool.submit(sent, client, slow, ONE) for _ in range(8)]
             assert begun.acquire(timeout=60)
-            answer = client.post(
-                "/analyze",
-                files=[("image", ("a.png", TWO))],
-                data={"tasks": json.dumps([FACE])},
-                timeout=30,
-            )
+            answer = sent(client, [quick], TWO)
             assert answer.status_code == 200, answer.text
             assert not any(one.done() for one in several)
         finally:
             go.set()
         rows = [one.result().json()["pictures"][0]["results"] for one in several]
-    assert all(row[0]["caption"] == "at last" for row in rows)
+    assert {one["status"] for row in rows for one in row} == {"success"}
+
+
+def test_every_model_has_its_queue(folder: Path) -> None:
+    models = ModelSettings(name="dummy", home=str(folder / "home"), offline=True)
+    asked: dict[str, list[dict[str, Any]]] = {
+        "clip:dummy": [{**CLIP, "target": "whole_image", "model": "dummy"}, FACE],
+        "face:yunet": [FACE],
+        "dino:dinov2-base": [{**DINO, "model": "no such model"}],
+        "person:detr-resnet-50": [FACE, {**FACE, "id": "p", "target": "prominent_person"}],
+        "caption:blip-large": [DINO, CAPTION, CLIP, FACE],
+    }
+    queues: list[set[str]] = []
+    with (
+        served(Settings(models=models), [folder / "gallery.ken"]) as (base, _),
+        httpx.Client(base_url=base, timeout=60) as asking,
+    ):
+        for tasks in asked.values():
+            answer = asking.post(
+                "/v1/analyze",
+                files=[("image", ("a.png", ONE, "image/png"))],
+                data={"tasks": json.dumps(tasks)},
+            )
+            told(answer)
+            queues.append({one["model"] for one in asking.get("/health").json()["queues"]})
+    assert [new - old for old, new in pairwise([queues[0] - {"clip:dummy"}, *queues])] == [
+        {name} for name in asked
+    ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kenspeckle.errors import KenspeckleError
-from kenspeckle.flows.operations import PERSON, WHOLE, Operation
+from kenspeckle.flows.operations import BY_NAME, EMPLOYED, PERSON, WHOLE, Operation
 from kenspeckle.regions.detect import Detection
 from kenspeckle.types import Box
 
@@ -59,6 +59,18 @@ class Result:
     message: str | None = None
     detections: tuple[Detection, ...] = ()
     model: str = ""
+
+
+def uses_of(kind: str, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The engines that an operation may ask, besides those that find its part of the picture; none
+    for an operation or a target that there is not."""
+    operation = BY_NAME.get(kind)
+    if operation is None:
+        return ()
+    if operation.name != "detect_bounding_box":
+        return operation.uses
+    target = params.get("target") or operation.default
+    return (EMPLOYED[target],) if isinstance(target, str) and target in EMPLOYED else ()
 
 
 def target_of(params: Mapping[str, Any], operation: Operation) -> str:

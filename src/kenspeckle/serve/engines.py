@@ -105,9 +105,8 @@ class ModelEngines:
             found = self._residents.get((use, name))
             if found is None:
                 opener = self._opener(use, name)
-                known = f"{use}:{_table_name(name)}"
                 found = self._models.keep(
-                    known, lambda: _loaded(opener()), lambda engine: engine.close()
+                    known_as(use, name), lambda: _loaded(opener()), lambda engine: engine.close()
                 )
                 self._residents[use, name] = found
         return found
@@ -122,6 +121,20 @@ class ModelEngines:
         analyze = settings.analyze
         least = analyze.person_score if use == "person" else analyze.face_score
         return lambda: detector(name, settings.models, use, least)
+
+
+def known_as(use: str, model: str) -> str:
+    """What the model of a use is called in the pool, by any of its names."""
+    return f"{use}:{_table_name(model)}"
+
+
+def may_name(use: str, model: str) -> bool:
+    """Whether a task may name that model for a use; empty is no name."""
+    try:
+        _check_named(use, model)
+    except KenspeckleError:
+        return False
+    return True
 
 
 def _loaded(engine: Any) -> Any:

@@ -14,10 +14,9 @@ from starlette.responses import Response
 
 from kenspeckle.flows.analyze import Analysis, analyze
 from kenspeckle.flows.classifiers import Classifiers
-from kenspeckle.flows.operations import BY_NAME
-from kenspeckle.flows.tasks import Result, Task
+from kenspeckle.flows.tasks import Result, Task, uses_of
 from kenspeckle.image.decode import decode
-from kenspeckle.serve.engines import ModelEngines
+from kenspeckle.serve.engines import ModelEngines, known_as, may_name
 from kenspeckle.serve.problems import told
 from kenspeckle.types import Intake
 from kenspeckle.vectors.pipeline import StageTimes
@@ -29,10 +28,8 @@ if TYPE_CHECKING:
     from kenspeckle.serve.scheduler import Scheduler
     from kenspeckle.serve.service import Service
 
-QUEUE = "analyze"
-"""The scheduler of analysis: a picture asks several models, one after the other."""
-SLOW = "captions"
-"""The scheduler of what takes seconds: captions, and what is asked together with one."""
+SLOWEST_FIRST = ("caption", "dino", "clip", "person", "face")
+"""Uses of models, by how long they take."""
 
 
 def analysis_of(service: Service) -> Analysis:
@@ -47,10 +44,15 @@ def analysis_of(service: Service) -> Analysis:
 
 
 def queue_of(service: Service, tasks: Sequence[Task]) -> Scheduler:
-    """The scheduler for all tasks about a picture: nobody quick stands behind captions."""
-    asked = (BY_NAME.get(task.type) for task in tasks)
-    slow = any(one is not None and "caption" in one.uses for one in asked)
-    name = SLOW if slow else QUEUE
+    """The scheduler for all tasks about a picture, that of the slowest model they ask for.
+
+    So every model has its queue, and nobody stands behind a model that they do not need.
+    """
+    asked = [(use, task.model) for task in tasks for use in uses_of(task.type, task.params)]
+    use, model = min(asked, key=lambda one: SLOWEST_FIRST.index(one[0]), default=("face", ""))
+    if not may_name(use, model):
+        model = analysis_of(service).engines.name(use)
+    name = known_as(use, model)
     return service.models.scheduler(name, name)
 
 
