@@ -2,8 +2,9 @@
 
     python -m benchmarks._load_server SIDE WORDS…
 
-`usual` is the command. `session` has a lock around each call of the network, `embedder` one around
-resizing and the network together, `one` a single caller. `alone` lets no batch pay, whatever the
+`usual` is the command. `session` has a lock around each call of the network, `cores` too, and that
+session a thread a core, as sessions have by themselves. `embedder` has the lock around resizing and
+the network together, `one` is a single caller. `alone` lets no batch pay, whatever the
 probe says. `device` and `device-alone` stand a device behind the model `dummy` that takes 20 ms a
 call, whatever the batch, and one call at a time.
 """
@@ -15,6 +16,8 @@ import sys
 import threading
 import time
 from typing import Any
+
+from kenspeckle import _threads
 
 CALL = 0.020
 """Seconds that a call of the device takes."""
@@ -74,18 +77,20 @@ def opener(side: str) -> Any:
         if side.startswith("device"):
             return Device(), ""
         engine, note = admitted(row, files, device)
-        return (Locked(engine) if side == "session" else engine), note
+        return (Locked(engine) if side in ("session", "cores") else engine), note
 
     kind = OneAtATime if side == "embedder" else ModelEmbedder
     return lambda settings: kind(table.find(settings.name), settings, load)
 
 
 def main() -> int:
+    side, *words = sys.argv[1:]
+    if side == "cores":
+        _threads.INTRA_OP = _threads.cores()  # before the imports that read it
     from kenspeckle.cli.main import run
     from kenspeckle.serve import service
     from kenspeckle.vectors import probe
 
-    side, *words = sys.argv[1:]
     if side in ("alone", "device-alone"):
         probe.WORTH = float("inf")
     if side != "usual":

@@ -162,33 +162,58 @@ def throughput(kind: str, count: int, rounds: int, cores: int) -> dict[str, Any]
 
 
 def summary(runs: dict[str, list[dict[str, Any]]], count: int, cores: int) -> dict[str, Any]:
-    """Medians over the rounds, and the ratios that are claimed."""
-
-    def middle(side: str, field: str) -> float:
-        return statistics.median(run[field] for run in runs[side])
-
-    model = cores / middle("model", "rate")
-    lone = min(middle("model", "core_seconds"), middle("alone", "model"))
-    others = middle("alone", "decode") + middle("alone", "resize")
-    ideal, rate = cores / (others + model), count / middle("ours", "seconds")
-    ours_core = middle("ours", "core_seconds") / count
-    stages_core = sum(middle("alone", f"{stage}, core") for stage in ("decode", "resize", "model"))
+    """Medians over the rounds: of what was measured, and of the ratios that are claimed, whose two
+    sides are those of one round, since a machine is now faster and now slower."""
+    rounds = [
+        _round(ours, loop, [before, after], model, count, cores)
+        for ours, loop, before, after, model in zip(
+            runs["ours"],
+            runs["loop"],
+            runs["alone"],
+            runs["alone"][1:],
+            runs["model"],
+            strict=False,
+        )
+    ]
     return {
-        "by_core_time": stages_core / ours_core,
+        **{name: statistics.median(one[name] for one in rounds) for name in rounds[0]},
+        "peak_mb": max(run["peak_mb"] for run in runs["ours"]),
+        "rounds": rounds,
+        "runs": runs,
+    }
+
+
+def _round(
+    ours: dict[str, Any],
+    loop: dict[str, Any],
+    alone: list[dict[str, Any]],
+    bare: dict[str, Any],
+    count: int,
+    cores: int,
+) -> dict[str, float]:
+    """One round's figures: our run against the loop, the stages alone before and after it, and the
+    model at its best."""
+
+    def mean(field: str) -> float:
+        return statistics.fmean(run[field] for run in alone)
+
+    model, others = cores / bare["rate"], mean("decode") + mean("resize")
+    lone = min(bare["core_seconds"], mean("model"))
+    ours_core = ours["core_seconds"] / count
+    stages_core = sum(mean(f"{stage}, core") for stage in ("decode", "resize", "model"))
+    ideal, rate = cores / (others + model), count / ours["seconds"]
+    return {
         "rate": rate,
         "ideal": ideal,
         "of_ideal": rate / ideal,
         "of_lone_core_ideal": rate * (others + lone) / cores,
-        "over_loop": rate / (count / middle("loop", "seconds")),
-        "of_model": rate / middle("model", "rate"),
-        "peak_mb": max(run["peak_mb"] for run in runs["ours"]),
+        "by_core_time": stages_core / ours_core,
+        "over_loop": rate / (count / loop["seconds"]),
+        "of_model": rate / bare["rate"],
         "ours_core_ms": 1000 * ours_core,
-        "core_ms": {
-            "decode": 1000 * middle("alone", "decode"),
-            "reduce and resize": 1000 * middle("alone", "resize"),
-            "model": 1000 * model,
-        },
-        "runs": runs,
+        "decode_ms": 1000 * mean("decode"),
+        "resize_ms": 1000 * mean("resize"),
+        "model_ms": 1000 * model,
     }
 
 
@@ -217,6 +242,12 @@ def _whole(folder: str, index: str) -> dict[str, Any]:
     return {**run, "process_seconds": time.perf_counter() - start}
 
 
+def _spread(one: dict[str, Any], name: str) -> str:
+    """A ratio, with the least and the most of one round."""
+    every = [each[name] for each in one["rounds"]]
+    return f"{one[name]:.2f} ({min(every):.2f}–{max(every):.2f})"
+
+
 def main() -> None:
     quick = arguments(__doc__).quick
     from kenspeckle import _threads
@@ -225,18 +256,22 @@ def main() -> None:
     sizes = {"348": 1000, "1024": 2000, "12M": 60}
     if quick:
         sizes = {kind: count // 20 for kind, count in sizes.items()}
-    measured = [throughput(kind, count, 1 if quick else 2, cores) for kind, count in sizes.items()]
+    rounds = {"348": 3, "1024": 5, "12M": 3}
+    measured = [
+        throughput(kind, count, 1 if quick else rounds[kind], cores)
+        for kind, count in sizes.items()
+    ]
     again = unchanged(200 if quick else 5000)
     rows = [
         (
             f"{one['count']} JPEGs, {one['kind']} px, {one['kilobytes']:.0f} kB each",
-            f"{one['of_ideal']:.2f}",
+            _spread(one, "of_ideal"),
             f"{one['of_lone_core_ideal']:.2f}",
             f"{one['by_core_time']:.2f}",
-            f"{one['over_loop']:.2f} ×",
+            _spread(one, "over_loop"),
             f"{one['of_model']:.2f}",
             f"{one['rate']:.1f} /s",
-            " + ".join(f"{value:.1f}" for value in one["core_ms"].values()),
+            " + ".join(f"{one[f'{stage}_ms']:.1f}" for stage in ("decode", "resize", "model")),
             f"{one['ours_core_ms']:.1f}",
             f"{one['peak_mb']:.0f} MB",
         )
@@ -250,7 +285,9 @@ def main() -> None:
         f"{'LOADED' if again['model_loaded'] else 'not loaded'}",
         "by core time: core-seconds of the stages alone ÷ those of our whole run, which says how "
         "much is our own work even where other programs took part of the cores",
-        f"{cores} callers, one intra-op thread each",
+        f"{cores} callers, one intra-op thread each; medians of "
+        f"{', '.join(str(len(one['rounds'])) for one in measured)} rounds, in brackets the least "
+        "and the most of one round",
     ]
     header = (
         "folder",

@@ -37,7 +37,7 @@ SEED = 7
 REFERENCES, QUEUE = 10_000, 64
 PATH = "/v1/galleries/-/identify"
 CLIENTS = (1, 8, 32, 128)
-LOCKED = ("session", "embedder", "one")
+LOCKED = ("session", "cores", "embedder", "one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +260,7 @@ def table(runs: Mapping[str, Any], over: Mapping[str, Any]) -> list[tuple[str, s
     ]
     told = {
         "session": "a lock around each call of the network",
+        "cores": "the same, of a session with a thread a core",
         "embedder": "a lock around resizing and network",
         "one": "one caller",
     }
