@@ -275,3 +275,17 @@ def test_every_model_has_its_queue(folder: Path) -> None:
     assert [new - old for old, new in pairwise([queues[0] - {"clip:dummy"}, *queues])] == [
         {name} for name in asked
     ]
+
+
+def test_a_model_by_any_of_its_names_is_held_once(folder: Path) -> None:
+    models = ModelSettings(name="dummy", home=str(folder / "home"), offline=True)
+    names = ["dummy", "DUMMY", " Dummy", "dummY "]
+    tasks = [{**CLIP, "id": name, "target": "whole_image", "model": name} for name in names]
+    with (
+        served(Settings(models=models), [folder / "gallery.ken"]) as (base, service),
+        httpx.Client(base_url=f"{base}/v1", timeout=60) as asking,
+    ):
+        found = told(sent(asking, tasks, ONE))["pictures"][0]["results"]
+        held = [one.name for one in service.models.standings()]
+    assert [one["status"] for one in found] == ["success"] * len(names)
+    assert held.count("clip:dummy") == 1

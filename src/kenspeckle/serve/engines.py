@@ -101,14 +101,15 @@ class ModelEngines:
         if model:
             _check_named(use, model)
         name = model or self.name(use)
+        key = use, _identity(name)
         with self._lock:
-            found = self._residents.get((use, name))
+            found = self._residents.get(key)
             if found is None:
                 opener = self._opener(use, name)
                 found = self._models.keep(
                     known_as(use, name), lambda: _loaded(opener()), lambda engine: engine.close()
                 )
-                self._residents[use, name] = found
+                self._residents[key] = found
         return found
 
     def _opener(self, use: str, name: str) -> Callable[[], Any]:
@@ -155,6 +156,15 @@ def _check_named(use: str, model: str) -> None:
     makes = table.find(model).task
     if makes != MAKES[use]:
         raise InputError(model, f"a model of {makes}", expected=f"one of {MAKES[use]}")
+
+
+def _identity(name: str) -> str:
+    """The same for all names of one model, whose network is held once."""
+    try:
+        row = table.find(name)
+    except ModelError:
+        return name
+    return row.name if row.task else row.source
 
 
 def _table_name(name: str) -> str:
