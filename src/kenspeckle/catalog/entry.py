@@ -30,8 +30,8 @@ class Listing:
     notes
         Sentences worth telling: why a scheme was chosen, names that were merged.
     unread
-        Files and folders that are there but could not be looked at. What a gallery knows of them
-        stays (see `kenspeckle.catalog.sync`).
+        Files and folders that are there but could not be looked at, the whole folder as an empty
+        path. What a gallery knows of them stays (see `kenspeckle.catalog.sync`).
     """
 
     entries: tuple[Entry, ...]

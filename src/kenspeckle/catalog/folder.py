@@ -26,7 +26,7 @@ from kenspeckle.catalog.naming import (
 )
 from kenspeckle.catalog.override import LABELS, MANIFEST, Override, read_labels, read_manifest
 from kenspeckle.catalog.table import tabled
-from kenspeckle.catalog.walk import Found, Walk, walk_through
+from kenspeckle.catalog.walk import Found, Walk, check_place, place, walk_through
 from kenspeckle.errors import CatalogError
 from kenspeckle.image.decode import SUFFIXES
 from kenspeckle.types import Reference
@@ -64,7 +64,9 @@ def scan(
             "no such folder",
             expected="a folder of pictures, or a table (.csv, .jsonl)",
         )
+    before = place(root)
     walk = walk_through(str(root), flat)
+    check_place(root, before)
     if not walk.pictures:
         raise _nothing(root, walk)
     pictures = sorted(walk.pictures)

@@ -132,6 +132,8 @@ def plan(
             result.remove += group
             new.append(entry)
         else:
+            if _below(entry.reference.path, listing.unread):
+                entry = _as_named(entry, group)
             _compare(result, entry, group, rehash, hasher)
     for path in [path for path in rows if _below(path, listing.unread)]:
         ids = [id_ for id_, reference in rows.pop(path) if not reference.view]
@@ -141,6 +143,13 @@ def plan(
     for path in sorted(rows):
         result.remove += rows[path]
     return result
+
+
+def _as_named(entry: Entry, group: list[Row]) -> Entry:
+    """A known picture under the name it has: what says another may be what could not be read."""
+    old = next(reference for _, reference in group if not reference.view)
+    new = replace(old, size=entry.reference.size, mtime_ns=entry.reference.mtime_ns, sha256="")
+    return replace(entry, reference=new)
 
 
 def _compare(result: Plan, entry: Entry, group: list[Row], rehash: bool, hasher: Hasher) -> None:
@@ -192,4 +201,5 @@ def _moved(group: list[Row], new: Reference, digest: str) -> list[Relabel]:
 
 
 def _below(path: str, folders: tuple[str, ...]) -> bool:
-    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+    """Whether a path is one of those that could not be looked at, or lies in one of them."""
+    return any(folder in ("", path) or path.startswith(f"{folder}/") for folder in folders)

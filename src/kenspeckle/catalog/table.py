@@ -15,6 +15,7 @@ from kenspeckle.catalog.entry import Entry, Listing, settle, shown
 from kenspeckle.catalog.naming import Name, key_of
 from kenspeckle.catalog.override import PATH_COLUMNS, check_columns, override_of
 from kenspeckle.catalog.rows import Row, read_rows
+from kenspeckle.catalog.walk import check_place, place
 from kenspeckle.errors import CatalogError
 from kenspeckle.types import Reference
 
@@ -41,6 +42,7 @@ def tabled(table: Path, base: Path, naming: str) -> Listing:
     `unread` besides, since what a gallery knows of that file is not to go.
     """
     name, root = shown(str(table)), os.path.abspath(base)  # noqa: PTH100  resolves no link
+    before = place(root)
     entries: dict[str, tuple[Entry, int]] = {}
     skipped: list[tuple[str, str]] = []
     unread: list[str] = []
@@ -67,6 +69,7 @@ def tabled(table: Path, base: Path, naming: str) -> Listing:
                 f"gives '{path}' to '{key}'",
                 expected=f"'{former[0].reference.key}', as in line {former[1]}",
             )
+    check_place(root, before)
     if not entries:
         found = (
             f"no row that can be used ({skipped[0][0]}: {skipped[0][1]})" if skipped else "no rows"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISDIR
 from typing import NamedTuple
 
 from kenspeckle.catalog.entry import shown
 from kenspeckle.catalog.override import LABELS, MANIFEST
+from kenspeckle.errors import CatalogError
 from kenspeckle.image.decode import SUFFIXES
 
 FLAT_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -28,13 +31,36 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Walk:
-    """What lies in a folder."""
+    """What lies in a folder. `unread` has the folder itself as an empty path."""
 
     pictures: list[Found] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     manifests: list[str] = field(default_factory=list)
     labels: bool = False
+
+
+def place(folder: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Which folder lies there, by device and number; None where there is none."""
+    try:
+        found = Path(folder).stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if S_ISDIR(found.st_mode) else None
+
+
+def check_place(folder: str | os.PathLike[str], before: tuple[int, int] | None) -> None:
+    """Refuse what was read of a folder that has gone meanwhile: all of it would seem erased.
+
+    Raises CatalogError.
+    """
+    if before is not None and place(folder) != before:
+        raise CatalogError(
+            shown(os.fspath(folder)),
+            "it vanished while it was read",
+            expected="a folder that stays",
+            do="Nothing was changed; put it back and run it again",
+        )
 
 
 def walk_through(folder: str, flat: bool) -> Walk:
