@@ -236,3 +236,35 @@ def test_a_terminal_gets_a_bar_and_a_drawn_table(things, tmp_path):
     table = in_terminal(["list"], tmp_path)
     assert "─" in table
     assert "thing 3" in table
+
+
+CLOSED = {
+    "stdout": (">&-", 1, "stdout: it is closed\n"),
+    "stderr": ("2>&-", 0, ""),
+    "stdin": ("<&-", 0, ""),
+    "all": ("<&- >&- 2>&-", 1, ""),
+}
+
+
+@pytest.mark.parametrize("words", ["list", "info --json", "--help"])
+@pytest.mark.parametrize(("how", "code", "said"), CLOSED.values(), ids=CLOSED)
+def test_a_closed_stream_is_no_traceback(index, words, how, code, said):
+    done = closed(f"{words} {how}", index.parent)
+    assert (done.returncode, done.stderr) == (code, said)
+    assert bool(done.stdout) == (code == 0)
+
+
+def test_a_picture_on_a_closed_stdin_failed(index):
+    done = closed("identify - <&-", index.parent)
+    assert done.returncode == 1
+    assert "it cannot be read" in done.stdout
+    assert done.stderr.endswith("1 of 1 input failed.\n")
+    assert "Traceback" not in done.stderr
+
+
+def closed(words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    source = f"{sys.executable} -m kenspeckle {words}"
+    environ = {**os.environ, "KENSPECKLE_MODELS_NAME": "dummy"}
+    return subprocess.run(
+        ["bash", "-c", source], capture_output=True, text=True, cwd=cwd, env=environ
+    )

@@ -261,3 +261,17 @@ def test_a_wrong_start_is_a_sentence_and_an_exit_code(run, gallery):
     done = run("mcp", gallery, "--allow", "nowhere")
     assert (done.returncode, done.stdout) == (1, "")
     assert "--allow: nowhere; expected a folder" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["<&-", ">&- < initialize.json"])
+def test_a_closed_stream_is_one_line(gallery: Path, how: str) -> None:
+    asked = {"protocolVersion": "2025-03-26", "capabilities": {}}
+    asked |= {"clientInfo": {"name": "test", "version": "1"}}
+    told = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": asked}
+    (gallery.parent / "initialize.json").write_text(json.dumps(told) + "\n")
+    words = f"{sys.executable} -m kenspeckle mcp gallery.ken --model dummy {how}"
+    done = subprocess.run(
+        ["bash", "-c", words], cwd=gallery.parent, capture_output=True, text=True, timeout=200
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "stdin or stdout: Bad file descriptor\n"

@@ -143,13 +143,21 @@ def listed(words: Sequence[str], most: int) -> Iterator[Photo]:
     """
     for word in words:
         if word == "-":
-            yield Photo("stdin", sys.stdin.buffer.read(most + 1))
+            yield _stdin(most)
         elif not word:
             yield Photo("(empty)", None, InputError("(empty)", "an empty name", expected="a photo"))
         elif not word.lower().startswith(("http://", "https://")) and Path(word).is_dir():
             yield from _folder(word)
         else:
             yield Photo(word, word)
+
+
+def _stdin(most: int) -> Photo:
+    try:
+        return Photo("stdin", sys.stdin.buffer.read(most + 1))
+    except OSError as error:  # it is closed
+        why = f"it cannot be read ({error.strerror})"
+        return Photo("stdin", None, InputError("stdin", why, expected="a picture"))
 
 
 def _folder(word: str) -> Iterator[Photo]:

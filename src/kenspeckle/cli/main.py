@@ -6,11 +6,9 @@ answered, and everything was unknown; 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn
 
 from kenspeckle._threads import hold_pools
 
@@ -18,6 +16,7 @@ hold_pools()
 
 import typer  # noqa: E402
 
+from kenspeckle.cli import streams  # noqa: E402
 from kenspeckle.cli.console import note  # noqa: E402
 from kenspeckle.cli.group import LazyGroup, UsageError, show_version  # noqa: E402
 from kenspeckle.errors import KenspeckleError  # noqa: E402
@@ -55,30 +54,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         note(str(error))
         return FAILED
     except BrokenPipeError:
-        _silence()
+        streams.silence()
         return FAILED
     except OSError as error:  # a full disk, a folder that may not be read
-        note(f"{error.filename or 'output'}: {error.strerror or error}")
-        _silence()
+        note(streams.failure(error))
+        streams.silence()
         return FAILED
     return code if isinstance(code, int) else 0
 
 
-def _silence() -> None:
-    """Let the interpreter flush into nothing at exit: the reader of our output has left."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main() -> NoReturn:
     """Entry point of the console script."""
+    streams.hold()
     for stream in (sys.stdout, sys.stderr):
-        _forgive(stream)
+        streams.forgive(stream)
     sys.exit(run())
-
-
-def _forgive(stream: TextIO) -> None:
-    """Escape what the terminal's encoding cannot show instead of failing on it."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")

@@ -58,7 +58,21 @@ def mcp(
     )
     folders = [_folder(one) for one in allow or ()]
     with opened(settings) as gallery:
-        serve_stdio(Assistant(gallery, folders))
+        try:
+            serve_stdio(Assistant(gallery, folders))
+        except ExceptionGroup as group:  # each stream has a task of its own
+            raise _stream_error(group) from None
+
+
+def _stream_error(group: ExceptionGroup[Exception]) -> Exception:
+    """What went wrong first with a stream that is closed; else all that went wrong."""
+    broken: ExceptionGroup[OSError] | OSError | None = group.subgroup(OSError)
+    while isinstance(broken, ExceptionGroup):
+        broken = broken.exceptions[0]
+    if isinstance(broken, OSError):
+        broken.filename = broken.filename or "stdin or stdout"
+        return broken
+    return group
 
 
 def _folder(word: str) -> Path:
