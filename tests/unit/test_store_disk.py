@@ -123,6 +123,34 @@ def test_any_damage_is_an_error_of_ours_or_harmless(path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("bits", [0x4000, 0x0800, 0x7C00], ids=["7.6", "a little", "infinite"])
+def test_a_damaged_vector_is_refused_and_its_reference_named(path: Path, bits: int) -> None:
+    with open_store(path) as store:
+        (number,) = store.select({"path": "0/3.jpg"}).tolist()
+        row = store.rows([number])[0].astype("<f2")
+    with closing(sqlite3.connect(path)) as connection:
+        (stored,) = connection.execute(
+            "SELECT row FROM vectors WHERE reference = ?", (number,)
+        ).fetchone()
+    assert stored == row.tobytes()
+    row.view("<u2")[np.abs(row).argmax()] ^= bits
+    bad = path.read_bytes().replace(stored, row.tobytes())
+    path.write_bytes(bad)
+    with pytest.raises(IndexCorrupt, match=r"the vector of '0/3\.jpg' is .*Index the references"):
+        open_store(path).close()
+    peek(path)  # reads no vector
+
+
+def test_rows_of_every_length_that_is_stored_are_read(tmp_path: Path) -> None:
+    for length in (0.9991, 1.0009):
+        row = (np.eye(1, WIDTH) * length).astype(np.float32)[0]
+        place = tmp_path / f"{length}.ken"
+        with create_store(place, MANIFEST) as store:
+            store.add([Enrolled(Reference("a", "A", "a.jpg"), row)])
+        with open_store(place) as store:
+            assert len(store) == 1
+
+
 def test_damage_is_found_when_looked_for(path: Path) -> None:
     with DiskStore.open(path) as store:
         assert store.check() == []

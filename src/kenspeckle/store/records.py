@@ -16,6 +16,7 @@ import numpy as np
 
 from kenspeckle.errors import IndexCorrupt
 from kenspeckle.store.base import Enrolled, Manifest
+from kenspeckle.store.checks import off_unit
 from kenspeckle.types import NO_METADATA, Calibration, Float32, Int64, Reference
 
 if TYPE_CHECKING:
@@ -250,12 +251,23 @@ def _drop_orphans(connection: sqlite3.Connection, numbers: Iterable[int]) -> Non
     )
 
 
+class _NotUnit(Exception):
+    """A row that is not of length 1: its reference's id, and its length."""
+
+
+def _off(connection: sqlite3.Connection, identifier: int, length: float) -> str:
+    row = connection.execute("SELECT path FROM reference WHERE id = ?", (identifier,)).fetchone()
+    whose = f"'{decode(row[0])}'" if row else f"reference {identifier}"
+    found = f"{length:.4g}" if length < 65_536 else "no finite number"
+    return f"damaged: the length of the vector of {whose} is {found}, and has to be 1"
+
+
 def vectors(
     connection: sqlite3.Connection, path: Path, space: int, width: int, since: int
 ) -> tuple[Int64, Int64, NDArray[np.float16]]:
     """Ids, item numbers and rows `(n, D)` added after change `since`, by ascending id.
 
-    Raises IndexCorrupt when a row is not `width` finite numbers.
+    Raises IndexCorrupt when a row is not `width` finite numbers of length 1, with its reference.
     """
     if since < 0:
         (count,) = connection.execute(_COUNT, (space,)).fetchone()
@@ -271,6 +283,9 @@ def vectors(
     try:
         ids, rows = _rows(cursor, count, width)
         owners = np.fromiter(known, np.dtype((np.int64, 2))).reshape(-1, 2)
+    except _NotUnit as error:
+        identifier, length = error.args
+        raise corrupt(path, _off(connection, identifier, length)) from None
     except (TypeError, ValueError, OverflowError) as error:
         raise corrupt(path, f"its vectors cannot be read ({error})") from error
     if not np.all(ids[1:] > ids[:-1]):
@@ -292,8 +307,8 @@ def _rows(cursor: sqlite3.Cursor, count: int, width: int) -> tuple[Int64, NDArra
             raise ValueError(f"not {width} numbers each")
         ids[part] = [identifier for identifier, _ in found]
         rows[part] = np.frombuffer(b"".join([row for _, row in found]), "<f2").reshape(-1, width)
-        if int((rows[part].view("<u2") & 0x7FFF).max()) >= 0x7C00:
-            raise ValueError("numbers that are not finite")
+        for place, length in off_unit(rows[part]):
+            raise _NotUnit(int(ids[part][place]), length)
         start += len(found)
     if start != count:
         raise ValueError(f"{start} rows of {count}")
