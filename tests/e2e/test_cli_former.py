@@ -167,7 +167,7 @@ def test_verify_says_the_former_lines(run, tmp_path):
         line.startswith("perturbed queries: not measured (of 20 pictures 20 not where")
         for line in lines
     )
-    assert lines[-1].startswith("next: kenspeckle index PICTURES --out card_index.npz")
+    assert lines[-1].startswith("next: kenspeckle index PICTURES --out card_index.new.npz")
 
 
 def test_verify_fails_on_duplicates(run, tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kenspeckle.config import IndexSettings, ModelSettings, Settings
-from kenspeckle.errors import GalleryError
+from kenspeckle.errors import GalleryError, ModelMissing
 from kenspeckle.evaluate.verify.advice import Findings, advise
 from kenspeckle.evaluate.verify.checkup import checkup
 from kenspeckle.evaluate.verify.checkup_text import lines
@@ -128,6 +128,7 @@ def test_items_are_told_by_how_they_fared():
         ({"outdated": 2, "doubled": ("a", "b")}, "kenspeckle index PICTURES --out g.ken"),
         ({"outdated": 2, "refs": "my refs"}, "kenspeckle index 'my refs' --out g.ken"),
         ({"broken": 1, "outdated": 2, "refs": "r"}, "kenspeckle index r --out g.new.ken"),
+        ({"refused": "no model", "outdated": 2}, "kenspeckle index PICTURES --out g.new.ken"),
     ],
 )
 def test_the_next_command_is_filled_in(more, command):
@@ -305,3 +306,22 @@ def test_an_empty_index_is_refused(tmp_path):
         pytest.raises(GalleryError, match="no references"),
     ):
         checkup(gallery)
+
+
+@pytest.mark.parametrize("perturbed", [0, 3])
+def test_an_index_that_identify_refuses_is_not_called_ready(tmp_path, perturbed):
+    """A former index names no model, and the one that its width tells of is not there."""
+    rows = unit(6, 512)
+    names = np.array([f"Thing {n}" for n in range(6)])
+    np.savez(tmp_path / "old.npz", embeddings=rows, names=names, filenames=names)
+    settings = Settings(models=ModelSettings(home=tmp_path / "models", offline=True))
+    with Gallery.open(tmp_path / "old.npz", settings=settings) as gallery:
+        found = checkup(gallery, perturbed=perturbed)
+        with pytest.raises(ModelMissing) as refused:
+            gallery.identify(Image.new("RGB", (64, 64)))
+    assert found.advice.tier == "refused"
+    assert "ready to use" not in found.advice.verdict.removeprefix("not ready to use")
+    assert refused.value.found in found.advice.verdict
+    assert found.advice.command == f"kenspeckle index PICTURES --out {tmp_path / 'old.new.npz'}"
+    assert found.advice.why == refused.value.do
+    assert found.report.passed

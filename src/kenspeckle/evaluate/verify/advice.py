@@ -11,7 +11,7 @@ from typing import Literal
 SHIP, TRAIN = 0.3, 0.1
 """Median margins of the guideline: above the first it is ready, below the second it needs work."""
 
-Tier = Literal["ready", "fair", "weak", "unknown"]
+Tier = Literal["ready", "fair", "weak", "unknown", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Findings:
         Why there is no calibration in force, empty when there is one.
     worst
         The item that fared worst, empty when all fared well.
+    refused
+        Why no photo can be asked about (the model that made the index is not there), empty when
+        one can; `remedy` says what to do about it.
     """
 
     margin: float
@@ -41,6 +44,8 @@ class Findings:
     doubled: tuple[str, ...] = ()
     uncalibrated: str = ""
     worst: str = ""
+    refused: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def advise(found: Findings) -> Advice:
     >>> advise(Findings(0.36, "on camera views", "a.ken")).command
     'kenspeckle identify PHOTO --index a.ken'
     """
-    tier = tier_of(found.margin)
+    tier: Tier = "refused" if found.refused else tier_of(found.margin)
     verdict = _verdict(tier, found)
     command, why = _next(tier, found)
     return Advice(tier, verdict, command, why)
@@ -91,6 +96,8 @@ def tier_of(margin: float) -> Tier:
 
 
 def _verdict(tier: Tier, found: Findings) -> str:
+    if tier == "refused":
+        return f"not ready to use, no photo can be asked about: {found.refused}"
     if tier == "unknown":
         return "no margin to judge: it takes two items"
     told = f"median margin {found.margin:z.3f} {found.measured}"
@@ -104,10 +111,15 @@ def _verdict(tier: Tier, found: Findings) -> str:
 
 
 def _next(tier: Tier, found: Findings) -> tuple[str, str]:
-    """The first thing to do: repair, then tell apart, then calibrate, then improve."""
+    """The first thing to do: repair, then tell apart, then calibrate, then improve.
+
+    An index whose model is not there is indexed anew beside it: that works here and now.
+    """
     index, refs = shlex.quote(found.index), shlex.quote(found.refs) if found.refs else "PICTURES"
+    anew = shlex.quote(_beside(found.index))
+    if tier == "refused":
+        return f"kenspeckle index {refs} --out {anew}", found.remedy or "index anew"
     if found.broken:
-        anew = shlex.quote(_beside(found.index))
         why = f"{found.broken} rows are not what the model makes of their pictures: index anew"
         return f"kenspeckle index {refs} --out {anew}", why
     if found.outdated:

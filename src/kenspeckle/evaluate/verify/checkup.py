@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kenspeckle.errors import GalleryError
+from kenspeckle.errors import GalleryError, KenspeckleError
 from kenspeckle.evaluate.verify.advice import Advice, Findings, advise
 from kenspeckle.evaluate.verify.confusable import (
     PrintGroup,
@@ -134,6 +134,8 @@ def checkup(gallery: Gallery, *, top: int = 5, perturbed: int = 64) -> Checkup:
     names = [_name(one) for one in references]
     report = verify(rows, names, keys, top=top, perturbed=asked)
     shared = tuple(same_files(references))
+    named = now.manifest.fingerprint.weights
+    refusal = _refusal(gallery) if perturbed or not named else None
     found = Findings(
         margin=strict.median_margin if strict else report.item_gap,
         measured=_measured(asked, apart),
@@ -144,6 +146,8 @@ def checkup(gallery: Gallery, *, top: int = 5, perturbed: int = 64) -> Checkup:
         doubled=_doubled(report, shared, keys),
         uncalibrated=_uncalibrated(gallery),
         worst=_worst(strict, keys),
+        refused=refusal.found if refusal else "",
+        remedy=refusal.do if refusal else "",
     )
     return Checkup(
         report=report,
@@ -157,6 +161,15 @@ def checkup(gallery: Gallery, *, top: int = 5, perturbed: int = 64) -> Checkup:
         shared=shared,
         advice=advise(found),
     )
+
+
+def _refusal(gallery: Gallery) -> KenspeckleError | None:
+    """Why `identify` would refuse the index: the model that made it cannot be had."""
+    try:
+        gallery.embedder  # noqa: B018  opened once for a gallery
+    except KenspeckleError as error:
+        return error
+    return None
 
 
 def _judged(
