@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,18 +20,41 @@ FORGOTTEN = 24 * 3600.0
 def written(path: Path) -> Iterator[BinaryIO]:
     """A file to write; it takes the place of `path` when the block ends, all at once.
 
-    When the block fails, `path` is as it was. Raises OSError where it cannot be written.
+    A link is followed, and a file that is replaced hands on its permissions and, where the system
+    lets it, its owner. When the block fails, `path` is as it was. Raises OSError where it cannot
+    be written.
     """
-    beside = aside(path)
+    place = Path(os.path.realpath(path))
+    beside, former = aside(place), _former(place)
+    mode = 0o666 if former is None else stat.S_IMODE(former.st_mode)
     try:
-        with beside.open("xb") as file:
+        with open(beside, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if former is not None and os.name == "posix":
+                _hand_on(former, file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
-        sync_folder(path.parent)
+        beside.replace(place)
+        sync_folder(place.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _former(place: Path) -> os.stat_result | None:
+    try:
+        return place.stat()
+    except OSError:
+        return None
+
+
+def _hand_on(former: os.stat_result, handle: int) -> None:
+    """Owner first, as a change of owner may take permissions away."""
+    now = os.fstat(handle)
+    if (now.st_uid, now.st_gid) != (former.st_uid, former.st_gid):
+        with contextlib.suppress(OSError):
+            os.fchown(handle, former.st_uid, former.st_gid)
+    with contextlib.suppress(OSError):  # a file system without permissions
+        os.fchmod(handle, stat.S_IMODE(former.st_mode))
 
 
 def aside(path: Path) -> Path:

@@ -109,7 +109,7 @@ class Job:
 
         It is written beside its place at the end, so its folder has to take new files.
         """
-        folder = Path(self.out).absolute().parent
+        folder = Path(self.out).resolve().parent
         if not self.out.lower().endswith(".npz") or not folder.exists():
             return
         try:

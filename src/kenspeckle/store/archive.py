@@ -160,6 +160,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     Raises IndexReadOnly when it cannot be written; the old file is then as it was.
     """
+    old = "The old one is kept" if path.exists() else ""
     try:
         with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for name, array in arrays.items():
@@ -167,5 +168,5 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
                     np.lib.format.write_array(stream, array, allow_pickle=False)
     except OSError as error:
         raise IndexReadOnly(
-            str(path), f"it cannot be written ({error.strerror or error})", do="The old one is kept"
+            str(path), f"it cannot be written ({error.strerror or error})", do=old
         ) from error

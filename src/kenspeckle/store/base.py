@@ -59,11 +59,16 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """One reference to be stored: who it is, its unit vector `(D,)`, and a small JPEG."""
+    """One reference to be stored: who it is, its unit vector `(D,)`, and a small JPEG.
+
+    `space` is the `space_id` that the vector is of; it is stored in an index of that space alone.
+    Empty, whoever stores it answers for that.
+    """
 
     reference: Reference
     vector: Float32
     thumbnail: bytes = b""
+    space: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,13 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
 
 def check_free(path: Path) -> None:
     """Refuse a name that is taken. GalleryError."""
+    if path.is_symlink() and not path.exists():
+        raise GalleryError(
+            str(path),
+            f"a link to '{path.readlink()}', where there is no file",
+            expected="a new name",
+            do="Delete the link, or name another file",
+        )
     if path.exists():
         raise GalleryError(str(path), "there is a file already", do="Open it, or name another")
 
@@ -92,7 +99,7 @@ def put(beside: Path, path: Path) -> None:
     taken = GalleryError(
         str(path), "another process has just made it", do="Open it, or name another"
     )
-    if path.exists():
+    if os.path.lexists(path):
         raise taken
     _forget_helpers(path)  # what a deleted index has left would be taken for this one's
     try:

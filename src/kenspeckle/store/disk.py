@@ -13,6 +13,7 @@ from kenspeckle.store.checks import (
     check_enrolled,
     check_features,
     check_feedback,
+    check_space,
     last_of_each,
     matches,
 )
@@ -54,6 +55,7 @@ class DiskStore(DiskFile):
             return []
         gone = list(map(int, instead_of))
         with self._commit():
+            check_space(kept, self._manifest.fingerprint)
             numbers = records.put(self._connection, kept, rows, self._space, gone)
         if gone:
             self._fold()

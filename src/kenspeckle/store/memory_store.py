@@ -14,6 +14,7 @@ from kenspeckle.store.checks import (
     check_enrolled,
     check_features,
     check_feedback,
+    check_space,
     last_of_each,
     matches,
 )
@@ -50,6 +51,7 @@ class MemoryStore(Homed):
             self.remove(instead_of)
             return []
         with self._changing() as held:
+            check_space(kept, held.manifest.fingerprint)
             ids = held.add(kept, rows, instead_of)
         found = {
             (one.reference.path, one.reference.view): identifier

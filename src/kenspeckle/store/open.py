@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kenspeckle._aside import aside
+from kenspeckle.errors import IndexReadOnly
 from kenspeckle.store import connection, disk, npz, reading
 from kenspeckle.store.base import Enrolled, Manifest, Store, Summary
 from kenspeckle.store.contents import Contents
@@ -94,7 +95,12 @@ def copy_store(source: Store, path: str | os.PathLike[str], *, wait: float = rea
     connection.check_free(place)
     beside = aside(place)
     try:
-        count = _copy_npz(source, beside) if _is_npz(place) else _copy_disk(source, beside)
+        try:
+            count = _copy_npz(source, beside) if _is_npz(place) else _copy_disk(source, beside)
+        except IndexReadOnly as error:
+            if beside.name not in error.thing:
+                raise
+            raise _not_copied(place, error) from error
         writer = _locked(place, wait)
         try:
             with connection.translated(place):
@@ -104,6 +110,17 @@ def copy_store(source: Store, path: str | os.PathLike[str], *, wait: float = rea
     finally:
         connection.forget(beside)
     return count
+
+
+def _not_copied(place: Path, error: IndexReadOnly) -> IndexReadOnly:
+    """The error of a file beside its place, told of the file that was asked for."""
+    cause = error.__cause__
+    why = cause.strerror if isinstance(cause, OSError) else cause
+    return IndexReadOnly(
+        str(place),
+        f"the copy cannot be written ({why or error.found}); nothing of it was left",
+        do="Make room, or name a place that can be written",
+    )
 
 
 def _copy_npz(source: Store, beside: Path) -> int:
