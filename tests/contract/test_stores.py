@@ -182,6 +182,15 @@ def test_changes_are_counted(store: Store) -> None:
     assert store.calibration() is None
 
 
+def test_a_vector_of_another_space_is_refused_whatever_its_width(store: Store) -> None:
+    """What the model of an index that lay here before made is not taken for this one's."""
+    (given,) = enrolled(1)
+    with pytest.raises(SpaceMismatch, match="a vector of space 0123456789abcdef"):
+        store.add([replace(given, space="0123456789abcdef")])
+    assert len(store) == 0
+    assert store.add([replace(given, space=store.manifest.fingerprint.space_id)])
+
+
 def test_another_model_is_refused(store: Store) -> None:
     store.add(enrolled(1))
     with pytest.raises(SpaceMismatch, match="other"):

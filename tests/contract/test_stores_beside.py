@@ -81,6 +81,21 @@ def test_feedback_can_be_taken_back_and_exchanged(store: Store) -> None:
     assert store.standing().feedback == 5
 
 
+def test_feedback_is_looked_up_by_what_it_says(store: Store) -> None:
+    numbers = [store.add_feedback(said(n)) for n in range(5)]
+
+    def ids(*where: dict[str, str], **which: int) -> list[int]:
+        return [one.id for one in store.feedback(*where, **which)]
+
+    assert ids({"kind": "rejected"}) == [numbers[1], numbers[3]]
+    assert ids({"sha256": said(2).sha256}) == [numbers[2]]
+    assert ids({"key": "item4", "name": said(4).name}) == [numbers[4]]
+    assert ids({"key": "item4", "kind": "rejected"}) == ids({"key": ODD}) == []
+    assert ids(after=numbers[0], most=2) == numbers[1:3]
+    assert ids({"kind": "confirmed"}, after=numbers[0], most=1) == [numbers[2]]
+    assert ids(after=numbers[4]) == ids(most=0) == []
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [

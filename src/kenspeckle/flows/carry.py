@@ -90,7 +90,8 @@ def _copies(store: Store, source: Store, rows: list[tuple[int, Reference]]) -> l
     """References of another store, under the label that their item has here."""
     vectors = source.rows([number for number, _ in rows])
     labels = {item.key: item.label for item in store.items()}
+    space = source.manifest.fingerprint.space_id
     return [
-        Enrolled(replace(one, label=labels[one.key]), vector, source.thumbnail(number))
+        Enrolled(replace(one, label=labels[one.key]), vector, source.thumbnail(number), space)
         for (number, one), vector in zip(rows, vectors, strict=True)
     ]

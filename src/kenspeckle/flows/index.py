@@ -135,6 +135,7 @@ def enrol(
     `data` are its bytes where the caller has them already. Raises PictureError, FetchError.
     """
     settings, reference = opened.settings, entry.reference
+    space = opened.made_by.space_id
     stages = stages or StageTimes()
     if data is None:
         with stages.stage("read"):
@@ -148,12 +149,16 @@ def enrol(
     with stages.stage("thumbnail"):
         small = thumbnail(image, settings.index.thumbnail)
     reference = replace(reference, sha256=picture.sha256)
-    enrolled = [Enrolled(reference, vector, small)]
+    enrolled = [Enrolled(reference, vector, small, space)]
     if settings.index.views:
         with stages.stage("views"):
             views = camera_views(image, settings.index.views, VIEW_SEED)
             enrolled += [
-                Enrolled(replace(reference, view=f"camera-{n}"), opened.embedder.vector(view))
+                Enrolled(
+                    replace(reference, view=f"camera-{n}"),
+                    opened.embedder.vector(view),
+                    space=space,
+                )
                 for n, view in enumerate(views, 1)
             ]
     return enrolled

@@ -37,6 +37,11 @@ class Opened:
         return replace(self, settings=replace(self.settings, identify=how))
 
     @property
+    def made_by(self) -> Fingerprint:
+        """What made the vectors of the store, and makes those of the embedder."""
+        return self.store.manifest.fingerprint
+
+    @property
     def regions(self) -> str:
         """The region rule: the one asked for, else the one calibrated for, else `whole`."""
         return rule(self.store.calibration(), self.settings.identify.regions)

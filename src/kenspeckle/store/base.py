@@ -270,8 +270,17 @@ class Store(Protocol):
     def feature_kinds(self) -> list[str]:
         """The kinds of local features of which some are kept."""
 
-    def feedback(self) -> list[Feedback]:
-        """What people said about answers, by id.
+    def feedback(
+        self,
+        where: Mapping[str, str] | None = None,
+        *,
+        after: int = 0,
+        most: int | None = None,
+    ) -> list[Feedback]:
+        """What people said about answers, by id: what comes `after` an id, at most so many.
+
+        `where` confines it to what equals every named value; the names `kind`, `key`, `name` and
+        `sha256` mean its own fields. What is left out is not read.
 
         Rows that another model made are set aside: such feedback comes with none, `(0, D)`, and
         cannot be used until it is stored with rows again.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from kenspeckle.types import Feedback, Float32
 
 COUNTER = "feedback"
 """Name of the number of commits that have changed feedback, among the file's named values."""
+
+
+_FEEDBACK = "SELECT kind, key, name, sha256, date, regions, id, space, rows FROM feedback"
 
 
 def features(connection: sqlite3.Connection, ids: Iterable[int], kind: str) -> dict[int, bytes]:
@@ -56,12 +60,27 @@ def put_features(connection: sqlite3.Connection, kind: str, given: Mapping[int, 
     )
 
 
-def feedback(connection: sqlite3.Connection, path: Path, space: int, width: int) -> list[Feedback]:
-    """All feedback by id; rows of another space come as none, `(0, D)`. Raises IndexCorrupt."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which feedback: equal to every value of `where`, `after` an id, at most so many."""
+
+    where: Mapping[str, str]
+    after: int = 0
+    most: int | None = None
+
+
+def feedback(
+    connection: sqlite3.Connection, path: Path, space: int, width: int, wanted: Wanted
+) -> list[Feedback]:
+    """Feedback by id; rows of another space come as none, `(0, D)`. Raises IndexCorrupt."""
     if not _there(connection):
         return []
+    names = {"kind": "kind", "key": "key", "name": "name", "sha256": "sha256"}
+    equal = "".join(f" AND {names[name]} = ?" for name in wanted.where)
+    most = -1 if wanted.most is None else wanted.most
     found = connection.execute(
-        "SELECT kind, key, name, sha256, date, regions, id, space, rows FROM feedback ORDER BY id"
+        f"{_FEEDBACK} WHERE id > ?{equal} ORDER BY id LIMIT ?",
+        (wanted.after, *map(records.encode, wanted.where.values()), most),
     ).fetchall()
     try:
         return [_feedback(row, space, width) for row in found]

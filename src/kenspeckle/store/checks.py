@@ -9,7 +9,7 @@ import numpy as np
 
 from kenspeckle.errors import InputError, SpaceMismatch
 from kenspeckle.store.base import Enrolled
-from kenspeckle.types import Feedback, Float32, Reference
+from kenspeckle.types import Feedback, Fingerprint, Float32, Reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +59,18 @@ def check_enrolled(enrolled: Sequence[Enrolled], width: int) -> Float32:
             expected="finite numbers, length 1",
         )
     return rows
+
+
+def check_space(enrolled: Sequence[Enrolled], made_by: Fingerprint) -> None:
+    """Refuse vectors that say to be of another space than that of `made_by`. SpaceMismatch."""
+    for one in enrolled:
+        if one.space not in ("", made_by.space_id):
+            raise SpaceMismatch(
+                one.reference.path,
+                f"a vector of space {one.space}",
+                expected=f"{made_by.space_id}, that of {made_by}, by which the index is made now",
+                do="Add the picture again",
+            )
 
 
 def off_unit(rows: NDArray[np.float16]) -> list[tuple[int, float]]:

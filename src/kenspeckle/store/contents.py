@@ -29,6 +29,13 @@ class Said:
         self.change += 1
         return number
 
+    def chosen(self, where: Mapping[str, str], after: int) -> Iterator[Feedback]:
+        """Those after an id that equal every named value, by id."""
+        for number in sorted(number for number in self.found if number > after):
+            one = self.found[number]
+            if all(getattr(one, name) == value for name, value in where.items()):
+                yield one
+
     def remove(self, number: int) -> bool:
         """Erase one; whether it was there."""
         gone = self.found.pop(number, None) is not None

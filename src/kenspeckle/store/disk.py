@@ -210,11 +210,17 @@ class DiskStore(DiskFile):
         with self._reading:
             return beside.feature_kinds(self._connection, self._path)
 
-    def feedback(self) -> list[Feedback]:
+    def feedback(
+        self,
+        where: Mapping[str, str] | None = None,
+        *,
+        after: int = 0,
+        most: int | None = None,
+    ) -> list[Feedback]:
         """What people said about answers; see `Store.feedback`."""
-        width = self._manifest.fingerprint.width
+        width, wanted = self._manifest.fingerprint.width, beside.Wanted(where or {}, after, most)
         with self._reading:
-            return beside.feedback(self._connection, self._path, self._space, width)
+            return beside.feedback(self._connection, self._path, self._space, width, wanted)
 
     def add_feedback(self, feedback: Feedback) -> int:
         """Store feedback; see `Store.add_feedback`."""

@@ -170,10 +170,16 @@ class MemoryStore(Homed):
         with self._lock:
             return sorted({kind for own in self._held.features.values() for kind in own})
 
-    def feedback(self) -> list[Feedback]:
+    def feedback(
+        self,
+        where: Mapping[str, str] | None = None,
+        *,
+        after: int = 0,
+        most: int | None = None,
+    ) -> list[Feedback]:
         """What people said about answers; see `Store.feedback`."""
         with self._lock:
-            return [self._held.said.found[number] for number in sorted(self._held.said.found)]
+            return list(islice(self._held.said.chosen(where or {}, after), most))
 
     def add_feedback(self, feedback: Feedback) -> int:
         """Store feedback; see `Store.add_feedback`."""
