@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 from kenspeckle.cli.demo_page import Shown, page, uri
 from kenspeckle.cli.demo_scene import MARK, Answer, Shot, licences, prepare
 from kenspeckle.errors import InputError
-from kenspeckle.types import Item
+from kenspeckle.types import Candidate, Decision, Item, Reference, Region, in_percent
 
 pytestmark = pytest.mark.slow
 
@@ -173,3 +174,31 @@ def test_the_promise_is_told_once_not_with_every_photo(run: Run) -> None:
     text = " ".join(Reader(run.page).text)
     assert text.count("those like your items") <= 2
     assert text.count("nearest is ") >= 40
+
+
+@pytest.mark.parametrize(
+    ("confidence", "known", "said"),
+    [
+        (0.99999, True, "confidence &gt;99%<"),
+        (0.876, True, "confidence 88%<"),
+        (0.001, False, "confidence &lt;1% that it is Mug: not enough<"),
+    ],
+)
+def test_page_and_table_tell_the_confidence_alike(
+    tmp_path: Path, confidence: float, known: bool, said: str
+) -> None:
+    mug = Candidate("mug", "Mug", 0.9, Reference("mug", "Mug", "mug.jpg"), 1)
+    region = Region((0, 0, 9, 9), "whole")
+    name = ("mug", "Mug") if known else ("", "")
+    numbers = (1.0, 0.5, 0.9, 0.4, confidence)
+    answer = Decision(known, *name, "", True, *numbers, region, (mug,), ("a reason",))
+    shot = Shot(tmp_path / "x.jpg", "a mug", "mug", "real")
+    shown = Shown(tmp_path, [], [], None, (1.0, 2.0), "")
+    text = page([Answer(shot, answer, "", "right", 0.1)], shown)
+    assert said in text
+    assert escape(in_percent(confidence)) in text
+
+
+def test_the_table_names_it_as_identify_does(run: Run) -> None:
+    (head,) = (text for text in run.done.stdout.splitlines() if text.startswith("photo "))
+    assert head.split() == ["photo", "answer", "confidence", "judged", "why"]

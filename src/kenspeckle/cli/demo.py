@@ -16,7 +16,7 @@ from kenspeckle.cli.demo_scene import Answer, Shot, Verdict, licences, prepare
 from kenspeckle.config import IndexSettings, Settings
 from kenspeckle.errors import InputError
 from kenspeckle.gallery import Gallery
-from kenspeckle.types import Decision
+from kenspeckle.types import Decision, in_percent
 
 SAID: dict[Verdict, str] = {
     "right": "right",
@@ -117,11 +117,11 @@ def _tell(answers: Sequence[Answer]) -> None:
             said, sure, why = "–", "-", answer.error
         else:
             said = decision.label if decision.known else "unknown"
-            sure = wording.sure(decision.confidence if decision.known else None)
+            sure = in_percent(decision.confidence if decision.known else None)
             why = wording.shortly(decision)
         rows.append((answer.shot.path.name, said, sure, SAID[answer.verdict], why))
     console.line()
-    console.table(("photo", "answer", "sure", "judged", "why"), rows)
+    console.table(("photo", "answer", "confidence", "judged", "why"), rows)
     console.line()
     for text in summary(answers):
         console.line(text)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kenspeckle.cli.demo_scene import STRENGTH, Answer, Verdict
 from kenspeckle.match.promise import VIEWS, percent, promised, shortfall
-from kenspeckle.types import Calibration, Decision, Item, Reference
+from kenspeckle.types import Calibration, Decision, Item, Reference, in_percent
 
 SHOWN, SMALL = 300, 132
 """Longest sides in pixels of pictures on the page."""
@@ -230,12 +230,12 @@ def _figure(source: str, what: str, name: str, kind: str = "") -> str:
 def _meter(decision: Decision) -> str:
     if decision.confidence is None or not decision.candidates:
         return ""
-    percent = f"{decision.confidence:.0%}"
-    text = f"{percent} sure"
+    text = f"confidence {in_percent(decision.confidence)}"
     if not decision.known:
-        text = f"{percent} sure that it is {decision.candidates[0].label}: not enough"
+        text += f" that it is {decision.candidates[0].label}: not enough"
+    width = f"{decision.confidence:.0%}"
     return (
-        f'<div class="meter"><div class="bar"><span style="width:{percent}"></span></div>'
+        f'<div class="meter"><div class="bar"><span style="width:{width}"></span></div>'
         f"<span>{escape(text)}</span></div>"
     )
 

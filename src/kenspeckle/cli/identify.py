@@ -20,7 +20,7 @@ from kenspeckle.flows.opened import Opened
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.decode import SUFFIXES, decode
 from kenspeckle.match.methods import Rule
-from kenspeckle.types import Decision, Picture
+from kenspeckle.types import Decision, Picture, in_percent
 from kenspeckle.vectors.pipeline import Done, pooled
 
 FAILED, ALL_UNKNOWN = 1, 3
@@ -214,7 +214,7 @@ def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
         if decision is None:
             rows.append((name, "(failed)", "-", "-", wording.because(one.error, name)))
             continue
-        sure = wording.sure(decision.confidence if decision.known else None)
+        sure = in_percent(decision.confidence if decision.known else None)
         margin = wording.number(decision.margin, ".3f")
         rows.append((name, wording.answer(decision), sure, margin, wording.shortly(decision)))
     console.table(("photo", "answer", "confidence", "margin", "why"), rows)

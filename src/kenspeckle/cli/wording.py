@@ -61,17 +61,6 @@ def because(error: KenspeckleError | None, name: str) -> str:
     return str(error).removeprefix(f"{name}: ")
 
 
-def sure(confidence: float | None) -> str:
-    """A confidence in percent, a dash where there is none; nothing is called certain.
-
-    >>> sure(0.876), sure(0.99999), sure(None)
-    ('88%', '>99%', '-')
-    """
-    if confidence is None:
-        return "-"
-    return ">99%" if confidence > 0.99 else f"{confidence:.0%}"
-
-
 def number(value: float | None, form: str) -> str:
     """A number in the given form, or a dash where there is none."""
     return "-" if value is None else format(value, form)

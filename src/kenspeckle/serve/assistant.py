@@ -21,7 +21,7 @@ from kenspeckle.flows.like import like
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.decode import read
 from kenspeckle.serve.schemas.assistant import Confirmation, Photo, Similar, Wanted
-from kenspeckle.types import Candidate, Decision, Item
+from kenspeckle.types import Candidate, Decision, Item, in_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ class Assistant:
     def identify(self, photo: Photo) -> Said:
         """Which item a picture shows."""
         decision = self.gallery.identify(self.bytes_of(photo))
-        sure = "" if decision.confidence is None else f" ({decision.confidence:.0%} sure)"
+        told = decision.confidence is not None
+        sure = f" (confidence {in_percent(decision.confidence)})" if told else ""
         name = f"{decision.label}{f', {decision.variant}' if decision.variant else ''}"
         first = f"This is {name}{sure}." if decision.known else "None of the items in the gallery."
         text = f"{first} Because: {'; '.join(decision.reasons)}."

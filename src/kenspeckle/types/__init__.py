@@ -5,7 +5,7 @@ Boxes are pixels `(x0, y0, x1, y1)`, half-open, after the EXIF rotation. Similar
 """
 
 from kenspeckle.types.arrays import Box, Float32, Int64
-from kenspeckle.types.decision import Candidate, Decision, Evidence
+from kenspeckle.types.decision import Candidate, Decision, Evidence, in_percent
 from kenspeckle.types.enrolled import NO_METADATA, Feedback, Item, Reference
 from kenspeckle.types.picture import Intake, Picture, Region
 from kenspeckle.types.rule import Calibration, Promise, SecondLookRule
@@ -31,4 +31,5 @@ __all__ = [
     "Region",
     "SecondLookRule",
     "Vectors",
+    "in_percent",
 ]

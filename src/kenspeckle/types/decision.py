@@ -66,3 +66,16 @@ class Decision:
     candidates: tuple[Candidate, ...]
     reasons: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
+
+
+def in_percent(confidence: float | None) -> str:
+    """A confidence for people, a dash where there is none; nothing is called certain.
+
+    >>> in_percent(0.876), in_percent(0.99999), in_percent(0.001), in_percent(None)
+    ('88%', '>99%', '<1%', '-')
+    """
+    if confidence is None:
+        return "-"
+    if confidence > 0.99:
+        return ">99%"
+    return "<1%" if confidence < 0.01 else f"{confidence:.0%}"
