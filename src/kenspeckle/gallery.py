@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from kenspeckle.catalog.folder import scan
@@ -19,17 +19,18 @@ from kenspeckle.catalog.renames import Renames, follow
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.config import IdentifySettings
 from kenspeckle.errors import GalleryError, InputError
-from kenspeckle.flows import calibrate, enrol, feedback, index
+from kenspeckle.flows import calibrate, enrol, feedback, given, index
 from kenspeckle.flows.carry import Carried, carry
 from kenspeckle.flows.handle import Handle, Source
 from kenspeckle.flows.identify import Answer, answer, identify
 from kenspeckle.flows.index import IndexReport, Progress
+from kenspeckle.flows.info import Info, info_of
 from kenspeckle.flows.opened import absolute
 from kenspeckle.flows.rename import rename
 from kenspeckle.flows.search import nearest, text_row
 from kenspeckle.match.similar import look_alikes
-from kenspeckle.store.base import Enrolled, Summary
-from kenspeckle.store.open import copy_store, open_store, peek
+from kenspeckle.store.base import Enrolled
+from kenspeckle.store.open import copy_store, open_store
 from kenspeckle.types import (
     NO_METADATA,
     Calibration,
@@ -41,23 +42,6 @@ from kenspeckle.types import (
     Reference,
 )
 from kenspeckle.vectors.pipeline import StageTimes, timed
-
-
-@dataclass(frozen=True, slots=True)
-class Info:
-    """What a gallery says of itself: `summary` as `peek` reads it, and what only an open one knows.
-
-    `memory` are the bytes of its vectors in memory, `views` the enrolled camera views. `stale`
-    says why the calibration no longer fits, empty when it does. `confirmed` and `rejected` count
-    what people said about answers.
-    """
-
-    summary: Summary
-    views: int
-    memory: int
-    stale: str
-    confirmed: int = 0
-    rejected: int = 0
 
 
 class Gallery(Handle):
@@ -133,6 +117,8 @@ class Gallery(Handle):
         Without a label the file's name gives it, by the gallery's naming scheme. A later `index`
         leaves it alone. Makes the calibration stale. Raises PictureError, FetchError.
         """
+        given.texts(label=label, key=key, variant=variant)
+        given.pairs("metadata", metadata or NO_METADATA)
         name, data = self._bytes(source)
         said = enrol.Newcomer(data, name, name, label, key, variant, metadata or NO_METADATA)
         return self.enrol([self.prepare(said)])[0]
@@ -160,6 +146,7 @@ class Gallery(Handle):
         """
         going: dict[int, Reference] = {}
         for name in names:
+            given.texts(name=name)
             found = {
                 number: reference
                 for number, reference in self._store.references()
@@ -185,6 +172,7 @@ class Gallery(Handle):
         GalleryError (no such item, said before, the opposite said before, a reference already),
         PictureError, FetchError.
         """
+        given.texts(key=key, variant=variant or "")
         said = feedback.Photo(*self._bytes(photo, "confirmed"))
         with self._turn:
             return feedback.confirm(self._opened(), said, key, variant)
@@ -196,6 +184,7 @@ class Gallery(Handle):
         in the confidence. Makes the calibration stale. Raises GalleryError (no name to reject, and
         as `confirm`), PictureError, FetchError.
         """
+        given.texts(key=key)
         said = feedback.Photo(*self._bytes(photo, "rejected"))
         with self._turn:
             return feedback.reject(self._opened(), said, key)
@@ -206,6 +195,7 @@ class Gallery(Handle):
         `merge` lets it become one with the item that has the new key. Raises GalleryError,
         InputError.
         """
+        given.texts(key=key, label=label, new_key=new_key)
         with self._turn:
             return rename(self._store, key, label, new_key, merge=merge)
 
@@ -218,6 +208,7 @@ class Gallery(Handle):
 
         Raises GalleryError, IndexReadOnly, ModelError.
         """
+        given.places(path=path)
         with open_store(path) as source:
             return carry(self._opened(), source)
 
@@ -226,6 +217,7 @@ class Gallery(Handle):
 
         Raises GalleryError for a number that is not there.
         """
+        given.whole("number", number)
         with self._turn:
             return feedback.undo(self._store, number)
 
@@ -249,6 +241,7 @@ class Gallery(Handle):
         not support is PromiseRefused, and nothing changes. Raises CatalogError, SettingError,
         ModelError, MissingExtra.
         """
+        given.places(strangers=strangers, photos=photos)
         opened = self._opened()
         if seconds is not None:
             calibration = calibrate.quick(opened, seconds=seconds)
@@ -293,6 +286,7 @@ class Gallery(Handle):
 
     def search(self, source: Source, top: int = 10) -> list[Candidate]:
         """The items most like a whole picture, best first; nothing is decided."""
+        given.whole("top", top, least=1)
         picture = self.picture(source)
         whole = replace(self._settings.identify, regions="whole", top=top)
         return list(self.steady(lambda opened: identify(opened.asked(whole), picture)).candidates)
@@ -323,10 +317,12 @@ class Gallery(Handle):
 
     def item(self, key: str) -> Item:
         """The item of exactly that key. NotEnrolled."""
+        given.texts(key=key)
         return enrol.item_of(self._store, key)
 
     def references(self, key: str = "") -> list[Reference]:
         """References, all or of one item, by path; enrolled views left out."""
+        given.texts(key=key)
         return [
             reference
             for _, reference in self._store.references()
@@ -335,6 +331,7 @@ class Gallery(Handle):
 
     def thumbnail(self, reference_id: int) -> bytes:
         """The small JPEG kept of a reference, empty if there is none."""
+        given.whole("reference_id", reference_id)
         return self._store.thumbnail(reference_id)
 
     def export(self, path: str | os.PathLike[str]) -> int:
@@ -343,20 +340,12 @@ class Gallery(Handle):
         `.npz` by that suffix, an index file by any other name; so a gallery made of one becomes
         the other. Raises GalleryError if the file is there, IndexReadOnly.
         """
+        given.places(path=path)
         return copy_store(self._store, path)
 
     def info(self) -> Info:
         """Size, counts, model and calibration. Loads no model."""
-        summary = peek(self._store.path)
-        said = [one.kind for one in self._store.feedback()]
-        return Info(
-            summary=summary,
-            views=summary.vectors - summary.references,
-            memory=self._store.memory(),
-            stale=self.stale,
-            confirmed=said.count("confirmed"),
-            rejected=said.count("rejected"),
-        )
+        return info_of(self._store, self.stale)
 
     # Inside
 
@@ -367,6 +356,7 @@ class Gallery(Handle):
         rehash: bool,
         flat: bool,
     ) -> tuple[Plan, tuple[str, ...], tuple[tuple[str, str], ...], str]:
+        given.places(refs=refs, table=table)
         self._store.refresh()
         stored = self._store.manifest.naming
         asked = self._settings.index.naming

@@ -54,6 +54,8 @@ def scan(
 
     Raises CatalogError when there is nothing to enrol, and SettingError for an unknown scheme.
     """
+    if not os.fspath(folder):  # as a path it would be the working folder
+        raise CatalogError("references", "an empty name", expected="a folder or a table")
     root = Path(folder)
     if table is not None or root.is_file():
         base = root if table is not None else root.parent

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kenspeckle.cli import console, options, wording
-from kenspeckle.gallery import Gallery, Info
+from kenspeckle.flows.info import Info
+from kenspeckle.gallery import Gallery
 from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration
 

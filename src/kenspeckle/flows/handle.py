@@ -18,6 +18,7 @@ from kenspeckle.catalog.entry import base_of
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, IndexMissing, InputError, KenspeckleError, SpaceMismatch
+from kenspeckle.flows import given
 from kenspeckle.flows.looks import Looks
 from kenspeckle.flows.opened import (
     Opened,
@@ -57,7 +58,7 @@ class Handle:
         *,
         following: bool = False,
     ) -> None:
-        self._store, self._settings = store, with_views(store, settings)
+        self._held, self._settings, self._closed = store, with_views(store, settings), False
         self._opener, self._following = opener, following
         self._embedder: Embedder | None = None
         self._looks = Looks()
@@ -76,6 +77,7 @@ class Handle:
 
         Raises GalleryError if it is there already, ModelError, IndexReadOnly.
         """
+        given.places(path=path)
         settings = settings or Settings()
         if exist_ok and Path(path).exists():
             return cls.open(path, settings=settings, write=True)
@@ -101,6 +103,7 @@ class Handle:
 
         Raises IndexMissing, IndexCorrupt, IndexVersion, and with `write` IndexReadOnly.
         """
+        given.places(path=path or None)
         settings = settings or Settings()
         return cls(
             open_store(path or default_path(settings), write=write, named=named_by_file), settings
@@ -113,8 +116,9 @@ class Handle:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file and the model."""
-        self._store.close()
+        """Let go of the file and the model; whatever is asked afterwards is a GalleryError."""
+        self._held.close()
+        self._closed = True
         if self._embedder is not None:
             self._embedder.close()
 
@@ -134,11 +138,19 @@ class Handle:
         if isinstance(source, str) and _is_address(source):
             data = fetch(source, self._settings.image)
             return decode(data, name=source, limits=self._settings.image)
-        if not isinstance(source, (str, os.PathLike, bytes)) and not hasattr(source, "read"):
-            raise InputError(
-                "picture", f"a {type(source).__name__}", expected="a path, bytes, a file or pixels"
-            )
+        _check_source(source)
         return decode(source, limits=self._settings.image)
+
+    @property
+    def _store(self) -> Store:
+        if self._closed:
+            raise GalleryError(
+                self._held.path or "gallery",
+                "this gallery was closed",
+                expected="an open one",
+                do="Open it again, or ask inside its `with` block",
+            )
+        return self._held
 
     @property
     def folder(self) -> Path:
@@ -254,7 +266,7 @@ class Handle:
                 except BaseException:
                     store.close()
                     raise
-                self._store, self._embedder, self._looks = store, embedder, Looks()
+                self._held, self._embedder, self._looks = store, embedder, Looks()
             return self._store, self._embedder
 
     def _bytes(self, source: Source, room: str = "added") -> tuple[str, bytes]:
@@ -264,10 +276,19 @@ class Handle:
             raise InputError("picture", "decoded pixels", expected="a file, bytes or an address")
         if isinstance(source, str) and _is_address(source):
             return source, fetch(source, limits)
+        _check_source(source)
         if isinstance(source, (str, os.PathLike)):
             return absolute(os.fspath(source)), read(source, limits)
         data = source if isinstance(source, bytes) else source.read(limits.max_bytes + 1)
+        if not isinstance(data, bytes):
+            raise InputError("picture", "a file opened as text", expected="one opened as bytes")
         return f"{room}/{hashlib.sha256(data).hexdigest()[:16]}", data
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, (str, os.PathLike, bytes)) and not hasattr(source, "read"):
+        found = f"a {type(source).__name__}"
+        raise InputError("picture", found, expected="a path, bytes, a file or pixels")
 
 
 def _is_address(source: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from kenspeckle.errors import InputError
+from kenspeckle.flows import given
 from kenspeckle.flows.again import again
 from kenspeckle.match.aggregate import reach
 from kenspeckle.store.base import Store
@@ -24,6 +25,7 @@ class ReadsText(Protocol):
 
 def text_row(embedder: Embedder, words: str) -> Float32:
     """The vector `(D,)` of words. InputError where the model was made for pictures alone."""
+    given.texts(words=words)
     if not isinstance(embedder, ReadsText):
         raise InputError(
             "search by text",
@@ -40,14 +42,20 @@ def nearest(store: Store, row: Float32, top: int) -> list[Candidate]:
     The vector may have any length but 0. Raises InputError for one that is not finite, has no
     direction, or is of another width than the gallery's.
     """
+    given.whole("top", top, least=1)
     made_by = store.manifest.fingerprint
-    if row.shape != (made_by.width,):
+    try:
+        wide = np.array(row, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "vector", f"a value of type {type(row).__name__}", expected="a list of numbers"
+        ) from error
+    if wide.shape != (made_by.width,):
         raise InputError(
             "vector",
-            f"{' × '.join(map(str, row.shape))} numbers",
+            f"{' × '.join(map(str, wide.shape)) or 'single'} numbers",
             expected=f"{made_by.width}, the width of {made_by.model}",
         )
-    wide = row.astype(np.float64)
     largest = float(np.abs(wide).max(initial=0.0))  # against overflow of the squares
     if not 0 < largest < np.inf:
         raise InputError(

@@ -244,6 +244,8 @@ class translated:  # noqa: N801  it reads as a verb: with translated(path)
 
 
 def _translate(path: Path, error: sqlite3.Error) -> GalleryError:
+    if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):
+        return GalleryError(str(path), "this index was closed", do="Open it again")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         who = writers(path)
