@@ -415,6 +415,71 @@ def test_listed_origins_may_ask(file: Path) -> None:
         assert "access-control-allow-origin" not in told.headers
 
 
+@pytest.mark.parametrize("named", ["https://shop.example", "*", "http://localhost:3000"])
+def test_a_listed_origin_needs_a_key_on_this_machine_too(file: Path, named: str) -> None:
+    origin = "https://evil.example" if named == "*" else named
+    page = {"Origin": origin}
+    with guarded(file, access={"origins": [named]}) as behind:
+        for path in ("/v1/write", "/v1/echo"):
+            told = httpx2.post(f"{behind.base}{path}", headers=page)
+            assert told.status_code == 401
+            assert told.headers["access-control-allow-origin"] == origin
+            assert "keys create" in told.json()["detail"]
+        assert behind.seen == []
+        near = origin == "http://localhost:3000"  # as it was for the pages of former systems
+        falcon = httpx2.post(f"{behind.base}/api/falcon", headers=page)
+        assert falcon.status_code == (200 if near else 401)
+        assert httpx2.get(f"{behind.base}/health", headers=page).status_code == 200
+        assert httpx2.post(f"{behind.base}/v1/write").status_code == 200, "no page"
+        assert "pages of other origins need one" in behind.access.state()
+        made = keys.create(file, "page", ["write"])
+        told = httpx2.post(f"{behind.base}/v1/write", headers=page | bearer(made))
+        assert told.status_code == 200
+
+
+def test_a_page_of_another_origin_is_nobody_where_all_may_look(file: Path) -> None:
+    """What everybody may see tells more to whoever is trusted."""
+    access = Access(file, origins=["*"])
+    assert access.principal(None, "", foreign=True) is None
+    assert access.principal(None, "") is not None
+
+
+def test_an_open_surface_asks_listed_pages_for_none(file: Path) -> None:
+    page = {"Origin": "https://shop.example"}
+    given = {"origins": [page["Origin"]], "open_surfaces": ["falcon"]}
+    with guarded(file, access=given) as behind:
+        assert httpx2.post(f"{behind.base}/api/falcon", headers=page).status_code == 200
+        assert httpx2.post(f"{behind.base}/v1/write", headers=page).status_code == 401
+        other = {"Origin": "https://other.example"}
+        assert httpx2.post(f"{behind.base}/api/falcon", headers=other).status_code == 403
+
+
+def test_the_advice_names_the_file_that_is_served(tmp_path: Path) -> None:
+    abroad = Settings(serve=ServeSettings(host="0.0.0.0"))
+    with pytest.raises(AccessRefused) as caught:
+        open_access(abroad, tmp_path / "my cards.ken").check(["falcon"])
+    assert f"keys create NAME --index '{tmp_path / 'my cards.ken'}'" in str(caught.value)
+    file = str(tmp_path / "keys")
+    with pytest.raises(AccessRefused) as caught:
+        open_access(Settings(serve=ServeSettings(host="::", keys=file)), "x.ken").check(["falcon"])
+    assert f"keys create NAME --keys {file}`" in str(caught.value)
+
+
+def test_the_command_says_whose_service_it_closes(command: Command, tmp_path: Path) -> None:
+    for name in ("gallery.ken", "cards.ken"):
+        (tmp_path / name).touch()
+    usual = command("keys", "create", "camera").err
+    assert "gallery.ken.keys" in usual
+    assert "kenspeckle serve gallery.ken" in usual
+    assert "--index" in usual
+    named = command("keys", "create", "camera", "--index", "cards.ken").err
+    assert "kenspeckle serve cards.ken" in named
+    assert "another index" not in named
+    assert (tmp_path / "cards.ken.keys").exists()
+    given = command("keys", "create", "camera", "--keys", "my keys").err
+    assert "kenspeckle serve … --keys 'my keys'" in given
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [

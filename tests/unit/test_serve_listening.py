@@ -25,23 +25,23 @@ def test_a_key_may_until_it_is_revoked_and_its_name_is_given_anew(file: Path) ->
     access = Access(file)
     camera = access.principal(secret, NATIVE)
     assert camera is not None
-    assert access.still(camera, "read")
-    assert not access.still(camera, "write")
+    assert access.still(camera, ["read"])
+    assert not access.still(camera, ["write"])
     keys.revoke(file, "camera")
-    assert not access.still(camera, "read")
+    assert not access.still(camera, ["read"])
     keys.create(file, "camera", ["read"])
-    assert not access.still(camera, "read"), "that is another key"
+    assert not access.still(camera, ["read"]), "that is another key"
 
 
 def test_the_first_key_ends_what_was_begun_without_one(file: Path) -> None:
     access = Access(file, open_surfaces=["falcon"])
-    assert access.still(TRUSTED, "read")
+    assert access.still(TRUSTED, ["read"])
     keys.create(file, "camera", ["read"])
-    assert not access.still(TRUSTED, "read")
-    assert access.still(TRUSTED, "read", "falcon")
-    assert not access.still(ANYBODY, "read", "falcon")
+    assert not access.still(TRUSTED, ["read"])
+    assert access.still(TRUSTED, ["read"], "falcon")
+    assert not access.still(ANYBODY, ["read"], "falcon")
     file.unlink()
-    assert not access.still(TRUSTED, "read"), "a file that vanishes opens nothing"
+    assert not access.still(TRUSTED, ["read"]), "a file that vanishes opens nothing"
 
 
 @pytest.mark.parametrize("heartbeat", [0.01, 60.0])
@@ -55,7 +55,7 @@ def test_a_line_ends_before_the_next_event_or_heartbeat(file: Path, heartbeat: f
     async def scene() -> None:
         bus = Bus()
         listener = bus.subscribe(heartbeat=heartbeat)
-        line = told(listener, lambda event: event.data, lambda: access.still(camera, "read"))
+        line = told(listener, lambda event: event.data, lambda: access.still(camera, ["read"]))
         assert (await anext(line)).startswith(b"retry: ")
         bus.publish(Event("appeared", {"item": "mug"}))
         assert b"event: appeared" in await anext(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,9 @@ File = Annotated[
         show_default=False,
     ),
 ]
+GIVEN = "… --keys"
+"""How a service is started that is told where its keys are."""
+
 Name = Annotated[str, typer.Argument(help="Name of the key.", metavar="NAME", show_default=False)]
 
 
@@ -48,10 +52,13 @@ def create(
     """Make a key and show it, this once. A running service knows it at once."""
     from kenspeckle.serve.keys import create
 
-    path = _place(keys, index)
+    path, served = _place(keys, index)
     scopes = [word for given in scope or ["read"] for word in given.split(",")]
     made = create(path, name, scopes)
-    console.note(f"Written to {path}, hashed. This is the only time the key is shown:")
+    console.note(f"Written to {path}, hashed, for `kenspeckle serve {served}`.")
+    if not index and not served.startswith(GIVEN):
+        console.note("The service of another index does not know it; make one with --index FILE.")
+    console.note("This is the only time the key is shown:")
     console.line(made)
 
 
@@ -60,7 +67,7 @@ def list_(keys: File = None, index: Index = None, as_json: AsJson = False) -> No
     """List names, scopes and dates of the keys. The keys themselves are not kept."""
     from kenspeckle.serve.keys import read
 
-    known = read(_place(keys, index))
+    known = read(_place(keys, index)[0])
     if as_json:
         for one in known:
             told = {"name": one.name, "scopes": list(one.scopes)}
@@ -77,14 +84,18 @@ def revoke(name: Name, keys: File = None, index: Index = None) -> None:
     """End a key. A running service refuses it at once."""
     from kenspeckle.serve.keys import revoke
 
-    revoke(_place(keys, index), name)
+    revoke(_place(keys, index)[0], name)
     console.note(f"{name}: revoked")
 
 
-def _place(keys: str | None, index: str | None) -> Path:
-    """The file of keys that the options and settings mean."""
+def _place(keys: str | None, index: str | None) -> tuple[Path, str]:
+    """The file of keys that the options and settings mean, and what a service is started with that
+    reads it."""
     from kenspeckle.flows.opened import default_path
     from kenspeckle.serve.keys import place
 
     found = settings({"serve.keys": keys, "index.path": index})
-    return place(found, "" if found.serve.keys else default_path(found))
+    if found.serve.keys:
+        return place(found, ""), f"{GIVEN} {shlex.quote(found.serve.keys)}"
+    path = default_path(found)
+    return place(found, path), shlex.quote(str(path))

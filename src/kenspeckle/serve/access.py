@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable
+import shlex
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -62,8 +63,9 @@ TRUSTED = Principal("", frozenset(SCOPES), anonymous=True)
 class Access:
     """The rules in force. `refresh` reads the keys anew if their file has changed.
 
-    `open_surfaces` need no key. Once a key was seen none is unseen: a file that vanishes or is
-    damaged while the service runs closes it, it does not open it.
+    `open_surfaces` need no key, `make` is the command that makes one. Once a key was seen none is
+    unseen: a file that vanishes or is damaged while the service runs closes it, it does not open
+    it.
     """
 
     def __init__(
@@ -74,8 +76,9 @@ class Access:
         first: Path | None = None,
         origins: Iterable[str] = (),
         open_surfaces: Iterable[str] = (),
+        make: str = "kenspeckle keys create NAME",
     ) -> None:
-        self.path, self._first = path, first
+        self.path, self._first, self._make = path, first, make
         self._loopback = is_loopback(host)
         self._host = host.lower()
         self._origins = frozenset(origins)
@@ -97,7 +100,8 @@ class Access:
         """Which state holds, for the line at the start."""
         self.refresh()
         if self.keyless:
-            return "no key is asked (this machine only, and none was made yet)"
+            pages = "; pages of other origins need one" if self._origins else ""
+            return f"no key is asked (this machine only, and none was made yet){pages}"
         opened = ", ".join(sorted(self.open_surfaces))
         return f"a key is asked, except by {opened}" if opened else "a key is asked"
 
@@ -116,23 +120,28 @@ class Access:
             f"address {self._host}",
             "others can reach it, and no key was made",
             expected="a key" + (f", or no need of one for {', '.join(needing)}" if needing else ""),
-            do="Make one with `kenspeckle keys create NAME`, mount a secret and name its file in "
+            do=f"Make one with `{self._make}`, mount a secret and name its file in "
             "KENSPECKLE_KEY_FILE, or open a surface with `--surface NAME:open`",
         )
 
     # Who asks
 
-    def principal(self, shown: str | None, surface: str) -> Principal | None:
-        """Who shows this key at that surface; None for a wrong key, or none where one is asked."""
-        if self.keyless:
+    def principal(
+        self, shown: str | None, surface: str, *, foreign: bool = False
+    ) -> Principal | None:
+        """Who shows this key at that surface; None for a wrong key, or none where one is asked.
+
+        A page of a `foreign` origin needs one too where the others on this machine need none.
+        """
+        if self.keyless and not foreign:
             return TRUSTED
         key = match(shown, self._keys) if shown else None
         if key is not None:
             return Principal(key.name, frozenset(key.scopes), anonymous=False, id=own_id(key))
         return TRUSTED if surface in self.open_surfaces else None
 
-    def still(self, principal: Principal, scope: str, surface: str = NATIVE) -> bool:
-        """Whether somebody who was let in would be let in now, and may do `scope`.
+    def still(self, principal: Principal, scopes: Collection[str], surface: str = NATIVE) -> bool:
+        """Whether somebody who was let in would be let in now, and may do one of `scopes`.
 
         Whoever listens for long is asked about again: a key may have been revoked since, or the
         first one made.
@@ -141,9 +150,11 @@ class Access:
         if self.keyless:
             return True
         if principal.anonymous:
-            return surface in self.open_surfaces and scope in principal.scopes
+            return surface in self.open_surfaces and not principal.scopes.isdisjoint(scopes)
         return any(
-            not key.revoked and own_id(key) == principal.id and scope in key.scopes
+            not key.revoked
+            and own_id(key) == principal.id
+            and not set(scopes).isdisjoint(key.scopes)
             for key in self._keys
         )
 
@@ -151,8 +162,11 @@ class Access:
 
     def origin_allowed(self, origin: str, surface: str, host: str) -> bool:
         """Whether a page of that origin may use that surface, asked for under the name `host`."""
-        if origin in self._origins or "*" in self._origins:
-            return True
+        named = origin in self._origins or "*" in self._origins
+        return named or self.at_home(origin, surface, host)
+
+    def at_home(self, origin: str, surface: str, host: str) -> bool:
+        """Whether a page of that origin is as trusted as a program that asks from its machine."""
         if host and _name_of(origin) == host.lower():
             return True  # our own page
         return (
@@ -163,7 +177,7 @@ class Access:
 
     def embedding(self, surface: str) -> bool:
         """Whether pages of other origins may show pictures of that surface."""
-        return bool(self._origins) or (surface not in ("", NATIVE) and self.keyless)
+        return surface not in ("", NATIVE) and (bool(self._origins) or self.keyless)
 
     def host_allowed(self, host: str) -> bool:
         """Whether the name that was asked for is ours.
@@ -216,35 +230,37 @@ def open_access(
 ) -> Access:
     """The rules that the settings ask for. Raises AccessRefused for keys that cannot be read."""
     serve = settings.serve
+    which = ["--keys", serve.keys] if serve.keys else ["--index", os.fspath(index)]
     return Access(
         place(settings, index),
         host=serve.host,
         first=Path(serve.key_file) if serve.key_file else None,
         origins=serve.origins,
         open_surfaces=open_surfaces,
+        make="kenspeckle keys create NAME " + shlex.join(which),
     )
 
 
-def needs(scope: str) -> Callable[[Request], Awaitable[Principal]]:
-    """A dependency of a route: whoever asks may do `scope`, else 401 or 403."""
+def needs(*scopes: str) -> Callable[[Request], Awaitable[Principal]]:
+    """A dependency of a route: whoever asks may do one of `scopes`, else 401 or 403."""
 
     async def check(request: Request) -> Principal:
         principal: Principal | None = getattr(request.state, "principal", None)
         if principal is None:
             raise HTTPException(401, "a key is needed", {"WWW-Authenticate": "Bearer"})
-        may(principal, scope)
+        may(principal, *scopes)
         return principal
 
     return check
 
 
-def may(principal: Principal, scope: str) -> None:
-    """Refuse whoever may not do `scope`. Raises AccessRefused."""
-    if scope not in principal.scopes:
+def may(principal: Principal, *scopes: str) -> None:
+    """Refuse whoever may do none of `scopes`. Raises AccessRefused."""
+    if principal.scopes.isdisjoint(scopes):
         raise AccessRefused(
             f"key {principal.name}" if principal.name else "this request",
-            f"it may not {_ALLOWS.get(scope, scope)}",
-            expected=f"a key with the scope {scope}",
+            f"it may not {' or '.join(_ALLOWS.get(scope, scope) for scope in scopes)}",
+            expected=f"a key with the scope {' or '.join(scopes)}",
         )
 
 

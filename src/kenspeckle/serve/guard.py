@@ -38,6 +38,11 @@ def _room() -> None:
     """There is always room."""
 
 
+_KEY = "a key is needed: Authorization: Bearer KEY"
+_PAGE_KEY = (
+    "pages of other origins need a key: make one with `kenspeckle keys create NAME`, and let the "
+    "page send it as Authorization: Bearer KEY"
+)
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _EXPOSED = b"X-Request-ID, Retry-After, Location, Link"
 _AGE = b"600"
@@ -118,7 +123,8 @@ class Guard:
             if not welcome:
                 raise Refusal(403, "pages of this origin may not ask")
             return _preflight(headers)
-        principal, exchange.who = self._principal(scope, headers, surface)
+        foreign = bool(origin) and welcome and not self._access.at_home(origin, surface, host)
+        principal, exchange.who = self._principal(scope, headers, surface, foreign)
         if not welcome and principal.anonymous and surface:
             raise Refusal(403, "pages of this origin may not ask")
         scope["state"]["principal"] = principal
@@ -128,11 +134,12 @@ class Guard:
         return None
 
     def _principal(
-        self, scope: Scope, headers: Mapping[bytes, bytes], surface: str
+        self, scope: Scope, headers: Mapping[bytes, bytes], surface: str, foreign: bool
     ) -> tuple[Principal, str]:
-        """Who asks, and as whom that is counted. Raises Refusal."""
+        """Who asks, and as whom that is counted; a page of a `foreign` origin needs a key on this
+        machine too. Raises Refusal."""
         address = (scope.get("client") or ("", 0))[0]
-        principal = self._access.principal(_key(headers), surface)
+        principal = self._access.principal(_key(headers), surface, foreign=foreign)
         known = principal is not None and principal.id
         who = f"key {known}" if known else f"address {neighbourhood(address)}"
         if surface:  # who looks after the service is not counted
@@ -143,7 +150,7 @@ class Guard:
             if not surface:
                 return ANYBODY, who
             challenge = [(b"www-authenticate", b'Bearer realm="kenspeckle"')]
-            raise Refusal(401, "a key is needed: Authorization: Bearer KEY", headers=challenge)
+            raise Refusal(401, _PAGE_KEY if foreign else _KEY, headers=challenge)
         if surface not in ("", NATIVE) and "read" not in principal.scopes:
             raise Refusal(403, "this key may not read")
         return principal, who

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -177,10 +177,10 @@ def asker_of(request: Request) -> str:
     return f"key {known}" if known else f"address {address}"
 
 
-def listens(request: Request) -> Callable[[], bool]:
-    """Whether whoever asked may still read: to be asked again by what lasts."""
+def listens(request: Request, scopes: Collection[str] = ("read",)) -> Callable[[], bool]:
+    """Whether whoever asked may still do one of `scopes`: to be asked again by what lasts."""
     access, principal = service_of(request).access, request.state.principal
-    return lambda: access.still(principal, "read")
+    return lambda: access.still(principal, scopes)
 
 
 def service_of(request: Request) -> Service:
