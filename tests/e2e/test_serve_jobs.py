@@ -315,6 +315,7 @@ def test_who_may_do_what(index, folder):
         name: create(keys, name, scopes)
         for name, scopes in {
             "reader": ("read",),
+            "scribe": ("write",),
             "writer": ("read", "write"),
             "other": ("read", "write"),
             "owner": ("read", "write", "admin"),
@@ -336,6 +337,7 @@ def test_who_may_do_what(index, folder):
             *(("reader", own, 403), ("reader", below, 403), ("reader", photos, 202)),
             *(("writer", elsewhere, 403), ("writer", below, 403), ("writer", own, 202)),
             *(("owner", elsewhere, 202), ("owner", below, 202)),
+            *(("scribe", photos, 403), ("scribe", elsewhere, 403), ("scribe", own, 202)),
         ):
             answer = ask(who, "POST", f"{AT}/jobs", json=wish)
             assert answer.status_code == status, (who, wish, answer.text)
@@ -344,10 +346,18 @@ def test_who_may_do_what(index, folder):
         listed = {who: ask(who, "GET", "/v1/jobs").json()["items"] for who in secret}
         assert {who: len(jobs) for who, jobs in listed.items()} == {
             "reader": 1,
+            "scribe": 1,
             "writer": 1,
             "other": 0,
-            "owner": 4,
+            "owner": 5,
         }
+        (mine,) = listed["scribe"]
+        for way, path, status in (
+            *(("GET", "", 200), ("DELETE", "", 200), ("GET", "/events", 200)),
+            ("GET", "/answers", 403),
+        ):
+            answer = ask("scribe", way, f"/v1/jobs/{mine['id']}{path}")
+            assert answer.status_code == status, (way, path, answer.text)
         (job,) = listed["writer"]
         for way, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("GET", "/answers")):
             answer = ask("other", way, f"/v1/jobs/{job['id']}{path}")

@@ -24,7 +24,11 @@ from kenspeckle.serve.schemas.base import Page
 
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
+FOLLOW = ("read", "write")
+"""One of these has whoever may start a job of some kind, and may follow and stop it then."""
+
 Reader = Annotated[Principal, Depends(needs("read"))]
+Starter = Annotated[Principal, Depends(needs(*FOLLOW))]
 JobId = Annotated[
     str, Path(description="The id of a job.", max_length=64, examples=["9f2c51d07ab34e18"])
 ]
@@ -57,25 +61,24 @@ async def start(
     request: Request,
     gallery: GalleryName,
     wish: Annotated[shapes.Wish, Body(openapi_examples=EXAMPLES)],
-    reader: Reader,
+    starter: Starter,
 ) -> Response:
     """It goes on when the request has ended; look for it at the address in `Location`.
 
-    Indexing and calibrating need the scope `write`, any path on the machine of the service needs
-    `admin`. Jobs that write to one gallery come one after another.
+    Indexing and calibrating need the scope `write`, photos `read`; any path on the machine of the
+    service needs `admin`. Jobs that write to one gallery come one after another.
     """
     here = at(request, gallery)
     writes = wish.kind != "identify"
-    if writes:
-        may(reader, "write")
+    may(starter, "write" if writes else "read")
     if work.places(wish):
-        may(reader, "admin")
+        may(starter, "admin")
     turn = work.in_turn(here.service, here.gallery, asyncio.get_running_loop())
     job = here.service.jobs.start(
         wish.kind,
         work.work_of(here.gallery, wish, turn),
         gallery=here.name,
-        owner=reader.id,
+        owner=starter.id,
         asker=asker_of(request),
         lane=f"write {here.name}" if writes else "identify",
     )
@@ -93,7 +96,7 @@ async def start(
 )
 async def listed(
     request: Request,
-    reader: Reader,
+    starter: Starter,
     gallery: Annotated[str | None, Query(max_length=255, description="Of this one only.")] = None,
     state: Annotated[shapes.State | None, Query(description="In this state only.")] = None,
     limit: documented.Limit = 100,
@@ -105,7 +108,7 @@ async def listed(
         job
         for job in service_of(request).jobs.list()
         if (after is None or job.number < after)
-        and visible(job, reader)
+        and visible(job, starter)
         and gallery in (None, job.gallery)
         and state in (None, job.state)
     ]
@@ -120,9 +123,9 @@ async def listed(
     response_model=shapes.Job,
     responses=documented.problems(),
 )
-async def one(request: Request, job: JobId, reader: Reader) -> Response:
+async def one(request: Request, job: JobId, starter: Starter) -> Response:
     """Jobs are remembered for a while after they have ended, until the service stops."""
-    return told.sent(shown(found(request, job, reader)))
+    return told.sent(shown(found(request, job, starter)))
 
 
 @router.delete(
@@ -132,10 +135,10 @@ async def one(request: Request, job: JobId, reader: Reader) -> Response:
     response_model=shapes.Job,
     responses=documented.problems(),
 )
-async def cancel(request: Request, job: JobId, reader: Reader) -> Response:
+async def cancel(request: Request, job: JobId, starter: Starter) -> Response:
     """One that waits never begins, one that runs stops at its next step; what it has stored so far
     stays. One that has ended stays as it is."""
-    known = found(request, job, reader)
+    known = found(request, job, starter)
     return told.sent(shown(service_of(request).jobs.cancel(known.id)))
 
 
@@ -169,17 +172,17 @@ async def answers(
     response_class=Response,
     responses={**documented.problems(), **STEPS},
 )
-async def steps(request: Request, job: JobId, reader: Reader, last_id: LastId = "") -> Response:
+async def steps(request: Request, job: JobId, starter: Starter, last_id: LastId = "") -> Response:
     """Who begins to listen hears first how it stands."""
-    known = found(request, job, reader)
+    known = found(request, job, starter)
     bus = service_of(request).jobs.bus
     listener = bus.subscribe(
         last_id, lambda event: event.subject == known.id, asker=asker_of(request)
     )
-    now = found(request, job, reader)
+    now = found(request, job, starter)
     if now.ended and not last_id:
         listener.offer(Event(now.state, {"job": now}, now.gallery, now.id))
-    return Stream(listener, _step, listens(request), ended)
+    return Stream(listener, _step, listens(request, FOLLOW), ended)
 
 
 def found(request: Request, identifier: str, reader: Principal) -> Job:
