@@ -182,6 +182,40 @@ def test_changes_are_counted(store: Store) -> None:
     assert store.calibration() is None
 
 
+def test_other_words_leave_a_reference_its_id(store: Store) -> None:
+    given = enrolled(3)
+    view = replace(given[0].reference, view="camera-1")
+    first, *rest = store.add([*given, Enrolled(view, given[0].vector)])
+    store.set_features("dots", {first: b"kept"})
+    change, owners = store.standing().change, store.owners().tolist()
+    said = {"label": "New", "variant": "gold", "metadata": {"a": "b"}}
+    new = replace(given[0].reference, **said, sha256="ff" * 32)
+    other = replace(given[1].reference, **said)
+    store.relabel(
+        {
+            first: new,
+            rest[-1]: replace(view, **said),
+            rest[0]: replace(other, key="another item"),
+            rest[1]: replace(other, path=given[2].reference.path + "x"),
+            10**6: new,
+        }
+    )
+    store.relabel({})
+    assert store.standing().change == change + 1
+    assert store.get([first, rest[-1]]) == [
+        replace(given[0].reference, **said),
+        replace(view, **said),
+    ]
+    assert store.get(rest[:-1]) == [one.reference for one in given[1:]]
+    assert store.owners().tolist() == owners
+    assert np.array_equal(store.rows([first])[0], store.rows([rest[-1]])[0])
+    assert store.thumbnail(first) == given[0].thumbnail
+    assert store.features([first], "dots") == {first: b"kept"}
+    assert store.select({"label": "New"}).tolist() == sorted([first, rest[-1]])
+    item = next(one for one in store.items() if one.key == new.key)
+    assert item.label == "New"
+
+
 def test_a_vector_of_another_space_is_refused_whatever_its_width(store: Store) -> None:
     """What the model of an index that lay here before made is not taken for this one's."""
     (given,) = enrolled(1)

@@ -17,7 +17,7 @@ from kenspeckle.flows import feedback
 from kenspeckle.flows.enrol import Newcomer, check_files, filename, path_of, reference_of
 from kenspeckle.flows.pictures import original
 from kenspeckle.flows.search import nearest, text_row
-from kenspeckle.types import Reference
+from kenspeckle.types import Feedback, Reference
 from kenspeckle.vectors.embed import open_embedder
 
 SETTINGS = Settings(models=ModelSettings(name="dummy"), index=IndexSettings(views=2))
@@ -301,3 +301,51 @@ def test_a_name_that_is_not_there_is_compared_with_those_of_a_small_gallery(
         monkeypatch.setattr(feedback, "COMPARED", 0)
         with pytest.raises(NotEnrolled, match="See `kenspeckle list`"):
             feedback.find_item(gallery.store, "bananna")
+
+
+def test_what_is_said_looks_up_what_concerns_it(
+    gallery: Gallery, data: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing reads all that was ever said, with its vectors, to say or to take back one thing."""
+    with gallery:
+        ids = gallery.enrol([gallery.prepare(Newcomer(data[n], label=f"Mug {n}")) for n in (0, 1)])
+        gallery.confirm(data[2], "mug 0")
+        gallery.reject(data[3], "mug 1")
+        every, read = gallery.store.feedback, []
+
+        def noted(*where: object, **which: object) -> list[Feedback]:
+            found = every(*where, **which)  # type: ignore[arg-type]
+            read.extend(found)
+            return found
+
+        monkeypatch.setattr(gallery.store, "feedback", noted)
+        said = gallery.confirm(data[4], "mug 0")
+        with pytest.raises(GalleryError, match="a reference of 'mug 1' already"):
+            gallery.reject(data[1], "mug 1")
+        gallery.rename("mug 0", "Cup")
+        gallery.enrol([], instead_of=ids[:1])
+        assert read == []
+        assert gallery.undo_feedback(said.id).key == "mug 0"
+        gallery.enrol([], instead_of=ids[1:])  # with its last picture goes what was said of mug 1
+        assert [(one.id, one.kind) for one in read] == [(said.id, "confirmed"), (2, "rejected")]
+        assert [one.kind for one in every()] == ["confirmed"]
+
+
+def test_another_label_leaves_the_pictures_their_ids(
+    gallery: Gallery, data: list[bytes], tmp_path: Path
+) -> None:
+    """Addresses of pictures that somebody keeps go on leading to them."""
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    (refs / "mug.png").write_bytes(data[0])
+    with gallery:
+        gallery.index(refs)
+        gallery.enrol([gallery.prepare(Newcomer(data[1], key="mug"))])
+        before = [(number, one.path) for number, one in gallery.store.page()]
+        gallery.rename("mug", "Cup")
+        assert [(number, one.path) for number, one in gallery.store.page()] == before
+        assert {one.label for _, one in gallery.store.references()} == {"Cup"}
+        assert (gallery.index(refs).relabelled, gallery.item("mug").label) == (0, "Cup")
+        assert gallery.identify(data[1]).candidates[0].label == "Cup"
+        gallery.rename("Cup", new_key="beaker")
+        assert [one.key for _, one in gallery.store.page()] == ["beaker", "beaker"]

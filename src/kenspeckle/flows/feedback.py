@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Literal
 
 from kenspeckle.catalog.entry import Entry
-from kenspeckle.errors import GalleryError, KenspeckleError, NotEnrolled
+from kenspeckle.errors import GalleryError, KenspeckleError, NotEnrolled, SpaceMismatch
 from kenspeckle.flows import index
 from kenspeckle.flows.again import again
 from kenspeckle.flows.identify import identify
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode, read
 from kenspeckle.regions.base import cut, effective, split
-from kenspeckle.store.base import Store
+from kenspeckle.store.base import Enrolled, Store
 from kenspeckle.types import Feedback, Float32, Item, Picture, Reference
 
 Kind = Literal["confirmed", "rejected"]
@@ -47,6 +47,23 @@ class Photo:
     def sha256(self) -> str:
         """The hash of its bytes."""
         return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A photo that was looked at because something is to be said of it: `kind`, of the item `key`.
+
+    `rows` `(k, D)` are the vectors of its regions under the rule `regions`, in the space `space`;
+    `pictures` what becomes a reference, with its views, of one that is confirmed.
+    """
+
+    photo: Photo
+    kind: Kind
+    key: str
+    space: str
+    regions: str
+    rows: Float32
+    pictures: tuple[Enrolled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +127,7 @@ def confirm(
     unless given. Raises GalleryError (no such item, said before, the opposite said before, a
     reference already), PictureError, IndexReadOnly, ModelError.
     """
-    store = opened.store
-    item = find_item(store, key)
-    check(store, photo.name, photo.sha256, item.key, "confirmed")
-    rows = region_rows(opened, photo)
-    reference = Reference(
-        key=item.key,
-        label=item.label,
-        path=_free_path(store, photo),
-        variant=variant or "",
-        size=len(photo.data),
-        origin=CONFIRMED,
-    )
-    enrolled = index.enrol(opened, Entry(reference, photo.name), photo.data)
-    if variant is None:
-        print_ = _nearest_print(store, item.key, enrolled[0].vector)
-        enrolled = [
-            replace(one, reference=replace(one.reference, variant=print_)) for one in enrolled
-        ]
-    store.add(enrolled)
-    return _stored(opened, photo, "confirmed", item.key, rows, date)
+    return keep(opened.store, look(opened, photo, "confirmed", key), variant, date=date)
 
 
 def reject(opened: Opened, photo: Photo, key: str = "", *, date: str = "") -> Feedback:
@@ -138,10 +136,55 @@ def reject(opened: Opened, photo: Photo, key: str = "", *, date: str = "") -> Fe
     Raises GalleryError (no such item, no name to reject, said before, the opposite said before),
     PictureError, IndexReadOnly, ModelError.
     """
-    store = opened.store
-    key = find_item(store, key).key if key else _answer(opened, photo)
-    check(store, photo.name, photo.sha256, key, "rejected")
-    return _stored(opened, photo, "rejected", key, region_rows(opened, photo), date)
+    return keep(opened.store, look(opened, photo, "rejected", key), date=date)
+
+
+def look(opened: Opened, photo: Photo, kind: Kind, key: str = "") -> Seen:
+    """Look at a photo of which something is to be said; changes nothing, so it needs no lock.
+
+    What can be refused already is. Raises as `confirm` and `reject`.
+    """
+    store, space = opened.store, opened.made_by.space_id
+    key = find_item(store, key).key if key or kind == "confirmed" else _answer(opened, photo)
+    check(store, photo.name, photo.sha256, key, kind)
+    rules, rows = effective(opened.regions), region_rows(opened, photo)
+    pictures: list[Enrolled] = []
+    if kind == "confirmed":
+        own = Reference(key, "", photo.name, size=len(photo.data), origin=CONFIRMED)
+        pictures = index.enrol(opened, Entry(own, photo.name), photo.data)
+    return Seen(photo, kind, key, space, rules, rows, tuple(pictures))
+
+
+def keep(store: Store, seen: Seen, variant: str | None = None, *, date: str = "") -> Feedback:
+    """Store what is said of a photo that was looked at; all is checked again, as time has passed.
+
+    Raises as `confirm` and `reject`, and SpaceMismatch where the index was exchanged meanwhile for
+    one of another model.
+    """
+    store.refresh()
+    photo, made_by = seen.photo, store.manifest.fingerprint
+    if seen.space != made_by.space_id:
+        raise SpaceMismatch(
+            photo.name,
+            f"it was looked at for an index of space {seen.space}",
+            expected=f"{made_by.space_id}, that of {made_by}, by which the index is made now",
+            do="Say it again",
+        )
+    item = item_with(store, seen.key)
+    if item is None:
+        raise NotEnrolled(seen.key, "the item is not in this gallery any more")
+    check(store, photo.name, photo.sha256, item.key, seen.kind)
+    if seen.pictures:
+        path, row = _free_path(store, photo), seen.pictures[0].vector
+        print_ = _nearest_print(store, item.key, row) if variant is None else variant
+        rows = []
+        for one in seen.pictures:
+            own = replace(one.reference, label=item.label, path=path, variant=print_)
+            rows.append(replace(one, reference=own))
+        store.add(rows)
+    date = date or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    said = Feedback(seen.kind, item.key, photo.name, photo.sha256, date, seen.regions, seen.rows)
+    return replace(said, id=store.add_feedback(said))
 
 
 def undo(store: Store, number: int) -> Feedback:
@@ -149,8 +192,8 @@ def undo(store: Store, number: int) -> Feedback:
 
     Raises NotEnrolled for a number that is not there, IndexReadOnly.
     """
-    found = next((one for one in store.feedback() if one.id == number), None)
-    if found is None:
+    found = next(iter(store.feedback(after=number - 1, most=1)), None)
+    if found is None or found.id != number:
         raise NotEnrolled(
             str(number), "no such feedback", expected="its number", do="See `kenspeckle feedback`"
         )
@@ -161,12 +204,22 @@ def undo(store: Store, number: int) -> Feedback:
 
 
 def forget(store: Store, gone: Sequence[Reference]) -> None:
-    """Erase what was said about references that were erased, and about items that are no more."""
-    said = store.feedback()
-    keys = {key for key in {one.key for one in said} if store.page(key=key, most=1)}
-    for one in said:
-        if one.key not in keys or any(became(one, reference) for reference in gone):
-            store.remove_feedback(one.id)
+    """Erase what was said about references that were erased, and about items that went with them.
+
+    What was said about anything else is not read.
+    """
+    said = [
+        one
+        for reference in gone
+        if reference.origin == CONFIRMED
+        for one in store.feedback({"sha256": reference.sha256, "key": reference.key})
+        if became(one, reference)
+    ]
+    for key in dict.fromkeys(reference.key for reference in gone):
+        if not store.page(key=key, most=1):
+            said += store.feedback({"key": key})
+    for number in dict.fromkeys(one.id for one in said):
+        store.remove_feedback(number)
 
 
 def heard(opened: Opened) -> Heard:
@@ -232,8 +285,8 @@ def _answer(opened: Opened, photo: Photo) -> str:
 
 def check(store: Store, name: str, sha256: str, key: str, kind: Kind) -> None:
     """Refuse what was said before, what contradicts it, and a reference as if it were a photo."""
-    for one in store.feedback():
-        if one.sha256 == sha256 and (one.key == key or one.kind == kind == "confirmed"):
+    for one in store.feedback({"sha256": sha256}):
+        if one.key == key or one.kind == kind == "confirmed":
             same = (one.kind, one.key) == (kind, key)
             raise GalleryError(
                 name,
@@ -285,11 +338,3 @@ def became(said: Feedback, reference: Reference) -> bool:
     if said.kind != "confirmed" or reference.origin != CONFIRMED:
         return False
     return (said.sha256, said.key) == (reference.sha256, reference.key)
-
-
-def _stored(
-    opened: Opened, photo: Photo, kind: Kind, key: str, rows: Float32, date: str
-) -> Feedback:
-    date = date or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    said = Feedback(kind, key, photo.name, photo.sha256, date, effective(opened.regions), rows)
-    return replace(said, id=opened.store.add_feedback(said))

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 
 from kenspeckle.catalog.entry import Entry
 from kenspeckle.catalog.sync import Plan, Relabel
-from kenspeckle.errors import GalleryError, KenspeckleError, ModelError
+from kenspeckle.catalog.walk import place
+from kenspeckle.errors import CatalogError, GalleryError, KenspeckleError, ModelError
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
@@ -30,6 +32,8 @@ COMMIT_SECONDS = 2.0
 COMMIT_ROWS = 512
 """Keeps what waits for a commit small, whatever the folder's size."""
 VIEW_SEED = 7
+SHOWN = 3
+"""Paths that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class IndexReport:
     """What a run did. Pictures are counted, enrolled views left out; `stages` adds all callers.
 
     `skipped` are files that are no references `(path, why)`, `failed` references that could not be
-    read. `look_alikes` and `calibration` are filled in by who asked for them.
+    read; of a changed one the former picture still answers, as `notes` say. `look_alikes` and `calibration` are filled in by who asked for them.
     """
 
     added: int
@@ -91,6 +95,35 @@ def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> Index
         stages=stages,
         seconds=time.perf_counter() - start,
     )
+
+
+def outdated(report: IndexReport, plan: Plan) -> tuple[str, ...]:
+    """A sentence on pictures that have changed and cannot be read: what they were still answers."""
+    failed = {path for path, _ in report.failed}
+    changed = [change.entry.reference.path for change in plan.change]
+    paths = [path for path in changed if path in failed]
+    if not paths:
+        return ()
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    one = len(paths) == 1
+    return (
+        f"{', '.join(paths[:SHOWN])}{more} {'has' if one else 'have'} changed and cannot be used "
+        f"now, so the former {'picture' if one else 'pictures'} still "
+        f"{'answers' if one else 'answer'}",
+    )
+
+
+def check_there(report: IndexReport, folder: Path, before: tuple[int, int] | None) -> None:
+    """Refuse to call a run done whose folder vanished before all of it was read. CatalogError."""
+    if report.failed and before is not None and place(folder) != before:
+        count = report.added + report.changed
+        raise CatalogError(
+            str(folder),
+            f"it vanished while it was indexed, so {len(report.failed)} of "
+            f"{count + len(report.failed)} pictures could not be read",
+            expected="a folder that stays",
+            do="What was read before is kept; put it back and run it again",
+        )
 
 
 def guard(store: Store, plan: Plan, refs: str) -> None:
@@ -229,13 +262,30 @@ def _relabel(store: Store, rows: Sequence[Relabel]) -> None:
 
 
 def relabel(store: Store, rows: Sequence[Relabel]) -> None:
-    """Store references under their new names in one commit; vectors and all else go along."""
-    former = [row.id for row in rows]
+    """Store references under their new names; vectors and all else go along.
+
+    One that stays where it was, of the same item, keeps its id.
+    """
+    moving = {row.reference.path for row in rows if not _stays(row)}
+    moved = [row for row in rows if row.reference.path in moving]
+    store.relabel({row.id: row.reference for row in rows if row.reference.path not in moving})
+    if moved:
+        _move(store, moved)
+
+
+def _stays(row: Relabel) -> bool:
+    old, new = row.former, row.reference
+    return (old.key, old.path, old.sha256) == (new.key, new.path, new.sha256)
+
+
+def _move(store: Store, rows: Sequence[Relabel]) -> None:
+    """Store references anew in one commit, with the vectors and all else they have."""
+    former, space = [row.id for row in rows], store.manifest.fingerprint.space_id
     vectors = store.rows(former)
     features = {kind: store.features(former, kind) for kind in store.feature_kinds()}
     ids = store.add(
         [
-            Enrolled(row.reference, vector, store.thumbnail(row.id))
+            Enrolled(row.reference, vector, store.thumbnail(row.id), space)
             for row, vector in zip(rows, vectors, strict=True)
         ]
     )

@@ -38,9 +38,8 @@ def rename(store: Store, name: str, label: str = "", key: str = "", *, merge: bo
     _keep(store, item.key, key, label)
     fresh = _fresh(store)
     _exchange(store, [item.key, *([key] if other else [])], key, label)
-    for one in store.feedback():
-        if one.key == item.key != key:
-            store.add_feedback(replace(one, key=key))
+    for one in store.feedback({"key": item.key}) if key != item.key else ():
+        store.add_feedback(replace(one, key=key))
     calibration = store.calibration()
     if calibration is not None and fresh and other is None:
         now = store.standing()

@@ -180,6 +180,13 @@ class Store(Protocol):
         Raises InputError, SpaceMismatch, IndexBusy, IndexMissing, IndexReadOnly.
         """
 
+    def relabel(self, new: Mapping[int, Reference]) -> None:
+        """Exchange label, variant, metadata, origin, size and time of references, by id.
+
+        It is one commit, which counts as a change. Ids stay, and with them vectors, thumbnails and
+        features. What is not stored under that id with that key, path and view is passed over.
+        """
+
     def remove(self, ids: Sequence[int]) -> int:
         """Erase references with their vectors and thumbnails; how many there were.
 

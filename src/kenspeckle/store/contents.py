@@ -127,6 +127,14 @@ class Held:
             self.change += 1
         return len(known)
 
+    def relabel(self, new: Mapping[int, Reference]) -> None:
+        """Exchange what is said of references that are still the same picture of their item."""
+        for identifier, one in new.items():
+            old = self.references.get(identifier)
+            if old and (old.path, old.view, old.key) == (one.path, one.view, one.key):
+                self.references[identifier] = replace(one, sha256=old.sha256)
+        self.change += 1
+
     def touch(self, stats: Iterable[tuple[int, int, int]]) -> None:
         """Note new `(id, size, mtime_ns)`."""
         for identifier, size, mtime_ns in stats:

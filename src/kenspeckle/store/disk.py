@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from kenspeckle.errors import SpaceMismatch
-from kenspeckle.store import beside, pages, reading, records
+from kenspeckle.store import beside, pages, reading, records, relabelled
 from kenspeckle.store.base import Enrolled, Hits, Manifest, Standing
 from kenspeckle.store.checks import (
     check_enrolled,
@@ -65,6 +65,13 @@ class DiskStore(DiskFile):
             for one, identifier in zip(kept, numbers, strict=True)
         }
         return [ids[one.reference.path, one.reference.view] for one in enrolled]
+
+    def relabel(self, new: Mapping[int, Reference]) -> None:
+        """Exchange what is said of references; see `Store.relabel`."""
+        if new:
+            with self._commit():
+                relabelled.relabel(self._connection, new)
+            self.refresh()
 
     def remove(self, ids: Sequence[int]) -> int:
         """Erase references with their vectors and thumbnails; how many there were."""

@@ -59,6 +59,12 @@ class MemoryStore(Homed):
         }
         return [found[one.reference.path, one.reference.view] for one in enrolled]
 
+    def relabel(self, new: Mapping[int, Reference]) -> None:
+        """Exchange what is said of references; see `Store.relabel`."""
+        if new:
+            with self._changing() as held:
+                held.relabel(new)
+
     def remove(self, ids: Sequence[int]) -> int:
         """Erase references; how many there were."""
         if not len(ids):

@@ -152,7 +152,7 @@ def put(
 ) -> list[int]:
     """Insert references under the next change, replacing all that is stored of their paths, and
     the references of those ids."""
-    change = _next_change(connection)
+    change = next_change(connection)
     find = "SELECT id FROM reference WHERE path = ?"
     replaced: set[int] = set()
     for old in instead_of:
@@ -198,7 +198,7 @@ def erase(connection: sqlite3.Connection, ids: Iterable[int]) -> int:
     known = [one for one in dict.fromkeys(ids) if connection.execute(find, (one,)).fetchone()]
     if not known:
         return 0
-    change = _next_change(connection)
+    change = next_change(connection)
     owners: set[int] = set()
     for identifier in known:
         owners |= _erase(connection, identifier, change)
@@ -206,7 +206,7 @@ def erase(connection: sqlite3.Connection, ids: Iterable[int]) -> int:
     return len(known)
 
 
-def _next_change(connection: sqlite3.Connection) -> int:
+def next_change(connection: sqlite3.Connection) -> int:
     """The number of this commit; removals that are too old to be asked for are forgotten."""
     change = int(state(connection, "change") or 0) + 1
     set_state(connection, "change", change)
