@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -268,3 +269,19 @@ def closed(words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", source], capture_output=True, text=True, cwd=cwd, env=environ
     )
+
+
+def test_look_alikes_are_few_and_the_rest_is_a_command_away(run, drawn, tmp_path):
+    refs = tmp_path / "my refs"
+    refs.mkdir()
+    for number in range(5):
+        drawn(1).save(refs / f"thing_{number}.png")
+    done = run("index", refs, "--out", "my index.ken")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert sum("the same file" in line for line in lines) == 5
+    (rest,) = (line for line in lines if line.startswith("  … and 5 more ("))
+    command = rest.removeprefix("  … and 5 more (kenspeckle ").removesuffix(")")
+    done = run(*shlex.split(command))
+    pairs = done.stdout.partition("closest pictures of different items:\n")[2].splitlines()
+    assert sum("  and  " in line for line in pairs) == 10

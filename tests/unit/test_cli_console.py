@@ -59,6 +59,39 @@ def test_an_empty_table_is_its_head(capsys):
     assert capsys.readouterr().out == "name  n\n"
 
 
+def test_one_long_cell_does_not_pad_every_row_of_a_pipe(capsys):
+    long = "x" * 244
+    console.table(("name", "n"), [("a", 1), (long, 2), ("four", 3)])
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["name  n", "a     1", f"{long}  2", "four  3"]
+    console.table(("x" * 99, "n"), [("y" * 60, 1)])
+    assert capsys.readouterr().out.splitlines() == ["x" * 99 + "  n", "y" * 60 + "  1"]
+
+
+def test_wide_letters_take_two_columns_and_marks_none(capsys):
+    console.table(("name", "n"), [("日本", 1), ("cafe\u0301s", 2)])
+    assert capsys.readouterr().out == "name   n\n日本   1\ncafe\u0301s  2\n"
+
+
+TOLD = "  of those like your items at most 22 % get a name, see kenspeckle calibrate --strangers"
+
+
+def test_a_sentence_is_one_line_in_a_pipe(capsys):
+    console.prose(TOLD)
+    assert capsys.readouterr().out == TOLD + "\n"
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+def test_a_sentence_breaks_between_words_in_a_terminal(capsys, monkeypatch, width):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    console.prose(TOLD)
+    said = capsys.readouterr().out.splitlines()
+    assert all(len(part) <= width and part.startswith("  ") for part in said)
+    assert " ".join(part.strip() for part in said) == TOLD.strip()
+    assert len(said) == -(-len(TOLD) // width) or width == 30
+
+
 @given(ANY_TEXT)
 def test_json_lines_hold_any_text(text):
     written: list[str] = []

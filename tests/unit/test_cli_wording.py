@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kenspeckle.cli.wording import confidence, second_look
+from kenspeckle.cli.wording import confidence, second_look, shared
 from kenspeckle.flows.remarks import unseen
 from kenspeckle.match.promise import promise_lines
-from kenspeckle.types import Calibration, Promise, SecondLookRule
+from kenspeckle.types import Calibration, Decision, Promise, Region, SecondLookRule
 
 RULE = Calibration(
     score="margin",
@@ -70,3 +70,21 @@ def test_strangers_of_any_kind_had_no_second_look() -> None:
     assert "had no second look" in told
     assert list(unseen(RULE)) == []
     assert list(unseen(replace(RULE, promises=RULE.promises[:1], second_look=look))) == []
+
+
+def decided(known: bool, *reasons: str) -> Decision:
+    region = Region((0, 0, 9, 9), "whole")
+    return Decision(known, "", "", "", True, 0, None, 0, None, None, region, (), reasons)
+
+
+def test_what_holds_for_all_is_told_once() -> None:
+    promise, source = "strangers: at most 22 %", "the confidence is from camera views"
+    answers = [
+        decided(True, "margin 0.4", promise, source),
+        decided(False, "margin 0.1", promise),
+        decided(True, "margin 0.3", promise, source),
+    ]
+    assert list(shared(answers)) == [("For every photo", promise), ("For every name", source)]
+    assert list(shared(answers[:2])) == [("For every photo", promise)]
+    assert list(shared(answers[::2])) == [("For every photo", one) for one in (promise, source)]
+    assert list(shared(answers[:1])) == list(shared([])) == []

@@ -110,14 +110,14 @@ def _tell(gallery: Gallery, as_json: bool) -> None:
         console.json_line(_data(gallery, calibration))
         return
     for note in calibration.notes:
-        console.line(f"{note[:1].upper()}{note[1:]}.")
-    console.line(
+        console.prose(f"{note[:1].upper()}{note[1:]}.")
+    console.prose(
         f"Rule: {calibration.score} above {calibration.threshold:.4g}, regions "
         f"{calibration.regions}, {console.counted(calibration.items, 'item')}."
     )
-    console.line(f"Confidence {wording.confidence(calibration)}.")
+    console.prose(f"Confidence {wording.confidence(calibration)}.")
     for text in promise_lines(calibration, gallery.stale):
-        console.line(text)
+        console.prose(text)
 
 
 def _data(gallery: Gallery, calibration: Calibration) -> dict[str, Any]:

@@ -13,8 +13,11 @@ import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import Any, Protocol
 
+WIDEST = 48
+"""The widest cell in a pipe that others are padded to."""
 PLAIN_SECONDS = 2.0
 """Seconds between two progress lines in a pipe."""
 
@@ -55,6 +58,20 @@ def line(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def prose(text: str) -> None:
+    """A sentence on stdout: in a terminal wrapped between words, below its own indentation."""
+    if not sys.stdout.isatty():
+        line(text)
+        return
+    shown = safe(text)
+    indent = " " * (len(shown) - len(shown.lstrip()))
+    room = max(20, shutil.get_terminal_size().columns)
+    for part in wrap(
+        shown, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ):
+        line(part)
+
+
 def note(text: str) -> None:
     """One remark on stderr; line breaks in it are kept."""
     sys.stderr.write(safe(text, keep=frozenset("\n")) + "\n")
@@ -68,16 +85,35 @@ def json_line(data: Mapping[str, Any]) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows below a head on stdout: drawn on a terminal, aligned text in a pipe."""
+    """Rows below a head on stdout: drawn on a terminal, aligned text in a pipe.
+
+    In a pipe a cell longer than `WIDEST` pushes the rest of its own row, not every row.
+    """
     cells = [[safe(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(columns, cells)
         return
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    for row in [list(columns), *cells]:
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    lines = [list(columns), *cells]
+    widths = [
+        max((width for width in map(_width, column) if width <= WIDEST), default=WIDEST)
+        for column in zip(*lines, strict=True)
+    ]
+    for row in lines:
+        padded = (
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        )
         sys.stdout.write("  ".join(padded).rstrip() + "\n")
     sys.stdout.flush()
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes: two for each wide letter, none for a combining mark."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
 
 
 def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

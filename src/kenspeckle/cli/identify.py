@@ -206,7 +206,7 @@ def _told(answers: Iterator[Done[Photo, Decision]]) -> Iterator[Done[Photo, Deci
 
 
 def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
-    """A row a photo with the shortest reason; all reasons below where there is one photo."""
+    """A row a photo with the shortest reason; all reasons below where there is one answer."""
     answered = [one.value for one in done if one.value is not None]
     rows = []
     for one in done:
@@ -218,13 +218,11 @@ def _show(done: Sequence[Done[Photo, Decision]], candidates: bool) -> None:
         margin = wording.number(decision.margin, ".3f")
         rows.append((name, wording.answer(decision), sure, margin, wording.shortly(decision)))
     console.table(("photo", "answer", "confidence", "margin", "why"), rows)
-    if len(done) == 1 and answered:
+    if len(answered) == 1:
         _show_all(answered[0])
     else:
-        shared = set.intersection(*(set(each.reasons) for each in answered)) if answered else ()
-        for reason in answered[0].reasons if answered else ():
-            if reason in shared:
-                console.line(f"For every photo: {reason}.")
+        for whom, reason in wording.shared(answered):
+            console.prose(f"{whom}: {reason}.")
     for one in done if candidates else ():
         if one.value is not None:
             _show_candidates(one.source.name, one.value)
@@ -237,7 +235,7 @@ def _show_all(decision: Decision) -> None:
     """Every reason that the table leaves out, and what a table of references told of the item."""
     for reason in decision.reasons:
         if reason != wording.shortly(decision):
-            console.line(f"  {reason}")
+            console.prose(f"  {reason}")
     if decision.known:
         for name, value in decision.candidates[0].reference.metadata.items():
             if name not in INNER:

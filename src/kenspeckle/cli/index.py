@@ -171,4 +171,4 @@ def _index(job: Job, as_json: bool) -> None:
         console.json_line(data)
         return
     for text in lines:
-        console.line(text)
+        console.prose(text)

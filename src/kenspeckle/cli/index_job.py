@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,7 +30,9 @@ from kenspeckle.match.promise import promise_lines
 from kenspeckle.store.open import peek
 
 SHOWN = 10
-"""Names listed of each kind; `--json` lists all."""
+"""Pictures listed that could not be used; `--json` lists all."""
+ALIKE = 5
+"""Pairs of look-alikes listed; `verify` lists all."""
 EVERY = 25
 """Pictures between two progress lines of an `.npz` run."""
 
@@ -167,7 +170,7 @@ def index_npz(job: Job) -> None:
         tell(f"{len(job.listing().entries)} images in {job.source}")
         report = job.run(gallery, step)
         count, width, stale = len(gallery), made_by.width, gallery.stale
-    for text in (*_left_out(report), *_look_alikes(report)):
+    for text in (*_left_out(report), *_look_alikes(job, report)):
         tell(text)
     if report.calibration is not None:
         tell(wording.promise(report.calibration, stale))
@@ -192,6 +195,8 @@ def report_lines(job: Job, report: IndexReport, gallery: Gallery, seconds: float
     failed = _some(
         f"{console.counted(len(report.failed), 'picture')} could not be used:",
         [str(error) for _, error in report.failed],
+        SHOWN,
+        "--json lists all",
     )
     spent = wording.stages(report.stages.seconds)
     stages = f" (summed over callers: {spent})" if spent else ""
@@ -200,7 +205,7 @@ def report_lines(job: Job, report: IndexReport, gallery: Gallery, seconds: float
         f"It holds {references} of {console.counted(len(gallery.items()), 'item')}.",
         *_left_out(report),
         *failed,
-        *_look_alikes(report),
+        *_look_alikes(job, report),
         *promise_lines(report.calibration, gallery.stale),
         f"Took {seconds:.1f} s, the pictures {report.seconds:.1f} s of it{stages}.",
     ]
@@ -215,7 +220,8 @@ def _left_out(report: IndexReport) -> list[str]:
     return lines
 
 
-def _look_alikes(report: IndexReport) -> list[str]:
+def _look_alikes(job: Job, report: IndexReport) -> list[str]:
+    every = len(report.look_alikes)
     return _some(
         "Look-alikes, pictures of different items that photos may confuse:",
         [
@@ -223,16 +229,18 @@ def _look_alikes(report: IndexReport) -> list[str]:
             + ("the same file" if pair.identical else f"cosine {pair.similarity:.3f}")
             for pair in report.look_alikes
         ],
+        ALIKE,
+        f"kenspeckle verify {shlex.quote(job.out)} --top-confusables {every}",
     )
 
 
-def _some(title: str, texts: list[str]) -> list[str]:
-    """The first of some texts below their title; nothing where there are none."""
+def _some(title: str, texts: list[str], most: int, rest: str) -> list[str]:
+    """The first of some texts below their title, and where the rest is; nothing for none."""
     if not texts:
         return []
-    lines = [title, *(f"  {text}" for text in texts[:SHOWN])]
-    if len(texts) > SHOWN:
-        lines.append(f"  … and {len(texts) - SHOWN} more (--json lists all)")
+    lines = [title, *(f"  {text}" for text in texts[:most])]
+    if len(texts) > most:
+        lines.append(f"  … and {len(texts) - most} more ({rest})")
     return lines
 
 

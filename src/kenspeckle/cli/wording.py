@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kenspeckle.cli.console import counted
@@ -54,6 +54,24 @@ def shortly(decision: Decision) -> str:
         return decision.reasons[0]  # a code that has decided is told first
     nearest = (reason for reason in decision.reasons if reason.startswith("nearest "))
     return next(nearest, decision.reasons[0])
+
+
+def shared(decisions: Sequence[Decision]) -> Iterator[tuple[str, str]]:
+    """Reasons that do not tell photos apart, told once: for whom, and the reason.
+
+    Those of every answer are of the rule (what it promises of strangers), and so are those of
+    every answer with a name (what its confidence is from).
+    """
+    told: set[str] = set()
+    named = [one for one in decisions if one.known]
+    for whom, some in (("For every photo", decisions), ("For every name", named)):
+        if len(some) < 2:
+            continue
+        common = set[str].intersection(*(set(one.reasons) for one in some)) - told
+        for reason in some[0].reasons:
+            if reason in common:
+                yield whom, reason
+        told |= common
 
 
 def because(error: KenspeckleError | None, name: str) -> str:
