@@ -55,6 +55,9 @@ def commands() -> str:
             | 2 | a wrong option |
             | 3 | `identify` answered, and all it was shown is unknown |
             | 130 | stopped by Ctrl-C |
+
+            Pictures that `index` cannot use are named and do not make it fail, unless
+            the index stays empty, or the folder vanishes meanwhile.
             """
         ),
     ]

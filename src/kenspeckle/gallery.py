@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from kenspeckle.catalog.entry import base_of
 from kenspeckle.catalog.folder import scan
 from kenspeckle.catalog.renames import Renames, follow
 from kenspeckle.catalog.sync import Plan, plan
+from kenspeckle.catalog.walk import place
 from kenspeckle.config import IdentifySettings
 from kenspeckle.errors import GalleryError, InputError
 from kenspeckle.flows import calibrate, enrol, feedback, given, index
@@ -80,9 +82,11 @@ class Gallery(Handle):
         Pictures that cannot be used are named in the report, the others go on. What was added by
         `add` stays. Calibrates anew unless nothing changed or the settings say not to. With `flat`
         folders below `refs` are left out, and formats other than JPEG, PNG and WebP.
-        Raises CatalogError, GalleryError (another folder that lacks most of what is stored, unless
-        `replace_all`), ModelError.
+        Raises CatalogError (for a folder that vanishes meanwhile too), GalleryError (another folder
+        that lacks most of what is stored, unless `replace_all`), ModelError.
         """
+        given.places(refs=refs, table=table)
+        before = place(base_of(os.fspath(refs)))
         work, listing_notes, skipped, scheme = self._planned(refs, table, rehash, flat)
         if not replace_all:
             index.guard(self._store, work, absolute(refs))
@@ -100,7 +104,9 @@ class Gallery(Handle):
         now = replace(manifest, naming=scheme, refs=absolute(refs))
         if now != manifest:
             self._store.set_manifest(now)
-        report = replace(report, skipped=skipped, notes=listing_notes)
+        index.check_there(report, base_of(os.fspath(refs)), before)
+        notes = index.outdated(report, work) + listing_notes
+        report = replace(report, skipped=skipped, notes=notes)
         return self._finished(report)
 
     def add(
@@ -141,8 +147,9 @@ class Gallery(Handle):
     def remove(self, *names: str) -> int:
         """Erase items by key or label, or references by path; how many references went.
 
-        Vectors, thumbnails and what was said about them are erased too. GalleryError names one
-        that is not there.
+        Vectors, thumbnails and what was said about them are erased too. A later `index` of their
+        folder enrols again what still lies there. Makes the calibration stale. GalleryError names
+        one that is not there.
         """
         going: dict[int, Reference] = {}
         for name in names:
@@ -172,10 +179,7 @@ class Gallery(Handle):
         GalleryError (no such item, said before, the opposite said before, a reference already),
         PictureError, FetchError.
         """
-        given.texts(key=key, variant=variant or "")
-        said = feedback.Photo(*self._bytes(photo, "confirmed"))
-        with self._turn:
-            return feedback.confirm(self._opened(), said, key, variant)
+        return self.keep(self.look(photo, "confirmed", key), variant=variant)
 
     def reject(self, photo: Source, key: str = "") -> Feedback:
         """Say that a photo does not show that item; without a key, the one it is named now.
@@ -184,10 +188,19 @@ class Gallery(Handle):
         in the confidence. Makes the calibration stale. Raises GalleryError (no name to reject, and
         as `confirm`), PictureError, FetchError.
         """
+        return self.keep(self.look(photo, "rejected", key))
+
+    def look(self, photo: Source, said: feedback.Kind, key: str = "") -> feedback.Seen:
+        """A photo that is `confirmed` or `rejected`, looked at and ready for `keep`. As those."""
         given.texts(key=key)
-        said = feedback.Photo(*self._bytes(photo, "rejected"))
+        found = feedback.Photo(*self._bytes(photo, said))
+        return feedback.look(self._opened(), found, said, key)
+
+    def keep(self, seen: feedback.Seen, *, variant: str | None = None) -> Feedback:
+        """Store what `look` was asked for. Raises as `confirm` and `reject`, SpaceMismatch too."""
+        given.texts(variant=variant or "")
         with self._turn:
-            return feedback.reject(self._opened(), said, key)
+            return feedback.keep(self._store, seen, variant)
 
     def rename(self, key: str, label: str = "", *, new_key: str = "", merge: bool = False) -> Item:
         """Give an item another label, another key, or both; a later `index` keeps them.

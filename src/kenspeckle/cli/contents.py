@@ -11,7 +11,7 @@ from kenspeckle.cli import console, options
 from kenspeckle.cli.opening import opened
 from kenspeckle.errors import SettingError
 from kenspeckle.gallery import Gallery
-from kenspeckle.types import Item, Reference
+from kenspeckle.types import Calibration, Item, Reference
 
 
 def add(
@@ -72,6 +72,10 @@ def add(
         console.json_line({"index": path, "id": number} | _reference_data(reference))
         return
     console.line(f"{path}: added {reference.label} from {picture}.")
+    _tell_stale(stale, rule)
+
+
+def _tell_stale(stale: str, rule: Calibration | None) -> None:
     if stale:
         again = "calibrate` with the same photos" if rule and rule.method == "full" else "index`"
         console.line(f"The calibration is out of date ({stale}); `kenspeckle {again} renews it.")
@@ -92,18 +96,30 @@ def remove(
     index: options.Index = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Erase items or single references, with their vectors and thumbnails."""
+    """Erase items or single references, with their vectors and thumbnails.
+
+    The pictures stay where they are: the next `index` of their folder enrols them again.
+    """
     settings = options.settings({"index.path": index})
     with Gallery.open(settings=settings, write=True) as gallery:
+        before = gallery.references()
         count = gallery.remove(*names)
-        references, items = len(gallery.references()), len(gallery.items())
-        path = gallery.store.path
+        left_over = gallery.references()
+        references, items = len(left_over), len(gallery.items())
+        path, folder = gallery.store.path, gallery.store.manifest.refs
+        stale, rule = gallery.stale, gallery.calibration
     if as_json:
         data = {"index": path, "removed": count, "references": references, "items": items}
-        console.json_line(data)
+        console.json_line(data | {"stale": stale})
         return
     left = f"{console.counted(references, 'reference')} of {console.counted(items, 'item')}"
     console.line(f"{path}: {console.counted(count, 'row')} erased, {left} left.")
+    if folder and sum(not one.origin for one in before) > sum(not one.origin for one in left_over):
+        console.line(
+            f"The next `kenspeckle index` of {folder} enrols again what is still there; take the "
+            "pictures away to keep them out."
+        )
+    _tell_stale(stale, rule)
 
 
 def list_(

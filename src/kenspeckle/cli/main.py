@@ -1,7 +1,8 @@
 """The command `kenspeckle`: errors become one line and an exit code here, nowhere else.
 
-Exit codes: 0 done; 1 it could not be done, or an input failed; 2 a wrong option; 3 `identify`
-answered, and everything was unknown; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 it could not be done, or an input failed (`index` names pictures that it
+cannot use and goes on); 2 a wrong option; 3 `identify` answered, and everything was unknown; 130
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ class IndexReport:
     """What a run did. Pictures are counted, enrolled views left out; `stages` adds all callers.
 
     `skipped` are files that are no references `(path, why)`, `failed` references that could not be
-    read; of a changed one the former picture still answers, as `notes` say. `look_alikes` and `calibration` are filled in by who asked for them.
+    read; of a changed one the former picture still answers, as `notes` say. `look_alikes` and
+    `calibration` are filled in by who asked for them.
     """
 
     added: int
