@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw
 from kenspeckle.config import IdentifySettings, IndexSettings, ModelSettings, Settings
 from kenspeckle.errors import CatalogError, PromiseRefused, SettingError
 from kenspeckle.gallery import Gallery
+from kenspeckle.image.views import camera_views
+from kenspeckle.match.promise import VIEWS
 from kenspeckle.types import Calibration, Picture
 
 pytestmark = pytest.mark.slow
@@ -118,15 +120,49 @@ def test_moved_originals_are_counted(tmp_path: Path) -> None:
         (tmp_path / "refs" / "thing-2.png").unlink()
         rule = made.calibrate(PATIENCE)
         assert rule is not None
-        assert rule.promises[0].items == 4
+        like = rule.promises[0]
+        assert (like.strangers, like.items, like.trials) == ("like your items", 5, 41)
+        assert rule.mated_trials == 40
         assert any(note.startswith("10 views not made") for note in rule.notes)
+        assert any(note.startswith("1 items without a picture at hand") for note in rule.notes)
 
 
-def test_with_no_original_left_there_is_no_rule(tmp_path: Path) -> None:
-    with gallery(tmp_path, 3) as made:
+@pytest.mark.parametrize("full", [False, True])
+def test_without_originals_stored_vectors_are_the_strangers(tmp_path: Path, full: bool) -> None:
+    with gallery(tmp_path, 12) as made:
         for path in (tmp_path / "refs").iterdir():
             path.unlink()
-        assert made.calibrate(PATIENCE) is None
+        rule = made.calibrate() if full else made.calibrate(PATIENCE)
+        assert rule is not None
+        like = rule.promises[0]
+        assert (like.strangers, like.items, like.trials) == ("like your items", 12, 12)
+        assert rule.mated_trials == 0
+        assert rule.slope == 0
+        assert VIEWS not in rule.notes
+        leads = [made.identify(thing(seed)).score for seed in range(100, 140)]
+        assert sum(lead > rule.threshold for lead in leads) <= 8
+
+
+def test_two_things_without_pictures_that_look_alike_are_no_strangers(tmp_path: Path) -> None:
+    with gallery(tmp_path, 12) as made:
+        thing(3).crop((1, 0, 120, 90)).save(tmp_path / "again.png")
+        made.add(tmp_path / "again.png")
+        for path in (tmp_path / "refs").iterdir():
+            path.unlink()
+        rule = made.calibrate(PATIENCE)
+        assert rule is not None
+        assert rule.promises[0].items == 11
+        assert any(note.startswith("2 items look like another one") for note in rule.notes)
+
+
+def test_few_items_make_nobody_sure(tmp_path: Path) -> None:
+    with gallery(tmp_path, 2) as made:
+        rule = made.calibrate(PATIENCE)
+        assert rule is not None
+        assert rule.mated_trials == 20
+        views = [made.identify(picture) for picture in camera_views(thing(0), 8, 5)]
+        assert any(one.known for one in views)
+        assert max(one.confidence or 0.0 for one in views) < 0.95
 
 
 def test_the_time_is_kept_and_what_was_left_is_said(tmp_path: Path) -> None:

@@ -126,6 +126,16 @@ def test_separated_trials_give_a_finite_confidence() -> None:
     assert stated == sorted(stated)  # type: ignore[type-var]
 
 
+@pytest.mark.parametrize("items", [2, 5, 50, 500])
+def test_views_of_few_items_make_nobody_sure(items: int) -> None:
+    """As many views as ever, of more or fewer things: sure is who has seen many things."""
+    rng, of = np.random.default_rng(1), np.arange(1000) % items
+    views = Trials(rng.normal(1.0, 0.1, 1000), of, np.ones(1000, bool))
+    others = Trials(rng.normal(0.0, 0.1, 1000), of, np.zeros(1000, bool))
+    usual = confidence(1.0, fitted(views, {"like your items": others}, 0.05))
+    assert usual == pytest.approx((items + 1) / (items + 2), abs=0.03)
+
+
 def test_unrelated_pictures_alone_make_no_confidence() -> None:
     """They say nothing about what looks like the items."""
     rule = fitted(mated(200), {"general": strangers(200)}, 0.05)

@@ -49,6 +49,14 @@ def test_a_rate_found_on_camera_views_says_that_photos_differ():
     assert "twice as often" in promises(replace(seen, notes=(VIEWS,)))
 
 
+def test_where_only_unrelated_pictures_were_tried_that_is_said():
+    general = Promise("general", 0.012, 0.008, 0.019, 2723, 2723)
+    alone, beside = promises(rule(0.05, general)), promises(rule(0.05, bound(14), general))
+    assert "of unrelated pictures about 1.2 % get a name" in alone
+    assert "what looks like your items was not tried" in alone
+    assert "not tried" not in beside
+
+
 def test_a_rate_above_the_one_asked_for_says_what_it_would_take():
     assert shortfall(rule(0.05, bound(14))) == "asked for were 5 %, which takes 59 items"
     assert shortfall(rule(0.05, bound(59))) == ""

@@ -42,7 +42,6 @@ from kenspeckle.flows.trials import (
 from kenspeckle.match.aggregate import usual_score
 from kenspeckle.match.calibrate import Subject, fit
 from kenspeckle.match.choose import Material, choose
-from kenspeckle.match.prints import look_alike_level
 from kenspeckle.match.promise import VIEWS, percent
 from kenspeckle.match.second_look import USUAL, fit_weight
 from kenspeckle.match.threshold import refuse_few
@@ -71,8 +70,8 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     if cohort is not None and known.references:
         general = general_trials(opened, cohort, kind, start + COHORT_SHARE * seconds, seed)
     made = gather(opened, known, (kind,), make_views(opened, plan, start + seconds))
-    views = made.views()
-    twins = known.twins | look_alikes(opened, known, look_alike_level(views))
+    stood = made.stand_in(opened, known)
+    twins = known.twins | look_alikes(opened, known, made.level_of_twins())
     strangers: dict[Strangers, Trials] = {
         "like your items": but(made.left_out(kind), twins),
         "general": general,
@@ -83,8 +82,12 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
         made.mated(kind),
         strangers,
         opened.fpir,
-        views=views,
-        notes=(VIEWS, *_unheard(opened), *exclusions(opened, made, len(twins), len(plan))),
+        views=made.views(),
+        notes=(
+            *((VIEWS,) if made.items else ()),
+            *_unheard(opened),
+            *exclusions(opened, made, len(twins), len(plan), stood),
+        ),
     )
 
 
@@ -143,9 +146,13 @@ def full(opened: Opened, wanted: Wanted, progress: Progress | None = None) -> Ca
     making = _counted(make_views(opened, plan, math.inf, again), len(plan), progress)
     kinds = offered(opened, len(known.references))
     made = gather(opened, known, kinds, making, again=again is not None)
-    twins = known.twins | look_alikes(opened, known, look_alike_level(made.views()))
+    twins = known.twins | look_alikes(opened, known, made.level_of_twins())
     photos = _with_feedback(opened, photos, again)
-    notes = (*_made_of(photos), *photos.notes, *exclusions(opened, made, len(twins), len(plan)))
+    notes = (
+        *_made_of(photos, views=bool(made.items)),
+        *photos.notes,
+        *exclusions(opened, made, len(twins), len(plan)),
+    )
     answers = Answers.of(opened, known, made, photos, twins)
     rule, material = _fitted(
         opened, answers, subject_of(opened, known, standing), (wanted.fpir, again), notes
@@ -266,7 +273,7 @@ def _fitted(
     return replace(rule, notes=(*rule.notes, *more)), material
 
 
-def _made_of(photos: Embedded) -> Iterator[str]:
+def _made_of(photos: Embedded, *, views: bool) -> Iterator[str]:
     """What the trials are made of."""
     things = len({query.item for query in photos.strangers})
     if things:
@@ -274,7 +281,7 @@ def _made_of(photos: Embedded) -> Iterator[str]:
     if photos.known:
         shown = len({query.item for query in photos.known})
         yield f"labelled photos: {len(photos.known)} of {shown} items"
-    else:
+    elif views:
         yield VIEWS
     if photos.rejected:
         yield f"answers rejected: {len(photos.rejected)}"

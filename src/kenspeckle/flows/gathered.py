@@ -9,14 +9,30 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kenspeckle.flows.opened import Opened
-from kenspeckle.flows.trials import Asked, Known, Query, ask, beside_prints, blocks
+from kenspeckle.flows.trials import (
+    BLOCK,
+    Asked,
+    Known,
+    Query,
+    ask,
+    beside_prints,
+    blocks,
+    stood_in,
+)
 from kenspeckle.match.aggregate import ScoreKind
 from kenspeckle.match.calibrate import Subject
-from kenspeckle.match.prints import Views
+from kenspeckle.match.prints import Views, look_alike_level
 from kenspeckle.match.similar import nearer_than
 from kenspeckle.match.trials import Trials, joined
 from kenspeckle.regions.base import effective, most
 from kenspeckle.store.base import Standing
+
+MOST_STOOD_IN = 1000
+"""Items asked about by their stored vectors at most; a search is a millisecond or less."""
+
+
+USUAL_LEVEL = 0.77
+"""Cosine from which on two items look alike where no view tells it: the highest of five sets."""
 
 
 def subject_of(opened: Opened, known: Known, standing: Standing) -> Subject:
@@ -53,15 +69,18 @@ class Gathered:
         """Judge some views; None is one that was not made."""
         queries = [query for query in block if query is not None]
         self.tried += len(block)
-        if not queries:
-            return
+        self.made += len(queries)
+        if queries:
+            self.judge(opened, known, queries)
+
+    def judge(self, opened: Opened, known: Known, queries: Sequence[Query]) -> None:
+        """Ask the gallery, and keep what comes of it."""
         asked = ask(opened, known, queries)
         if self.again:
             self.asked.append(asked)
         for kind in self.kinds:
             self.mated_parts.setdefault(kind, []).append(asked.mated(kind))
             self.left_out_parts.setdefault(kind, []).append(asked.left_out(kind))
-        self.made += len(queries)
         for query in queries:
             if query.unchanged:  # its cosine to itself says nothing about photos
                 continue
@@ -83,10 +102,31 @@ class Gathered:
         level, lead = (np.array(values, np.float64) for values in (self.level, self.lead))
         return Views(np.array(self.items, np.int64), level, lead)
 
+    def level_of_twins(self) -> float | None:
+        """The cosine from which on two items look alike, by the views, or as usual where items were
+        asked about without any; None where nothing was asked."""
+        level = look_alike_level(self.views())
+        return USUAL_LEVEL if level is None and self.left_out_parts else level
+
     @property
     def failed(self) -> int:
         """Views that were not made."""
         return self.tried - self.made
+
+    def stand_in(self, opened: Opened, known: Known) -> int:
+        """Ask about items whose views could not be made by their stored vectors; how many.
+
+        Left out of the gallery such an item is a stranger like the others. It tells nothing of how
+        photos of it are named.
+        """
+        if not self.failed:
+            return 0
+        seen = set(self.items)
+        lacking = [(item, *rows[0]) for item, rows in known.references.items() if item not in seen]
+        queries = [stood_in(opened, *one) for one in lacking[:MOST_STOOD_IN]]
+        for first in range(0, len(queries), BLOCK):
+            self.judge(opened, known, queries[first : first + BLOCK])
+        return len(queries)
 
 
 def gather(
@@ -118,8 +158,10 @@ def look_alikes(opened: Opened, known: Known, level: float | None) -> set[int]:
     return {items[one.key] for pair in pairs for one in (pair.a, pair.b)}
 
 
-def exclusions(opened: Opened, made: Gathered, twins: int, planned: int) -> tuple[str, ...]:
-    """What the views did not come to, and why."""
+def exclusions(
+    opened: Opened, made: Gathered, twins: int, planned: int, stood: int = 0
+) -> tuple[str, ...]:
+    """What the views did not come to, and why; `stood` items are known by stored vectors alone."""
     notes = []
     if opened.embedder.cohort is not None and most(opened.regions) > 1:
         notes.append(
@@ -135,5 +177,10 @@ def exclusions(opened: Opened, made: Gathered, twins: int, planned: int) -> tupl
     if made.failed:
         notes.append(
             f"{made.failed} views not made: originals moved, behind an address, or unreadable"
+        )
+    if stood:
+        notes.append(
+            f"{stood} items without a picture at hand: asked about, as strangers like the others, "
+            "by their stored vectors"
         )
     return tuple(notes)

@@ -41,7 +41,7 @@ def unseen(rule: Calibration) -> Iterator[str]:
     """What the promise of general strangers leaves out after a second look."""
     if rule.second_look and any(one.strangers == "general" for one in rule.promises):
         yield (
-            "strangers of any kind are known by vectors alone and had no second look, which raises "
+            "unrelated pictures are known by vectors alone and had no second look, which raises "
             "scores: of real ones more may get a name"
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kenspeckle import _threads
 from kenspeckle.catalog.entry import base_of, on_disk
-from kenspeckle.errors import ModelError
+from kenspeckle.errors import ModelError, PictureError
 from kenspeckle.flows.opened import Opened
 from kenspeckle.flows.second_look import look
 from kenspeckle.image.decode import decode
@@ -135,6 +135,11 @@ def asked_about(
     return rows, look(opened, picture, found, wide).evidence
 
 
+def stood_in(opened: Opened, item: int, number: int, reference: Reference) -> Query:
+    """A reference whose picture is not at hand, by the vector that is stored of it."""
+    return Query(item, reference, opened.store.rows([number]), unchanged=True)
+
+
 def make_views(
     opened: Opened,
     plan: Sequence[tuple[int, int, Reference, int]],
@@ -153,9 +158,14 @@ def make_views(
     def work(task: tuple[int, int, Reference, int]) -> Query | None:
         if time.monotonic() >= deadline:  # what waited in the queue is too late as well
             return None
-        item, _, reference, seed = task
-        picture = decode(on_disk(folder, reference.path), limits=opened.settings.image)
+        item, number, reference, seed = task
         as_is = seed == UNCHANGED
+        try:
+            picture = decode(on_disk(folder, reference.path), limits=opened.settings.image)
+        except PictureError:
+            if as_is and again is None:
+                return stood_in(opened, item, number, reference)
+            raise
         image = picture.image if as_is else camera_views(picture.image, 1, seed)[0]
         rows, evidence = asked_about(opened, Picture(image, reference.path), again)
         return Query(item, reference, rows, unchanged=as_is, evidence=evidence)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kenspeckle.match.aggregate import ScoreKind
-from kenspeckle.match.confidence import enough, half_and_half, platt
+from kenspeckle.match.confidence import enough, half_and_half, independent, platt
 from kenspeckle.match.prints import NO_VIEWS, Views, look_alike_level, print_margin
 from kenspeckle.match.threshold import deciding, promise, refuse, shortfalls, threshold_for
 from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials
@@ -51,7 +51,7 @@ def fit(
     number of items needed.
 
     The confidence is fitted on `labelled` photos, of enrolled things and of strangers, where they
-    are enough.
+    are enough, else on the trials, which then count by item.
     """
     present = {name: trials for name, trials in strangers.items() if len(trials)}
     if strict:
@@ -61,9 +61,7 @@ def fit(
     decide = deciding(present, fpir)
     threshold = threshold_for(kind, decide.values(), fpir)
     from_photos = enough(labelled)
-    groups = [(labelled, 1.0)] if from_photos else half_and_half(mated, list(present.values()))
-    # Unrelated pictures alone say nothing about what looks like the items.
-    slope, intercept = platt(groups) if from_photos or set(present) != {"general"} else (0.0, 0.0)
+    slope, intercept = _confidence(mated, present, labelled if from_photos else NO_TRIALS)
     return Calibration(
         score=kind,
         threshold=threshold,
@@ -87,3 +85,15 @@ def fit(
         labelled=len(labelled),
         feedback=subject.feedback,
     )
+
+
+def _confidence(
+    mated: Trials, present: Mapping[Strangers, Trials], labelled: Trials
+) -> tuple[float, float]:
+    """Slope and intercept; `labelled` are empty where they are too few."""
+    if len(labelled):
+        return platt([(labelled, 1.0)])
+    if set(present) == {"general"}:
+        return 0.0, 0.0  # unrelated pictures alone say nothing about what looks like the items
+    strangers = list(present.values())
+    return platt(half_and_half(mated, strangers), independent(mated, strangers))

@@ -42,12 +42,26 @@ def chance(scores: Floats, slope: float, intercept: float) -> Floats:
     return values
 
 
-def platt(groups: Sequence[Group]) -> tuple[float, float]:
+def independent(mated: Trials, strangers: Sequence[Trials]) -> tuple[float, float]:
+    """How many different things are named right, and how many strangers there are.
+
+    A hundred camera views of two items are two witnesses. They must not make anybody sure.
+    """
+    return float(len(np.unique(mated.items[mated.right]))), float(
+        sum(t.independent for t in strangers)
+    )
+
+
+def platt(
+    groups: Sequence[Group], counts: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """Slope and intercept of the chance that the named item is the right one.
 
     Logistic regression on the score with Platt's targets (Platt, "Probabilistic outputs for
     support vector machines", 1999), by Newton's method. Right names stand against wrong names and
-    strangers. Without a right name, or where a higher score does not mean more, (0, 0): no fit.
+    strangers. The targets, (a + 1) / (a + 2) and 1 / (b + 2), keep few observations from making
+    sure; `counts` are a and b where trials depend on each other, by default every trial counts.
+    Without a right name, or where a higher score does not mean more, (0, 0): no fit.
     """
     groups = [(trials, share) for trials, share in groups if len(trials)]
     right = np.concatenate([np.empty(0, bool), *(trials.right for trials, _ in groups)])
@@ -57,7 +71,7 @@ def platt(groups: Sequence[Group]) -> tuple[float, float]:
     weight = len(x) * np.concatenate(
         [np.full(len(trials), share / len(trials)) for trials, share in groups]
     )
-    yes, no = float(weight[right].sum()), float(weight[~right].sum())
+    yes, no = counts or (float(weight[right].sum()), float(weight[~right].sum()))
     target = np.where(right, (yes + 1) / (yes + 2), 1 / (no + 2))
     centre, spread = float(x.mean()), float(x.std()) or 1.0
     slope, intercept = _logistic((x - centre) / spread, target, weight)

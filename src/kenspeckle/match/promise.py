@@ -10,12 +10,15 @@ from kenspeckle.types import Calibration, Promise
 STRANGERS = {
     "given": "the strangers that you gave",
     "like your items": "those like your items",
-    "general": "those of any kind",
+    "general": "unrelated pictures",
 }
 VIEWS = "your items were judged by camera views of their references, not by photos"
 """The note of a calibration whose strangers like your items are camera views."""
 BEYOND = "real photos of such things can get one twice as often"
 """What the figures of docs/explanation/decision.md say about a rate found on camera views."""
+
+UNTRIED = "what looks like your items was not tried, and may well get one"
+"""Said where unrelated pictures are all that a rule knows of strangers."""
 
 FEW = 0.5
 """Below this share of right names a gallery is told what would name more."""
@@ -28,7 +31,10 @@ ADVICE = (
 def promises(calibration: Calibration) -> str:
     """What is promised for each kind of stranger, as a list of clauses."""
     by_views = VIEWS in calibration.notes
-    return ", ".join(promised(one, by_views) for one in calibration.promises)
+    clauses = [promised(one, by_views) for one in calibration.promises]
+    if clauses and all(one.strangers == "general" for one in calibration.promises):
+        clauses.append(UNTRIED)
+    return ", ".join(clauses)
 
 
 def promise_lines(calibration: Calibration | None, stale: str = "") -> list[str]:
@@ -72,7 +78,7 @@ def promised(promise: Promise, by_views: bool = False) -> str:
     >>> promised(Promise("like your items", 1 - 0.05 ** (1 / 14), 0.0, 0.22, 140, 14))
     'of those like your items at most 19 % get a name (as far as 14 items can tell)'
     >>> promised(Promise("general", 0.012, 0.008, 0.019, 2723, 2723))
-    'of those of any kind about 1.2 % get a name (of as many others 0.8 % to 1.9 %, 2,723 trials)'
+    'of unrelated pictures about 1.2 % get a name (of as many others 0.8 % to 1.9 %, 2,723 trials)'
     """
     whom = f"of {STRANGERS[promise.strangers]}"
     beyond = f"; {BEYOND}" if by_views and promise.strangers == "like your items" else ""
