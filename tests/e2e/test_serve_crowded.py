@@ -215,6 +215,18 @@ def test_one_key_does_not_fill_the_queue_of_jobs(keyed, origin) -> None:
         slow.go.set()
 
 
+def test_frames_of_another_key_are_no_frames_of_a_stream(keyed) -> None:
+    base, service, reader, owner = keyed
+    frame = {"image": ("a.png", png(1))}
+    with httpx2.Client(base_url=base, timeout=120) as client:
+        at = f"{THINGS}/identify?stream=door&at="
+        assert client.post(at + "1e300", files=frame, headers=reader).status_code in (400, 422)
+        assert len(service.streams) == 0
+        for who in (reader, owner, reader):
+            assert client.post(at + "2.5", files=frame, headers=who).status_code == 200
+        assert len(service.streams) == 2
+
+
 def test_one_key_does_not_take_all_places_of_listeners_or_streams(keyed) -> None:
     base, service, reader, owner = keyed
     service.bus._most = service.streams._most = 4

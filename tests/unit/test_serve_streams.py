@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from kenspeckle.errors import InputError, ServiceBusy
 from kenspeckle.flows.identify import Answer
 from kenspeckle.match.sighting import Rect
+from kenspeckle.serve.access import Principal
 from kenspeckle.serve.events import Bus
 from kenspeckle.serve.glances import Glance, glances
-from kenspeckle.serve.streams import IDLE, Streams
+from kenspeckle.serve.streams import FAR, IDLE, LATEST, Streams
 from kenspeckle.types import Candidate, Decision, Reference, Region
 
 BOX: Rect = (10, 10, 210, 210)
@@ -81,6 +83,7 @@ def test_an_item_appears_once_and_is_gone_once(streams, clock):
     data = appeared.data
     assert (data["item"], data["label"], data["stream"]) == ("mug", "Mug", "cam")
     assert data["confidence"] == pytest.approx(0.99)
+    assert "key" not in data, "nobody showed one"
     assert play(streams, clock, [[] for _ in range(9)]) == []
     (gone,) = play(streams, clock, [[] for _ in range(5)])
     assert (gone.kind, gone.data["item"]) == ("gone", "mug")
@@ -164,7 +167,7 @@ def test_no_asker_has_all_streams_and_its_silent_ones_make_room(clock):
     clock.now += 2.5
     streams.see("g", "s1", [], asker="me")
     streams.see("g", "s4", [], asker="me")
-    names = [name for _, name in streams._watches]
+    names = [watch.name for watch in streams._watches.values()]
     assert names == ["s1", "s2", "s3", "door", "s4"], "the stalest of its own went"
 
 
@@ -176,7 +179,7 @@ def test_a_stream_that_makes_room_tells_what_is_gone(clock):
     streams.see("g", "other", [])
     streams.see("g", "new", [])
     assert [one.kind for one in streams._bus._log] == ["appeared", "gone"]
-    assert [name for _, name in streams._watches] == ["other", "new"]
+    assert [watch.name for watch in streams._watches.values()] == ["other", "new"]
 
 
 def test_frames_may_have_times_of_their_own(streams, clock):
@@ -192,12 +195,74 @@ def test_frames_may_have_times_of_their_own(streams, clock):
 
 @pytest.mark.parametrize(
     ("name", "at"),
-    [("", None), ("x" * 101, None), ("a\nb", None), ("\x1b[2J", None), ("a", float("nan"))],
+    [
+        *[("", None), ("x" * 101, None), ("a\nb", None), ("\x1b[2J", None)],
+        *[("a", at) for at in (math.nan, math.inf, -math.inf, 1e300, -1e300, 2.6e11)],
+    ],
 )
 def test_a_bad_name_or_time_is_refused(streams, name, at):
     with pytest.raises(InputError):
         streams.see("g", name, [], at)
     assert len(streams) == 0
+
+
+def clip(streams: Streams, first: float | None, name: str = "clip") -> list[str]:
+    """What fifteen frames of a moving thing lead to, their times counted from `first`."""
+    events = []
+    for step in range(15):
+        at = None if first is None else first + step / 5
+        events += streams.see("g", name, [moving(step, "mug")], at)
+    return [one.kind for one in events]
+
+
+@pytest.mark.parametrize("wrong", [LATEST, 2e9, 100.0 + FAR + 40, -LATEST])
+@pytest.mark.parametrize("first", [0.0, None])
+def test_one_frame_with_a_wrong_time_deafens_nothing(streams, clock, wrong, first):
+    streams.see("g", "clip", [], wrong)
+    assert clip(streams, first) == ["appeared"]
+
+
+def test_a_wrong_time_in_between_ends_what_is_there_and_no_more(streams):
+    assert clip(streams, 0.0) == ["appeared"]
+    assert [one.kind for one in streams.see("g", "clip", [], 1e9)] == ["gone"]
+    assert clip(streams, 4.0) == ["appeared"]
+
+
+def test_a_count_may_begin_anew(streams, clock):
+    """A recording that is played again; while frames are counted, late ones are left out."""
+    assert clip(streams, 10.0) == ["appeared"]
+    assert clip(streams, 0.0) == []
+    clock.now += 2.5
+    assert clip(streams, 0.0) == ["gone", "appeared"]
+
+
+def test_times_near_the_end_of_all_times_still_go_on(streams, clock):
+    streams.see("g", "clip", [], LATEST - 1)
+    watch = next(iter(streams._watches.values()))
+    clock.now = LATEST - 1.5
+    for step in range(3):
+        before = watch.scene.at
+        streams.see("g", "clip", [moving(step, "mug")])
+        assert watch.scene.at > before
+
+
+def test_a_stream_belongs_to_the_key_that_began_it(streams):
+    one, other = (
+        Principal(name, frozenset({"read"}), anonymous=False, id=f"{name} 1")
+        for name in ("camera", "guest")
+    )
+    kinds = []
+    for step in range(8):
+        for by, frame in ((one, [moving(step, "mug")]), (other, [])):
+            events = streams.see("g", "door", frame, step / 5, by=by)
+            kinds += [(event.kind, event.data["key"]) for event in events]
+    assert kinds == [("appeared", "camera")]
+    assert len(streams) == 2
+    for step in range(8):
+        streams.see("g", "door", [moving(step, "mug")], 2 + step / 5, by=other)
+    standing = [event.data["key"] for event in streams._bus._standing.values()]
+    assert sorted(standing) == ["camera", "guest"], "each tells of its own"
+    streams.admit("g", "door", by=one)
 
 
 def test_what_an_answer_saw():

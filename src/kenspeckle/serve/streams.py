@@ -18,6 +18,7 @@ from threading import Condition, Lock, Thread
 from kenspeckle.errors import InputError, ServiceBusy
 from kenspeckle.match.sighting import Rect, Rules
 from kenspeckle.match.track import Scene, Track, advance
+from kenspeckle.serve.access import TRUSTED, Principal
 from kenspeckle.serve.events import Bus, Event
 from kenspeckle.serve.glances import Glance
 from kenspeckle.serve.shares import room
@@ -26,6 +27,12 @@ LONGEST_NAME = 100
 IDLE = 60.0
 """Seconds without a frame after which a stream is forgotten, with its tracks."""
 TICK = 1e-6
+"""Seconds by which a frame without a time is later than the last one, at least."""
+LATEST = 253_402_300_799.0
+"""The largest time of a frame, seconds before or after 0: the year 9999, counted from 1970."""
+FAR = 60.0
+"""Seconds, or ten times the patience if that is more, that no frame is late because others were
+answered first: one that goes back farther begins a new count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +51,31 @@ class Appearance:
 
 @dataclass(slots=True)
 class _Watch:
-    """One stream: who sent its first frame, its tracks, what is before it now, and when its last
-    frame came."""
+    """One stream: whose it is, who sent its first frame, its tracks, what is before it now, and
+    when its last frame came and the last one that was counted."""
 
     gallery: str
     name: str
+    by: Principal
     asker: str
     came: float
+    counted: float
     scene: Scene = field(default_factory=Scene)
     present: dict[str, Appearance] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What tells it from all others; see `_place`."""
+        return _place(self.gallery, self.name, self.by)
 
 
 class Streams:
     """The streams of all clients, at most `most`; those that fall silent are ended by themselves.
 
-    `patience` is how many seconds an item may be unseen before it is gone. No asker has more
-    streams than are left for others; the silent ones of an asker make room for its new ones.
+    `patience` is how many seconds an item may be unseen before it is gone. A stream is that of the
+    key whose frames began it: frames of another key make one of their own, whatever its name. No
+    asker has more streams than are left for others; the silent ones of an asker make room for its
+    new ones.
     """
 
     def __init__(
@@ -72,7 +88,7 @@ class Streams:
     ) -> None:
         self._bus, self._most, self._clock = bus, most, clock
         self._patience, self._rules = patience, replace(Rules(), patience=patience)
-        self._watches: dict[tuple[str, str], _Watch] = {}
+        self._watches: dict[tuple[str, str, str], _Watch] = {}
         self._lock, self._closed = Lock(), False
         self._change = Condition(self._lock)
         self._thread: Thread | None = None
@@ -88,24 +104,52 @@ class Streams:
         at: float | None = None,
         *,
         asker: str = "",
+        by: Principal = TRUSTED,
     ) -> list[Event]:
         """Take in a frame of a stream; the events that it led to, published already.
 
         `at` is its time in seconds in the stream's own count, now unless given. A frame that is
-        not later than the last one changes nothing. Raises as `admit`.
+        not later than the last one changes nothing, unless the count begins anew with it: it lies
+        `FAR` back, or no frame has been counted for as long as the patience. Raises as `admit`.
         """
         check(stream, at)
         sightings = [one.sighting for one in frame]
         with self._lock:
-            watch = self._watches.get((gallery, stream)) or self._opened(gallery, stream, asker)
-            watch.came = self._clock()
-            own = max(watch.came, watch.scene.at + TICK) if at is None else at
+            now, known = self._clock(), self._watches.get(_place(gallery, stream, by))
+            watch = known or self._opened(_Watch(gallery, stream, by, asker, now, now))
+            watch.came = now
+            own, events = self._time(watch, at), []
             if not own > watch.scene.at:
-                return []
-            watch.scene = advance(watch.scene, own, sightings, self._rules)
-            return self._appear(watch, frame, own) + self._leave(watch, own)
+                if not self._anew(watch, own):
+                    return []
+                events, watch.scene = self._leave(watch, math.inf), Scene()
+            watch.scene, watch.counted = (
+                advance(watch.scene, own, sightings, self._rules),
+                watch.came,
+            )
+            return events + self._appear(watch, frame, own) + self._leave(watch, own)
 
-    def admit(self, gallery: str, stream: str, at: float | None = None, *, asker: str = "") -> None:
+    def _time(self, watch: _Watch, at: float | None) -> float:
+        """The time of a frame, in the count of its stream."""
+        last = watch.scene.at
+        if at is not None or not last - self._patience <= watch.came <= last:
+            return watch.came if at is None else at
+        return last + max(TICK, math.ulp(last))
+
+    def _anew(self, watch: _Watch, own: float) -> bool:
+        """Whether a frame that is not later than the last one begins a new count."""
+        far = max(FAR, 10 * self._patience)
+        return watch.scene.at - own > far or watch.came - watch.counted > self._patience
+
+    def admit(
+        self,
+        gallery: str,
+        stream: str,
+        at: float | None = None,
+        *,
+        asker: str = "",
+        by: Principal = TRUSTED,
+    ) -> None:
         """Refuse, before its picture is looked at, a frame that could not be taken in.
 
         It takes no place: only a frame that was answered does. Raises InputError for a name or a
@@ -114,8 +158,8 @@ class Streams:
         """
         check(stream, at)
         with self._lock:
-            if (gallery, stream) not in self._watches:
-                self._place(asker)
+            if _place(gallery, stream, by) not in self._watches:
+                self._room(asker)
 
     def age(self) -> list[Event]:
         """End what was before streams that have fallen silent; the events, published already."""
@@ -140,9 +184,9 @@ class Streams:
         if thread is not None:
             thread.join()
 
-    def _opened(self, gallery: str, stream: str, asker: str) -> _Watch:
+    def _opened(self, watch: _Watch) -> _Watch:
         """A new stream, in the place of a silent one if need be; called with the lock held."""
-        ended = self._place(asker)
+        ended = self._room(watch.asker)
         if self._thread is None:
             thread = Thread(target=self._tick, name="streams", daemon=True)
             try:
@@ -152,11 +196,11 @@ class Streams:
             self._thread = thread
         if ended is not None:
             self._leave(ended, math.inf)
-            del self._watches[ended.gallery, ended.name]
-        found = self._watches[gallery, stream] = _Watch(gallery, stream, asker, self._clock())
-        return found
+            del self._watches[ended.place]
+        self._watches[watch.place] = watch
+        return watch
 
-    def _place(self, asker: str) -> _Watch | None:
+    def _room(self, asker: str) -> _Watch | None:
         """The stream that has to make room for a new one of this asker, None where there is room;
         called with the lock held. ServiceBusy."""
         taken = len(self._watches)
@@ -216,9 +260,11 @@ class Streams:
             "time": _now(),
             "at": at,
         }
+        if watch.by.id:
+            data["key"] = watch.by.name
         if kind == "gone":
             data |= {"since": one.since, "seconds": one.last - one.first, "frames": one.frames}
-        subject = f"{watch.gallery}\n{watch.name}\n{one.key}"
+        subject = "\n".join((*watch.place, one.key))
         return self._bus.publish(
             Event(kind, data, watch.gallery, subject, lasting=kind == "appeared")
         )
@@ -232,8 +278,14 @@ def check(stream: str, at: float | None = None) -> None:
             f"a name of {len(stream)} characters",
             expected=f"1 to {LONGEST_NAME} that can be printed",
         )
-    if at is not None and not math.isfinite(at):
-        raise InputError("at", f"{at}", expected="a finite number of seconds")
+    if at is not None and not abs(at) <= LATEST:
+        wanted = f"seconds, {-LATEST:.0f} to {LATEST:.0f}"
+        raise InputError("at", f"{at:g}", expected=wanted)
+
+
+def _place(gallery: str, stream: str, by: Principal) -> tuple[str, str, str]:
+    """What tells a stream from all others: the key that sends its frames, too."""
+    return gallery, stream, by.id
 
 
 def _first(track: Track, at: float, confidence: float | None) -> Appearance:
