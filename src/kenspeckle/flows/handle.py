@@ -17,7 +17,15 @@ from PIL.Image import Image
 from kenspeckle.catalog.entry import base_of
 from kenspeckle.catalog.naming import named_by_file
 from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, IndexMissing, InputError, KenspeckleError, SpaceMismatch
+from kenspeckle.errors import (
+    GalleryError,
+    IndexBusy,
+    IndexMissing,
+    IndexReadOnly,
+    InputError,
+    KenspeckleError,
+    SpaceMismatch,
+)
 from kenspeckle.flows import given
 from kenspeckle.flows.looks import Looks
 from kenspeckle.flows.opened import (
@@ -179,10 +187,17 @@ class Handle:
         `wait` is how many seconds another writer is waited for; see `Store.writing`. Raises
         IndexBusy, which names who else is writing; IndexReadOnly; IndexMissing.
         """
-        path = self._store.path
+        if self._following:
+            self._opened()  # another index may have been put in the place of the one opened
+        store, path = self._store, self._store.path
         try:
-            with self._store.writing(wait):
+            with store.writing(wait):
                 yield
+        except IndexReadOnly as error:
+            if self._store is store:
+                raise
+            found = "an index of another model was put in its place just now"
+            raise IndexBusy(path, found, do="Do it again") from error
         except IndexMissing as error:
             if Path(path).exists():  # it is another index that is missing
                 raise

@@ -110,8 +110,9 @@ class Assistant:
     def confirm(self, asked: Confirmation) -> Said:
         """Keep a picture as one of an item."""
         data = self.bytes_of(asked)
+        seen = self.gallery.look(data, "confirmed", asked.item)
         with self.gallery.writing():
-            said = self.gallery.confirm(data, asked.item, variant=asked.variant)
+            said = self.gallery.keep(seen, variant=asked.variant)
             label, stale = find_item(self.gallery.store, said.key).label, self.gallery.stale
         told = {"number": said.id, "key": said.key, "label": label, "stale": stale}
         return Said(f"Kept: the picture shows {label}, and is a reference of it now.", told)

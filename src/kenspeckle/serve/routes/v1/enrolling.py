@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from kenspeckle.flows.enrol import Newcomer, check_files
@@ -48,6 +48,13 @@ async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def taken(
+    here: At, pictures: Sequence[Sent], about: About, keep: Callable[[Ready], shapes.Changed]
+) -> shapes.Changed:
+    """All pictures, looked at and then handed to `keep` with the file locked, as one change."""
+    return await here.change_after(lambda: prepared(here, pictures, about), keep)
 
 
 def addressed(key: str) -> None:

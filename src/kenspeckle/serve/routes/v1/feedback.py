@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from kenspeckle.gallery import Gallery
+from kenspeckle.flows.feedback import Kind, Seen
 from kenspeckle.serve.access import needs
 from kenspeckle.serve.routes.v1 import cursor as marks
 from kenspeckle.serve.routes.v1 import documented, told
@@ -15,7 +14,7 @@ from kenspeckle.serve.routes.v1.bodies import JsonRoute
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.enrolling import addressed
 from kenspeckle.serve.routes.v1.received import one_picture
-from kenspeckle.serve.routes.v1.working import at
+from kenspeckle.serve.routes.v1.working import At, at
 from kenspeckle.serve.schemas import feedback as shapes
 from kenspeckle.serve.schemas.base import Page
 from kenspeckle.types import Feedback
@@ -48,11 +47,9 @@ async def listed(
     here = at(request, gallery)
     kind = f"feedback {said}"
     after = marks.read(cursor, kind, here.name, int) if cursor else 0
-    rows = [
-        one
-        for one in await here.read(here.gallery.feedback)
-        if one.id > after and said in (None, one.kind)
-    ]
+    where = {"kind": said} if said else {}
+    store = here.gallery.store
+    rows = await here.read(lambda: store.feedback(where, after=after, most=limit + 1))
     more = marks.written(rows[limit - 1].id, kind, here.name) if len(rows) > limit else None
     items = [shapes.Feedback.model_validate(_shown(one)) for one in rows[:limit]]
     return told.sent(Page(items=items, next=more))
@@ -81,11 +78,7 @@ async def confirm(
 
     A later run over the references folder leaves it alone.
     """
-
-    def say(asked: Gallery, photo: bytes) -> Feedback:
-        return asked.confirm(photo, key, variant=variant)
-
-    return await _said(request, gallery, say)
+    return await _said(at(request, gallery), "confirmed", key, variant)
 
 
 @router.post(
@@ -103,7 +96,7 @@ async def reject(request: Request, gallery: GalleryName, key: Name = "") -> Resp
 
     Without a key it is the item that the photo is named now.
     """
-    return await _said(request, gallery, lambda asked, photo: asked.reject(photo, key))
+    return await _said(at(request, gallery), "rejected", key)
 
 
 @router.delete(
@@ -151,17 +144,17 @@ async def rename(request: Request, gallery: GalleryName, wish: shapes.Rename) ->
     return told.sent(await here.change(work))
 
 
-async def _said(
-    request: Request, gallery: str, say: Callable[[Gallery, bytes], Feedback]
-) -> Response:
-    """Take feedback with the picture of a request, in the queue of the model that looks at it."""
-    here = at(request, gallery)
-    photo = await here.data(await one_picture(request))
+async def _said(here: At, kind: Kind, key: str, variant: str | None = None) -> Response:
+    """Take feedback with the picture of a request, looked at before the file is locked."""
+    photo = await here.data(await one_picture(here.request))
 
-    def work() -> shapes.Taken:
-        return _taken(say(here.gallery, photo), here.gallery.stale)
+    async def look() -> Seen:
+        return await here.run(lambda: here.gallery.look(photo, kind, key))
 
-    return told.sent(await here.change_by_model(work), 201)
+    def keep(seen: Seen) -> shapes.Taken:
+        return _taken(here.gallery.keep(seen, variant=variant), here.gallery.stale)
+
+    return told.sent(await here.change_after(look, keep), 201)
 
 
 def _shown(one: Feedback) -> dict[str, Any]:

@@ -120,8 +120,10 @@ async def identified(
     settings = options.over(here.gallery.settings.identify)
 
     def work() -> answers.Identified:
-        answer = here.gallery.answer(data, settings, times=times)
+        answer, made_by = here.of_one_index(
+            lambda: here.gallery.answer(data, settings, times=times)
+        )
         frame.seen(here, answer)
-        return told.identified(answer, here.links, here.made_by, times)
+        return told.identified(answer, here.links, made_by, times)
 
     return await here.run(work)

@@ -91,8 +91,11 @@ async def add_items(
     """
     here = at(request, gallery)
     got = await received(request, here.most, asked.Enrolment, about.said)
-    ready = await enrolling.prepared(here, got.pictures, got.said)
-    return told.sent(await here.change(lambda: enrolling.stored(here, ready)), 201)
+
+    def keep(ready: enrolling.Ready) -> shapes.Changed:
+        return enrolling.stored(here, ready)
+
+    return told.sent(await enrolling.taken(here, got.pictures, got.said, keep), 201)
 
 
 @router.get(

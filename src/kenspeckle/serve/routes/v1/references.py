@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Depends, Request, Response
 
 from kenspeckle.errors import NotEnrolled
@@ -9,7 +11,7 @@ from kenspeckle.serve.access import needs
 from kenspeckle.serve.routes.v1 import cursor, documented, enrolling, told
 from kenspeckle.serve.routes.v1.documented import GalleryName, Key, Number
 from kenspeckle.serve.routes.v1.items import enrolled
-from kenspeckle.serve.routes.v1.received import one_picture, received
+from kenspeckle.serve.routes.v1.received import Sent, one_picture, received
 from kenspeckle.serve.routes.v1.working import At, at
 from kenspeckle.serve.schemas import asked
 from kenspeckle.serve.schemas import gallery as shapes
@@ -90,13 +92,13 @@ async def add_references(
 ) -> Response:
     """All pictures are added, or none; the next question knows them."""
     here = at(request, gallery)
-    ready = await prepared(here, key, variant)
+    pictures, about = await sent(here, key, variant)
 
-    def work() -> shapes.Changed:
+    def keep(ready: enrolling.Ready) -> shapes.Changed:
         enrolled(here, key)
         return enrolling.stored(here, ready)
 
-    return told.sent(await here.change(work), 201)
+    return told.sent(await enrolling.taken(here, pictures, about, keep), 201)
 
 
 @router.put(
@@ -113,23 +115,23 @@ async def replace_references(
 ) -> Response:
     """These pictures take the place of all that the item has, in one commit."""
     here = at(request, gallery)
-    ready = await prepared(here, key, variant)
+    pictures, about = await sent(here, key, variant)
 
-    def work() -> shapes.Changed:
+    def keep(ready: enrolling.Ready) -> shapes.Changed:
         enrolled(here, key)
         return enrolling.stored(here, ready, here.gallery.store.select({"key": key}).tolist())
 
-    return told.sent(await here.change(work))
+    return told.sent(await enrolling.taken(here, pictures, about, keep))
 
 
-async def prepared(here: At, key: str, variant: str | None) -> enrolling.Ready:
-    """The pictures of a request, looked at, as references of that item. Raises NotEnrolled."""
+async def sent(here: At, key: str, variant: str | None) -> tuple[Sequence[Sent], asked.About]:
+    """The pictures of a request, and what is said of them: they show that item. NotEnrolled."""
     item = await here.read(lambda: enrolled(here, key))
     beside = {} if variant is None else {"variant": variant}
     got = await received(here.request, here.most, asked.Additions, beside)
     said = got.said
     named = asked.About(label=item.label, key=key, variant=said.variant, metadata=said.metadata)
-    return await enrolling.prepared(here, got.pictures, named)
+    return got.pictures, named
 
 
 @router.get(
@@ -161,17 +163,17 @@ async def replace_reference(request: Request, gallery: GalleryName, number: Numb
     own."""
     here = at(request, gallery)
     old = await here.read(lambda: stored(here, number))
-    sent = await one_picture(request)
+    picture = await one_picture(request)
     about = asked.About(
         label=old.label, key=old.key, variant=old.variant, metadata=dict(old.metadata)
     )
-    ready = await enrolling.prepared(here, [sent], about)
 
-    def work() -> shapes.Changed:
-        stored(here, number)
+    def keep(ready: enrolling.Ready) -> shapes.Changed:
+        if stored(here, number).key != old.key:  # in another file that was put there meanwhile
+            raise NotEnrolled(f"reference {number}", f"it is not one of '{old.key}' any more")
         return enrolling.stored(here, ready, [number])
 
-    return told.sent(await here.change(work))
+    return told.sent(await enrolling.taken(here, [picture], about, keep))
 
 
 @router.delete(

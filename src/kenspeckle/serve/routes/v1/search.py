@@ -25,8 +25,7 @@ from kenspeckle.serve.routes.v1.received import (
 from kenspeckle.serve.routes.v1.working import At, at
 from kenspeckle.serve.schemas import answers, asked
 from kenspeckle.serve.schemas import gallery as shapes
-from kenspeckle.types import Candidate, Float32
-from kenspeckle.vectors.pipeline import StageTimes
+from kenspeckle.types import Candidate, Fingerprint, Float32
 
 router = APIRouter(tags=["search"], dependencies=[Depends(needs("read"))])
 
@@ -46,7 +45,7 @@ async def search(request: Request, gallery: GalleryName, top: Top = 10) -> Respo
     if content_type(request) == "application/json":
         found = await _by_json(here, await body(request, asked.Search), top)
     else:
-        found = await _by_picture(here, await one_picture(request), top, here.times)
+        found = await _by_picture(here, await one_picture(request), top)
     return told.sent(found)
 
 
@@ -64,43 +63,47 @@ async def search_batch(request: Request, gallery: GalleryName, top: Top = 10) ->
     here, start = at(request, gallery), time.perf_counter()
     got = await received(request, here.most, asked.Pictures)
 
-    async def one(picture: Sent) -> shapes.NamedCandidates:
-        found = await _by_picture(here, picture, top, here.times)
-        return shapes.NamedCandidates(name=picture.name, candidates=found.candidates)
+    async def one(picture: Sent) -> tuple[shapes.NamedCandidates, Fingerprint]:
+        data = await here.data(picture)
 
-    found = await here.each(got.pictures, one)
+        def work() -> tuple[list[Candidate], Fingerprint]:
+            return here.of_one_index(lambda: _near(here, data, top))
+
+        near, made_by = await here.run(work)
+        rows = [told.candidate(one, here.links) for one in near]
+        return shapes.NamedCandidates(name=picture.name, candidates=rows), made_by
+
+    found, made_by = await here.each_of_one_index(got.pictures, one)
     return told.sent(
         shapes.FoundBatch(
             gallery=here.name,
             answers=found,
             failed=sum(isinstance(answer, answers.Failed) for answer in found),
-            model=told.model(here.made_by),
+            model=told.model(made_by),
             elapsed_seconds=round(time.perf_counter() - start, 6),
             stages=told.timed(here.times)["stages"],
         )
     )
 
 
-async def _by_picture(here: At, picture: Sent, top: int, times: StageTimes) -> shapes.Found:
-    data = await here.data(picture, times)
+async def _by_picture(here: At, picture: Sent, top: int) -> shapes.Found:
+    data = await here.data(picture)
+    return await here.run(lambda: _found(here, lambda: _near(here, data, top)))
 
-    def candidates() -> list[Candidate]:
-        row = here.gallery.vector(data, times)
-        with times.stage("search"):
-            return here.gallery.nearest(row, top)
 
-    return await here.run(lambda: _found(here, candidates, times))
+def _near(here: At, data: bytes, top: int) -> list[Candidate]:
+    row = here.gallery.vector(data, here.times)
+    with here.times.stage("search"):
+        return here.gallery.nearest(row, top)
 
 
 async def _by_json(here: At, wish: asked.Search, top: int) -> shapes.Found:
     if wish.url is not None or wish.data is not None:
         picture = sent(asked.Picture(url=wish.url, data=wish.data))
-        return await _by_picture(here, picture, top, here.times)
+        return await _by_picture(here, picture, top)
     if wish.text is not None:
         words = wish.text
-        return await here.run(
-            lambda: _found(here, lambda: here.gallery.search_text(words, top), here.times)
-        )
+        return await here.run(lambda: _found(here, lambda: here.gallery.search_text(words, top)))
     row = _row(wish)
 
     def candidates() -> list[Candidate]:
@@ -108,7 +111,7 @@ async def _by_json(here: At, wish: asked.Search, top: int) -> shapes.Found:
         with here.times.stage("search"):
             return here.gallery.nearest(row, top)
 
-    return await here.run(lambda: _found(here, candidates, here.times))
+    return await here.run(lambda: _found(here, candidates))
 
 
 def _row(wish: asked.Search) -> Float32:
@@ -133,7 +136,9 @@ def _same_space(here: At, space_id: str | None) -> None:
         )
 
 
-def _found(here: At, candidates: Callable[[], list[Candidate]], times: StageTimes) -> shapes.Found:
-    rows = [told.candidate(one, here.links) for one in candidates()]
-    model = told.model(here.made_by)
-    return shapes.Found(gallery=here.name, candidates=rows, model=model, **told.timed(times))
+def _found(here: At, candidates: Callable[[], list[Candidate]]) -> shapes.Found:
+    """What was found, in one index, with its model. Raises what `candidates` raises."""
+    found, made_by = here.of_one_index(candidates)
+    rows = [told.candidate(one, here.links) for one in found]
+    model = told.model(made_by)
+    return shapes.Found(gallery=here.name, candidates=rows, model=model, **told.timed(here.times))

@@ -15,7 +15,7 @@ from kenspeckle.serve.routes.v1.received import Sent, received
 from kenspeckle.serve.routes.v1.working import at
 from kenspeckle.serve.schemas import answers, asked
 from kenspeckle.serve.schemas import gallery as shapes
-from kenspeckle.types import Float32
+from kenspeckle.types import Fingerprint, Float32
 
 router = APIRouter(tags=["search"], dependencies=[Depends(needs("read"))])
 
@@ -42,19 +42,23 @@ async def vectors(request: Request, gallery: GalleryName, encoding: Encoding = "
     here, start = at(request, gallery), time.perf_counter()
     got = await received(request, here.most, asked.Pictures)
 
-    async def one(picture: Sent) -> shapes.Vector:
+    async def one(picture: Sent) -> tuple[shapes.Vector, Fingerprint]:
         data = await here.data(picture)
-        row = await here.run(lambda: here.gallery.vector(data, here.times))
-        return _told(picture.name, row, encoding)
 
-    rows = await here.each(got.pictures, one)
+        def work() -> Float32:
+            return here.gallery.vector(data, here.times)
+
+        row, made_by = await here.run(lambda: here.of_one_index(work))
+        return _told(picture.name, row, encoding), made_by
+
+    rows, made_by = await here.each_of_one_index(got.pictures, one)
     return told.sent(
         shapes.Vectors(
             gallery=here.name,
             vectors=rows,
             failed=sum(isinstance(row, answers.Failed) for row in rows),
-            model=told.model(here.made_by),
-            fingerprint=here.made_by.to_dict(),
+            model=told.model(made_by),
+            fingerprint=made_by.to_dict(),
             elapsed_seconds=round(time.perf_counter() - start, 6),
             stages=told.timed(here.times)["stages"],
         )

@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from starlette.exceptions import HTTPException
 
 from kenspeckle.config import ImageSettings
-from kenspeckle.errors import KenspeckleError, ServiceBusy
+from kenspeckle.errors import KenspeckleError, ServiceBusy, SpaceMismatch
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.fetch import fetch
 from kenspeckle.serve import problems
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 T = TypeVar("T")
+Seen = TypeVar("Seen")
 
 DOWNLOADS = 16
 """Addresses fetched at once: they wait for others, and must not hold the model's threads."""
@@ -38,8 +39,6 @@ PATIENCE = 5.0
 """Seconds for which a picture waits until it may be fetched."""
 CHANGES = 4
 """Changes that wait for the file or for each other; more wait before they take a thread."""
-LATER = 5.0
-"""Seconds after the time of a request in which its queue has told what came of its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +91,59 @@ class At:
         turns: Turns = self.request.app.state.changes
         return await turns.run(writing)
 
-    async def change_by_model(self, work: Callable[[], T]) -> T:
-        """As `change`, of work that needs the model; the file is waited for outside of its queue.
+    async def change_after(
+        self, look: Callable[[], Awaitable[Seen]], keep: Callable[[Seen], T]
+    ) -> T:
+        """As `change`, of what the model looks at before the file is waited for and locked.
 
-        Raises ServiceBusy too.
+        Where an index of another model was put in its place meanwhile, it is looked at once more.
+        Raises what both raise.
         """
-        loop = asyncio.get_running_loop()
-        most = self.service.settings.serve.timeout + LATER
+        seen = await look()
+        try:
+            return await self.change(lambda: keep(seen))
+        except SpaceMismatch:
+            anew = await look()
+            return await self.change(lambda: keep(anew))
 
-        def handed_in() -> T:
-            return asyncio.run_coroutine_threadsafe(self.run(work), loop).result(most)
+    def of_one_index(self, work: Callable[[], T]) -> tuple[T, Fingerprint]:
+        """The value of work on the gallery, and what made the vectors that it is of.
 
-        return await self.change(handed_in)
+        Where an index of another model is put in its place in the midst, it is done again.
+        """
+        while True:
+            store = self.gallery.store
+            try:
+                value = work()
+            except SpaceMismatch:
+                if self.gallery.store is store:
+                    raise
+                continue
+            if self.gallery.store is store:
+                return value, store.manifest.fingerprint
+
+    async def each_of_one_index(
+        self,
+        pictures: Sequence[Sent],
+        one: Callable[[Sent], Awaitable[tuple[T, Fingerprint]]],
+    ) -> tuple[list[T | Failed], Fingerprint]:
+        """As `each`, with what made the vectors of all; `one` says it of each picture.
+
+        Where an index of another model was put in its place meanwhile, all are done once more.
+        Raises SpaceMismatch where that happens again.
+        """
+        for _ in range(2):
+            found = await self.each(pictures, one)
+            made_by = {row[1].space_id: row[1] for row in found if not isinstance(row, Failed)}
+            if len(made_by) < 2:
+                values = [row if isinstance(row, Failed) else row[0] for row in found]
+                return values, next(iter(made_by.values()), self.made_by)
+        raise SpaceMismatch(
+            self.name,
+            "its index was exchanged while the pictures were looked at",
+            expected="one index for all of them",
+            do="Send them again",
+        )
 
     async def each(
         self, pictures: Sequence[Sent], one: Callable[[Sent], Awaitable[T]]
