@@ -285,3 +285,37 @@ def test_look_alikes_are_few_and_the_rest_is_a_command_away(run, drawn, tmp_path
     done = run(*shlex.split(command))
     pairs = done.stdout.partition("closest pictures of different items:\n")[2].splitlines()
     assert sum("  and  " in line for line in pairs) == 10
+
+
+def test_info_takes_the_index_by_its_place(run, index):
+    assert index.rename(index.with_name("my.ken")).is_file()
+    by_option = run("info", "--index", "my.ken")
+    done = run("info", "my.ken")
+    assert (done.returncode, done.stdout) == (0, by_option.stdout)
+    assert run("info", "my.ken", "--index", "my.ken").returncode == 0
+    done = run("info", "my.ken", "--index", "other.ken")
+    assert done.returncode == 2
+    assert "name the index once" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["list"], ["remove"], ["confirm", "a.png"], ["rename"]])
+def test_an_index_given_as_a_key_is_told(run, index, things, words):
+    (index.parent / "a.png").write_bytes((things / "thing_1.png").read_bytes())
+    for name in ("gallery.ken", "of mine.ken"):
+        index.rename(index.with_name(name))
+        index = index.with_name(name)
+        done = run(*words, name)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert f"{name} is an index: name it by --index {shlex.quote(name)}\n" in done.stderr
+    assert "is an index" not in run("list", "nothing", "--index", name).stderr
+
+
+def test_import_takes_what_it_writes_by_its_place(run, index):
+    assert run("export", "old.npz").returncode == 0
+    for words in (["a.ken"], ["--out", "b.ken"], ["c.ken", "--out", "c.ken"]):
+        done = run("import", "old.npz", *words)
+        assert done.returncode == 0, done.stderr
+        assert (index.parent / words[-1]).is_file()
+    done = run("import", "old.npz", "d.ken", "--out", "e.ken")
+    assert done.returncode == 2
+    assert "name the file once" in done.stderr

@@ -9,6 +9,7 @@ import typer
 
 from kenspeckle.cli import console, options
 from kenspeckle.config import Settings
+from kenspeckle.flows.opened import DEFAULT_PATHS
 from kenspeckle.gallery import Gallery
 
 
@@ -25,13 +26,18 @@ def export(
 
 def import_(
     source: Annotated[str, typer.Argument(metavar="FILE", help="An .npz, or an index file.")],
+    target: Annotated[
+        str | None, typer.Argument(metavar="OUT", help="The index to write. Default: gallery.ken.")
+    ] = None,
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FILE", help="The index to write.")
-    ] = "gallery.ken",
+        str | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The same.", show_default=False),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Make an index from an .npz, also from one of the former system."""
-    _copy(options.settings({"index.path": source}), out, as_json)
+    written = options.once(target, out, "'OUT' / '--out'") or DEFAULT_PATHS[0]
+    _copy(options.settings({"index.path": source}), written, as_json)
 
 
 def _copy(settings: Settings, out: str, as_json: bool) -> None:

@@ -13,12 +13,14 @@ from kenspeckle.types import Calibration
 
 
 def info(
+    index_file: options.Place = None,
     index: options.Index = None,
     regions: options.Regions = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show what an index holds, what made it, and what it promises."""
-    settings = options.settings({"index.path": index, "identify.regions": regions})
+    path = options.once(index_file, index)
+    settings = options.settings({"index.path": path, "identify.regions": regions})
     with Gallery.open(settings=settings) as gallery:
         found, calibration = gallery.info(), gallery.calibration
     if as_json:

@@ -7,8 +7,10 @@ stopped by Ctrl-C.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 from kenspeckle._threads import hold_pools
@@ -20,9 +22,11 @@ import typer  # noqa: E402
 from kenspeckle.cli import streams  # noqa: E402
 from kenspeckle.cli.console import note  # noqa: E402
 from kenspeckle.cli.group import LazyGroup, UsageError, show_version  # noqa: E402
-from kenspeckle.errors import KenspeckleError  # noqa: E402
+from kenspeckle.errors import IndexMissing, KenspeckleError  # noqa: E402
 
 FAILED, MISUSED = 1, 2
+INDEXES = frozenset({".ken", ".npz"})
+"""How index files end."""
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -52,7 +56,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return MISUSED
     except KenspeckleError as error:
-        note(str(error))
+        note(f"{error}{_misplaced(error, words)}")
         return FAILED
     except BrokenPipeError:
         streams.silence()
@@ -62,6 +66,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         streams.silence()
         return FAILED
     return code if isinstance(code, int) else 0
+
+
+def _misplaced(error: KenspeckleError, words: Sequence[str]) -> str:
+    """What is said where an index was given by its place, to a command that takes keys there."""
+    asked = words if isinstance(error, IndexMissing) else [error.thing]
+    if not isinstance(error, IndexMissing) and "a key" not in error.expected:
+        return ""
+    for word in asked:
+        if Path(word).suffix.lower() in INDEXES and Path(word).is_file():
+            return f"; {word} is an index: name it by --index {shlex.quote(word)}"
+    return ""
 
 
 def main() -> NoReturn:

@@ -23,6 +23,11 @@ Index = Annotated[
         show_default=False,
     ),
 ]
+Place = Annotated[
+    str | None,
+    typer.Argument(metavar="INDEX", help="The index. Default: gallery.ken, else card_index.npz."),
+]
+"""The same by its position, where a command takes nothing else by position."""
 Model = Annotated[
     str | None,
     typer.Option(
@@ -106,6 +111,14 @@ OPTION_OF = {
     "models.home": "--home",
     "models.offline": "--offline",
 }
+
+
+def once(placed: str | None, given: str | None, names: str = "'INDEX' / '--index'") -> str | None:
+    """A file that may be named by its position or by its option; both only where they agree."""
+    if placed is not None and given is not None and placed != given:
+        what = "index" if "INDEX" in names else "file"
+        raise typer.BadParameter(f"name the {what} once", param_hint=names)
+    return given if placed is None else placed
 
 
 def settings(given: dict[str, Any]) -> Settings:

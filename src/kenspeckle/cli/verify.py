@@ -26,12 +26,7 @@ NOT_PASSED = 1
 
 
 def verify(
-    index_file: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="INDEX", help="The index. Default: gallery.ken, else card_index.npz."
-        ),
-    ] = None,
+    index_file: options.Place = None,
     index: options.Index = None,
     top_confusables: Annotated[
         int, typer.Option("--top-confusables", metavar="N", min=0, help="Pairs shown.")
@@ -55,10 +50,8 @@ def verify(
 
     Exit code 0 if at least 99 % of the rows identify themselves, else 1.
     """
-    if index_file is not None and index is not None and index_file != index:
-        raise typer.BadParameter("name the index once", param_hint="'INDEX' / '--index'")
     given = {
-        "index.path": index_file if index_file is not None else index,
+        "index.path": options.once(index_file, index),
         "models.name": model,
         "models.head": projection,
         "models.home": home,
