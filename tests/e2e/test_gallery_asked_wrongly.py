@@ -25,6 +25,7 @@ EVERYTHING: dict[str, Ask] = {
     "remove": lambda g: g.remove("a"),
     "confirm": lambda g: g.confirm("photo.png", "a"),
     "reject": lambda g: g.reject("photo.png"),
+    "look": lambda g: g.look("photo.png", "confirmed", "a"),
     "rename": lambda g: g.rename("a", "b"),
     "feedback": lambda g: g.feedback(),
     "take_feedback": lambda g: g.take_feedback("gallery.ken"),
@@ -94,7 +95,7 @@ def test_every_method_is_asked():
         if not name.startswith("_") and name not in ("create", "open")
     }
     # what needs the file only when what it is given was made of the file, or not at all
-    apart = {"close", "picture", "settings", "model", "prepare", "enrol", "steady"}
+    apart = {"close", "picture", "settings", "model", "prepare", "enrol", "steady", "keep"}
     assert public - apart == set(EVERYTHING) - {"len"}
 
 
