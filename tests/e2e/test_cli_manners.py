@@ -207,10 +207,11 @@ def test_ctrl_c_while_a_picture_is_awaited(run, things, tmp_path):
         assert process.communicate() == ("", "Stopped.\n")
 
 
-def in_terminal(words: list[str], cwd: Path) -> str:
+def in_terminal(words: list[str], cwd: Path, columns: int = 120) -> str:
     """What the command writes when all its streams are a terminal."""
     leader, follower = pty.openpty()
-    environ = {**os.environ, "KENSPECKLE_MODELS_NAME": "dummy", "TERM": "xterm", "COLUMNS": "120"}
+    environ = {**os.environ, "KENSPECKLE_MODELS_NAME": "dummy", "TERM": "xterm"}
+    environ["COLUMNS"] = str(columns)
     process = subprocess.Popen(
         [sys.executable, "-m", "kenspeckle", *words],
         stdin=follower, stdout=follower, stderr=follower, cwd=cwd, env=environ,
@@ -319,3 +320,11 @@ def test_import_takes_what_it_writes_by_its_place(run, index):
     done = run("import", "old.npz", "d.ken", "--out", "e.ken")
     assert done.returncode == 2
     assert "name the file once" in done.stderr
+
+
+def test_a_terminal_gets_lines_that_fit_and_the_next_command_whole(index):
+    told = in_terminal(["verify", "gallery.ken"], index.parent, 60).splitlines()
+    assert "next: kenspeckle " in told[-1]
+    assert told[-1].endswith(")")
+    assert any(line.startswith("verdict: ") for line in told[-6:-1])
+    assert max(map(len, told[:-1])) <= 60

@@ -73,7 +73,8 @@ def verify(
         console.json_line(data)
     else:
         for text in told:
-            console.line(text)
+            tell = console.line if text.startswith("next: ") else console.prose
+            tell(text)  # a command stays whole, to be copied
     raise typer.Exit(0 if report.passed else NOT_PASSED)
 
 
