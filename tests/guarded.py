@@ -73,6 +73,13 @@ class Behind:
         loop = self.server.servers[0].get_loop()
         return asyncio.run_coroutine_threadsafe(done(), loop).result(PATIENCE)
 
+    def until(self, so: Callable[[], object]) -> None:
+        """Wait until something is so."""
+        until = time.monotonic() + PATIENCE
+        while not so():
+            assert time.monotonic() < until, "it never was"
+            time.sleep(0.01)
+
     def settled(self) -> bool:
         """Whether nothing is counted or held any more, in a moment."""
         until = time.monotonic() + PATIENCE
@@ -195,7 +202,9 @@ def surface_of(scope: Any) -> str:
 
 @contextlib.contextmanager
 def guarded(keys: Path, *, access: dict[str, Any] | None = None, **limits: Any) -> Iterator[Behind]:
-    """Serve the application with these keys and settings."""
+    """Serve the application with these keys and settings; everybody has one address here, and so
+    all of the connections unless its share is set."""
+    limits = {"per_address": 100_000} | limits
     settings = ServeSettings(**limits)
     behind = Behind("", Access(keys, **(access or {})), Limits(settings))
     guard = Guard(

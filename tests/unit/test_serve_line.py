@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,3 +221,105 @@ def test_a_name_given_anew_sees_no_jobs_of_the_old_key(tmp_path: Path) -> None:
     job = Job("1", 1, "identify", "g", before.id, "")
     assert visible(job, before)
     assert not visible(job, after)
+
+
+# Connections
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Behind]:
+    """With room for 24 connections, eight of them for one address."""
+    with guarded(tmp_path / "keys", connections=12, per_address=8) as served:
+        yield served
+
+
+def connected(behind: Behind, stack: contextlib.ExitStack, source: str) -> socket.socket:
+    """A line from another address of this machine."""
+    place = ("127.0.0.1", behind.port)
+    return stack.enter_context(socket.create_connection(place, PATIENCE, (source, 0)))
+
+
+ELSEWHERE = pytest.mark.skipif(sys.platform != "linux", reason="other loopback addresses")
+PROBE = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@ELSEWHERE
+def test_half_heads_of_one_address_shut_nobody_out(shared: Behind) -> None:
+    with contextlib.ExitStack() as stack:
+        half = [connected(shared, stack, "127.0.0.2") for _ in range(60)]
+        for line in half:
+            with contextlib.suppress(OSError):
+                line.sendall(b"GET /v1/echo HTTP/1.1\r\nHo")
+        shared.until(lambda: shared.lines <= 8)
+        for source in ("127.0.0.1", "127.0.0.3", "127.0.0.2"):
+            for _ in range(3):
+                line = connected(shared, stack, source)
+                line.sendall(PROBE)
+                assert drained(line).startswith(b"HTTP/1.1 200 "), source
+        early = drained(half[0])
+        assert early.startswith(b"HTTP/1.1 503 ") or not early, "the oldest went"
+    shared.until(lambda: not len(shared.limits.lines))
+    assert shared.limits.lines._own == shared.limits.lines._waiting == {}
+
+
+def test_what_is_being_answered_never_gives_way(shared: Behind) -> None:
+    with contextlib.ExitStack() as stack:
+        asking = [connected(shared, stack, "127.0.0.1") for _ in range(8)]
+        for line in asking:
+            line.sendall(b"GET /v1/slow?seconds=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        shared.until(lambda: len(shared.seen) == 8)
+        assert drained(connected(shared, stack, "127.0.0.1")).startswith(b"HTTP/1.1 503 ")
+        assert shared.limits.running == 8
+        asking[0].close()
+        shared.until(lambda: len(shared.limits.lines) == 7)
+        line = connected(shared, stack, "127.0.0.1")
+        line.sendall(PROBE)
+        assert drained(line).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_answered_line_gives_way_to_a_new_one(shared: Behind) -> None:
+    with contextlib.ExitStack() as stack:
+        kept = [connected(shared, stack, "127.0.0.1") for _ in range(8)]
+        for line in kept:
+            line.sendall(b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+        line = connected(shared, stack, "127.0.0.1")
+        line.sendall(PROBE)
+        assert drained(line).startswith(b"HTTP/1.1 200 ")
+        assert kept[0].recv(65536) == b"", "closed without a word"
+        kept[1].sendall(PROBE)
+        assert drained(kept[1]).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_usual_share_leaves_room_for_others_and_for_many_clients() -> None:
+    limits = Limits(ServeSettings())
+    assert 128 < limits.lines._each < limits.connections < limits.sockets
+    assert Limits(ServeSettings(connections=8, per_address=1000)).lines._each == 16
+
+
+# Names of hosts
+
+
+@pytest.mark.parametrize(
+    ("first", "hosts", "status"),
+    [
+        (b"/v1/read", [b"localhost"], 200),
+        (b"/v1/read", [b"evil.example", b"localhost"], 400),
+        (b"/v1/read", [b"localhost", b"localhost"], 400),
+        (b"/v1/read", [], 400),
+        (b"http://localhost/v1/read", [b"localhost"], 200),
+        (b"HTTP://127.0.0.1:80/v1/read", [b"evil.example"], 200),
+        (b"http://[::1]:80/v1/read", [b"localhost"], 200),
+        (b"http://evil.example/v1/read", [b"localhost"], 421),
+        (b"http://evil.example:80/v1/read", [b"localhost"], 421),
+        (b"http://evil.example/v1/read", [b"localhost", b"localhost"], 400),
+        (b"http://localhost/v1/read", [], 400),
+        (b"http://x@localhost/v1/read", [b"localhost"], 421),
+    ],
+)
+def test_one_name_of_a_host_counts(
+    behind: Behind, first: bytes, hosts: list[bytes], status: int
+) -> None:
+    lines = [b"GET %s HTTP/1.1" % first, *(b"Host: " + one for one in hosts), b"Connection: close"]
+    told = behind.ask(b"\r\n".join([*lines, b"", b""]))
+    assert told.startswith(b"HTTP/1.1 %d " % status)

@@ -48,6 +48,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "serve.timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
     "serve.queue": (lambda v: 1 <= v <= 100_000, "1 to 100000"),
     "serve.connections": (lambda v: 1 <= v <= 100_000, "1 to 100000"),
+    "serve.per_address": (lambda v: 0 <= v <= 100_000, "0 to 100000"),
     "serve.rate": (lambda v: 0 <= v < float("inf"), "0 or more"),
     "serve.idle_grace": (lambda v: 0 <= v < float("inf"), "0 or more"),
     "serve.patience": (lambda v: 0.1 <= v <= 3600, "0.1 to 3600"),

@@ -116,6 +116,9 @@ class ServeSettings:
     timeout: float = _setting(60.0, "seconds one request may take altogether")
     queue: int = _setting(64, "pictures that wait for one model before others are refused")
     connections: int = _setting(512, "requests at once; more are refused")
+    per_address: int = _setting(
+        0, "connections at once of one address; 0: three quarters of `connections`"
+    )
     rate: float = _setting(0.0, "requests a second for each key and address; 0: no limit")
     idle_grace: float = _setting(300.0, "seconds after which an idle model leaves memory; 0: never")
     pinned: tuple[str, ...] = _setting((), "models that stay in memory")

@@ -164,6 +164,9 @@ def _check_head(scope: Scope) -> None:
         raise Refusal(431, f"at most {MOST_HEADERS} headers of {LARGEST_HEAD} bytes together")
     if len(scope["raw_path"] or b"") > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
         raise Refusal(414, f"at most {LONGEST_PATH} bytes of path, {LONGEST_QUERY} of query")
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):  # RFC 9112, 3.2
+        raise Refusal(400, f"{hosts} Host headers; expected one")
     if _HIDDEN.search(scope["path"]):
         raise Refusal(400, "a path with hidden characters")
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 
 from kenspeckle.config import ServeSettings
+from kenspeckle.serve.lines import Lines
 
 MOST_HEADERS = 100
 LARGEST_HEAD = 32 * 1024
@@ -28,6 +29,8 @@ _LEAST_HELD = 256 * 1024 * 1024
 _MOST_BUCKETS = 10_000
 _SHARES = 2
 """Into how many parts what may be held is cut; nobody has more than one of them."""
+_LEAST_LINES = 2
+"""Connections that an address may always have where no share is set."""
 _BURST = 2.0
 """Requests that may come at once, in seconds of the rate."""
 
@@ -37,7 +40,8 @@ class Limits:
 
     `running` requests are being answered now; `working` of them, and `entered` since the start, use
     memory that is worth giving back, as probes and listeners do not. Bodies of `held` bytes are
-    kept meanwhile. `stopping` is set when the service takes no more requests.
+    kept meanwhile, `lines` are the connections of all ports. `stopping` is set when the service
+    takes no more requests.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Limits:
         self.running, self.working, self.entered, self.held = 0, 0, 0, 0
         self.most_held = max(_HELD_BODIES * settings.max_body, _LEAST_HELD)
         self.most_each = self.most_held // _SHARES
+        share = settings.per_address or max(_LEAST_LINES, self.connections * 3 // 4)
+        self.lines = Lines(self.sockets, min(share, self.sockets))
         self._each: dict[str, int] = {}
         self.stopping = False
         self._arriving: set[asyncio.Timeout] = set()

@@ -7,15 +7,17 @@ how long it leaves an answer lying. What follows the headers is the guard's.
 from __future__ import annotations
 
 import http
+import re
 from asyncio import TimerHandle, Transport
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle.serve import problems
-from kenspeckle.serve.limits import HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, Limits
+from kenspeckle.serve.limits import HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, Limits, neighbourhood
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_WHOLE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 STALLED = 2.0
 """Seconds in which a client has to take a piece of its answer while the service stops."""
 
@@ -36,16 +38,18 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         _bad = 400
 
         def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-            """Take a client, unless there are too many."""
+            """Take a client, unless there are too many, or too many of its address."""
             super().connection_made(transport)
-            if len(self.connections) > limits.sockets:
-                self._end(503)
-            else:
+            who = neighbourhood(self.client[0] if self.client else "")
+            if limits.lines.enter(self, who):
                 self._wait()
+            else:
+                self._end(503)
 
         def connection_lost(self, exc: Exception | None) -> None:
             """Forget a client that has left; the base tells it to the latest request alone."""
             self._hurry()
+            limits.lines.leave(self)
             if self._running is not None and not self._running.response_complete:
                 self._running.disconnected = True
                 self._running.message_event.set()
@@ -75,7 +79,10 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         def on_headers_complete(self) -> None:
             """The head is whole: the guard goes on."""
             self._hurry()
+            limits.lines.ask(self)
             self._head, self._within = 0, True
+            if not self.url.startswith((b"/", b"*")):
+                _rename(self.headers, self.url)
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
@@ -103,6 +110,8 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             if self.transport.get_write_buffer_size():
                 self.loop.call_later(limits.body_timeout, self._abandon)
             super().on_response_complete()
+            if self.cycle.response_complete:
+                limits.lines.rest(self)
 
         def resume_writing(self) -> None:
             """The client takes what is written to it."""
@@ -120,6 +129,15 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             elif left or not self.transport.is_closing():
                 self._taken = False
                 self.loop.call_later(STALLED, self.hasten, left)
+
+        def give_way(self) -> None:
+            """Leave a client that has connected once more."""
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()
+            elif self._running is not None and not self._head:
+                self.transport.close()  # it was answered, and has asked nothing since
+            else:
+                self._end(503)
 
         def send_400_response(self, msg: str) -> None:  # noqa: ARG002  our words say as much
             """Say that this is no request of HTTP."""
@@ -150,6 +168,15 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             self.transport.close()
 
     return Line
+
+
+def _rename(headers: list[tuple[bytes, bytes]], target: bytes) -> None:
+    """Let a whole address in the first line stand for the name in `Host`, which is not to be
+    believed then (RFC 9112, 3.2.2)."""
+    places = [place for place, (name, _) in enumerate(headers) if name == b"host"]
+    if len(places) == 1:
+        found = _WHOLE.match(target)
+        headers[places[0]] = (b"host", found[1] if found else b"")
 
 
 def _answer(status: int) -> bytes:
