@@ -19,12 +19,12 @@ import httpx2
 import pytest
 from drawing import draw
 from listening import listening
-from serving import served
+from serving import free_port, served
 
 from kenspeckle import Gallery
 from kenspeckle.config import ImageSettings, ModelSettings, ServeSettings, Settings
+from kenspeckle.serve import turns
 from kenspeckle.serve.keys import create
-from kenspeckle.serve.routes.v1 import working
 from kenspeckle.serve.service import Service
 
 THINGS = "/v1/galleries/things"
@@ -146,7 +146,7 @@ def test_clients_that_leave_free_no_thread_that_still_fetches(
             time.sleep(0.01)
     until(lambda: len(kind.asked) > 0)
     time.sleep(0.2)
-    assert 0 < len(kind.asked) <= working.SHARE
+    assert 0 < len(kind.asked) <= turns.SHARE
     late = client.post(f"{THINGS}/identify", json={"url": f"{address}/quick"})
     assert late.status_code == 503, late.text
     assert int(late.headers["retry-after"]) > 0
@@ -178,13 +178,74 @@ def test_slow_addresses_of_one_hold_up_nobody_elses(
             return client.post(f"{THINGS}/identify", json=wish, headers=headers).status_code
 
         several = [pool.submit(ask, greedy, "slow") for _ in range(16)]
-        until(lambda: kind.asked.count("/slow") == working.SHARE)
+        until(lambda: kind.asked.count("/slow") == turns.SHARE)
         time.sleep(0.5)
         assert ask(modest, "quick") == 200
-        until(lambda: sum(one.done() for one in several) == 16 - working.SHARE)
+        until(lambda: sum(one.done() for one in several) == 16 - turns.SHARE)
         kind.go.set()
         codes = [one.result() for one in several]
-        assert codes.count(503) == 16 - working.SHARE
+        assert codes.count(503) == 16 - turns.SHARE
+
+
+def test_what_may_be_fetched_at_once_is_for_all_ports_and_surfaces(
+    index: Path, origin: tuple[str, type[_Slow]]
+) -> None:
+    address, kind = origin
+    first, second = free_port(), free_port()
+    serve = replace(SETTINGS.serve, port=first, surfaces=("falcon", f"analyze=:{second}"))
+    with (
+        served(replace(SETTINGS, serve=serve), [index]) as (_, service),
+        httpx2.Client(timeout=120) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+
+        def ask(port: int, path: str, **wish: object) -> int:
+            return client.post(f"http://127.0.0.1:{port}{path}", json=wish).status_code
+
+        slow = {"url": f"{address}/slow"}
+        held = [pool.submit(ask, first, f"{THINGS}/identify", **slow) for _ in range(4)]
+        until(lambda: kind.asked.count("/slow") == turns.SHARE)
+        service.downloads._patience = 0.05
+        task = {"operation_id": "a", "type": "detect_bounding_box"}
+        analyze = {"image_url": f"{address}/more", "tasks": [task]}
+        for port in (first, second):
+            assert ask(port, f"{THINGS}/identify", url=f"{address}/more") == 503
+        assert ask(second, "/analyze_image/", **analyze) == 503
+        assert kind.asked == ["/slow"] * turns.SHARE
+        kind.go.set()
+        assert [one.result() for one in held] == [200] * 4
+        assert ask(second, f"{THINGS}/identify", url=f"{address}/more") == 200
+
+
+def test_changes_of_all_ports_wait_together(index: Path) -> None:
+    first, second = free_port(), free_port()
+    serve = replace(SETTINGS.serve, port=first, surfaces=("falcon", f"analyze=:{second}"))
+    begun, go = [], threading.Event()
+    with (
+        served(replace(SETTINGS, serve=serve), [index]) as (_, service),
+        httpx2.Client(timeout=120) as client,
+        ThreadPoolExecutor(2 * turns.CHANGES) as pool,
+    ):
+        gallery = service.gallery()
+        writing = gallery.writing
+
+        def held(*given: object) -> object:
+            begun.append(1)
+            assert go.wait(60)
+            return writing(*given)
+
+        gallery.writing = held  # type: ignore[method-assign,assignment]
+        asked = [
+            pool.submit(
+                client.delete, f"http://127.0.0.1:{port}{THINGS}/items/thing%20{number % 3}"
+            )
+            for number in range(turns.CHANGES)
+            for port in (first, second)
+        ]
+        until(lambda: len(begun) == turns.CHANGES and len(service.changes._waiting) == 4)
+        assert len(begun) == turns.CHANGES
+        go.set()
+        assert sorted(one.result().status_code for one in asked)[:3] == [200] * 3
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from kenspeckle.serve.ready import calibrated, named, remarks, searched
 from kenspeckle.serve.scheduler import Scheduler
 from kenspeckle.serve.streams import Streams
 from kenspeckle.serve.surfaces import read_surfaces, unused_port
+from kenspeckle.serve.turns import changes, downloads
 from kenspeckle.store.open import open_store
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class Service:
     """Galleries by name, the first of them the default, and what answers about them.
 
     `analysis` are the engines of people and scenes, or whatever stands in for them.
+    `downloads` and `changes` are its threads for what waits for others, for all ports together.
     `in_flight` counts the requests that are being answered, `ready` says that all is listening,
     `notes` are remarks about the start.
     """
@@ -54,6 +56,7 @@ class Service:
         self.lookout = Lookout(galleries)
         self.limits, self.log = Limits(settings.serve), Log(settings.serve.log_format)
         self.metrics, self.bus, self.jobs = Metrics(), Bus(), Jobs()
+        self.downloads, self.changes = downloads(), changes()
         self.streams = Streams(self.bus, patience=settings.serve.patience)
         self.started, self.in_flight, self.ready = time.time(), 0, False
         self.notes: list[str] = []

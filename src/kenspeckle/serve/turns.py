@@ -16,6 +16,15 @@ from kenspeckle.errors import ServiceBusy
 
 T = TypeVar("T")
 
+DOWNLOADS = 16
+"""Addresses fetched at once: they wait for others, and must not hold the model's threads."""
+SHARE = 4
+"""Of them for one key, or for one address of clients without a key."""
+PATIENCE = 5.0
+"""Seconds for which a picture waits until it may be fetched."""
+CHANGES = 4
+"""Changes that wait for the file or for each other; more wait before they take a thread."""
+
 
 class Turns:
     """Runs work on at most `most` threads at once, at most `share` of them for one asker.
@@ -93,3 +102,13 @@ class Turns:
         error = ServiceBusy(self._name, found, do="Try again later, with less at once")
         error.retry_after = self._patience or 1.0
         return error
+
+
+def downloads() -> Turns:
+    """The threads of a service that fetch pictures, for all of its ports and surfaces."""
+    return Turns("downloads", DOWNLOADS, share=SHARE, patience=PATIENCE)
+
+
+def changes() -> Turns:
+    """The threads of a service that change indexes."""
+    return Turns("changes", CHANGES)

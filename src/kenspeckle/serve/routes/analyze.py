@@ -20,7 +20,7 @@ from kenspeckle.serve.routes import analyze_read as read
 from kenspeckle.serve.routes import analyze_shapes as shapes
 from kenspeckle.serve.routes.analyze_work import analysed, analysis_of, described, encoded
 from kenspeckle.serve.routes.v1.received import Sent
-from kenspeckle.serve.routes.v1.working import downloaded, downloads, times_of
+from kenspeckle.serve.routes.v1.working import downloaded, times_of
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
@@ -76,7 +76,6 @@ def create(service: Service) -> FastAPI:
     """The application of the surface."""
     app = FastAPI(title=TITLE, version=VERSION, openapi_url="/openapi.json")
     app.state.service = service
-    app.state.downloads = downloads()
     surface = _Surface(service, analysis_of(service))
     most = service.settings.serve.max_tasks
 

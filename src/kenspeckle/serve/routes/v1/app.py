@@ -12,8 +12,6 @@ from kenspeckle import __version__
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes.query import known
 from kenspeckle.serve.routes.v1 import documented
-from kenspeckle.serve.routes.v1.working import CHANGES, downloads
-from kenspeckle.serve.turns import Turns
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
@@ -49,8 +47,6 @@ def create(service: Service) -> FastAPI:
         dependencies=[Depends(known)],
     )
     app.state.service = service
-    app.state.downloads = downloads()
-    app.state.changes = Turns("changes", CHANGES)
     problems.install(app)
     for subject in SUBJECTS:
         app.include_router(import_module(f"kenspeckle.serve.routes.v1.{subject}").router)

@@ -21,7 +21,6 @@ from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.schemas.answers import Failed
 from kenspeckle.serve.schemas.base import Problem
 from kenspeckle.serve.service import Service
-from kenspeckle.serve.turns import Turns
 from kenspeckle.types import Fingerprint
 from kenspeckle.vectors.pipeline import StageTimes
 
@@ -30,15 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Seen = TypeVar("Seen")
-
-DOWNLOADS = 16
-"""Addresses fetched at once: they wait for others, and must not hold the model's threads."""
-SHARE = 4
-"""Of them for one key, or for one address of clients without a key."""
-PATIENCE = 5.0
-"""Seconds for which a picture waits until it may be fetched."""
-CHANGES = 4
-"""Changes that wait for the file or for each other; more wait before they take a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +78,7 @@ class At:
             with self.gallery.writing():
                 return work()
 
-        turns: Turns = self.request.app.state.changes
-        return await turns.run(writing)
+        return await self.service.changes.run(writing)
 
     async def change_after(
         self, look: Callable[[], Awaitable[Seen]], keep: Callable[[Seen], T]
@@ -200,14 +189,9 @@ async def downloaded(
     """
     if sent.data is not None:
         return sent.data
-    turns: Turns = request.app.state.downloads
+    turns = service_of(request).downloads
     with times.stage("download"):
         return await turns.run(lambda: fetch(sent.url, limits), asker_of(request))
-
-
-def downloads() -> Turns:
-    """The threads of an application that fetch pictures."""
-    return Turns("downloads", DOWNLOADS, share=SHARE, patience=PATIENCE)
 
 
 def asker_of(request: Request) -> str:
