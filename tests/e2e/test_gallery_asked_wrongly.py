@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from kenspeckle import Gallery
 from kenspeckle.catalog.folder import scan
 from kenspeckle.errors import CatalogError, GalleryError, InputError
 from kenspeckle.store.open import open_store
+
+if TYPE_CHECKING:
+    from commands import Command
 
 Ask = Callable[[Gallery], object]
 
@@ -168,3 +172,22 @@ def test_a_folder_without_a_name_is_not_the_working_folder(place, monkeypatch):
     with pytest.raises(CatalogError, match="an empty name"):
         scan("")
     assert len(scan("."))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("caption", ""),
+        ("scrape-prices", "--site", "yuyu-tei", "--refs", ""),
+        ("evaluate", ""),
+        ("export", "--index", "gallery.ken", ""),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_takes_an_empty_name_for_the_working_folder(
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(place)
+    before = sorted(place.rglob("*"))
+    assert "an empty name; expected a path" in command(*words, code=1).err
+    assert sorted(place.rglob("*")) == before

@@ -13,6 +13,7 @@ from kenspeckle.cli import console
 from kenspeckle.cli.options import AsJson, Home, Offline, settings
 from kenspeckle.config import Settings
 from kenspeckle.errors import InputError, KenspeckleError, ModelError
+from kenspeckle.flows.given import places
 
 Describe = Callable[[Path], str]
 
@@ -78,6 +79,7 @@ def caption(
     most = chosen.analyze.max_caption
     if not 1 <= max_length <= most:
         raise typer.BadParameter(f"{max_length}; expected 1 to {most}", param_hint="--max-length")
+    places(folder=folder)
     listed = list_pictures(Path(folder), recursive, force)
     for path, why in listed.skipped:
         _tell(path, {"skipped": why}, f"skipped: {why}", as_json)

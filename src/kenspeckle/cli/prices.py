@@ -9,6 +9,7 @@ import typer
 
 from kenspeckle.cli import console
 from kenspeckle.cli.options import settings
+from kenspeckle.flows.given import places
 
 if TYPE_CHECKING:
     from kenspeckle.adapters.price_file import PriceFile
@@ -63,6 +64,7 @@ def scrape_prices(
     if refs is None:
         raise typer.BadParameter("missing; expected a folder", param_hint="--refs")
     target = Path(out)
+    places(refs=refs)
     prefixes = _prefixes(Path(refs), max_prefixes)
     old = _former(target)
     console.line(f"Sets: {', '.join(prefixes)}")

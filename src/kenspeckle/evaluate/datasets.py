@@ -15,6 +15,7 @@ from kenspeckle.evaluate.layouts.mapping import DATABASE, mapping
 from kenspeckle.evaluate.layouts.prefixed import named, photo_folder, prefixed
 from kenspeckle.evaluate.layouts.table import table
 from kenspeckle.evaluate.samples import Dataset, Found, Sample, Truth, settle
+from kenspeckle.flows.given import places
 
 __all__ = ["LAYOUTS", "Dataset", "Sample", "Truth", "read"]
 
@@ -40,6 +41,7 @@ def read(path: str | os.PathLike[str], layout: str = "auto") -> Dataset:
     Nothing is decoded; sizes are read where there are boxes. Raises CatalogError when the layout
     cannot be told, or says nothing usable.
     """
+    places(path=path)
     place = Path(path)
     if not place.exists():
         raise CatalogError(shown(str(path)), "no such file or folder", do="Check the name")
