@@ -142,6 +142,10 @@ def test_pictures_come_by_address(client: httpx2.Client) -> None:
     secret = address + "?token=1"
     other = client.post(f"{THINGS}/items", json={"url": secret, "label": "By address"})
     assert other.status_code == 409, "that file is a reference of another item"
+    same = client.post(f"{THINGS}/items", json={"url": secret, "key": first["key"]}).json()
+    assert same["references"] == [first]
+    address = f"{str(client.base_url).rstrip('/')}{first['thumbnail_url']}"
+    secret = address + "?token=1"
     made = client.post(f"{THINGS}/items", json={"url": secret, "key": first["key"]})
     assert made.status_code == 201, made.text
     assert made.json()["references"][0]["path"] == address
@@ -343,3 +347,33 @@ def test_something_new_said_of_a_picture_replaces_it_and_the_rest_is_kept(
     other = client.put(new["url"], files=[file(22)]).json()
     assert (other["removed"], other["replaced"]) == (1, [new["id"]])
     assert other["references"][0]["metadata"] == new["metadata"]
+
+
+def test_the_same_bytes_are_one_reference_of_their_item(client: httpx2.Client) -> None:
+    """However they are called: as a file of the folder, by another name, twice in one request."""
+    listed = client.get(f"{THINGS}/items/thing%201/references").json()["items"]
+    (one,) = listed
+    assert one["added"] is False
+    for said in ({"key": "thing 1"}, {"label": "thing 1"}):
+        files = [file(1, "p2/thing 1.png"), file(1, "other.png")]
+        again = client.post(f"{THINGS}/items", data=said, files=files).json()
+        assert again["references"] == [one]
+        assert (again["removed"], again["replaced"]) == (0, [])
+    files = [file(30, "a.png"), file(1, "b.png"), file(30, "c.png")]
+    more = client.post(f"{THINGS}/items/thing%201/references", files=files).json()
+    assert [row["id"] == one["id"] for row in more["references"]] == [False, True]
+    assert client.get(f"{THINGS}/items/thing%201").json()["references"] == 2
+
+
+def test_something_new_said_of_a_file_of_the_folder_leaves_it_in_its_place(
+    client: httpx2.Client, made: Path, index: Path
+) -> None:
+    (one,) = client.get(f"{THINGS}/items/thing%201/references").json()["items"]
+    said = {"key": "thing 1", "variant": "gold"}
+    told = client.post(f"{THINGS}/items", data=said, files=[file(1, "new.png")]).json()
+    (new,) = told["references"]
+    assert told["replaced"] == [one["id"]]
+    assert (new["path"], new["variant"], new["added"]) == (one["path"], "gold", False)
+    with Gallery.open(index, settings=SETTINGS) as gallery:
+        work = gallery.plan(made / "refs")
+    assert (work.add, work.change, work.remove) == ([], [], [])

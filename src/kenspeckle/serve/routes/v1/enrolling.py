@@ -71,23 +71,23 @@ def addressed(key: str) -> None:
 def stored(here: At, ready: Ready, instead_of: Sequence[int] = ()) -> shapes.Changed:
     """Store pictures in one commit, in place of others; what that led to.
 
-    A picture that its item has already keeps its id, unless something new is said of it; then it
-    is replaced, and what is not said again stays.
+    The same bytes are one reference of their item, however they are called. It keeps its id unless
+    something new is said of it: then it is replaced, and what is not said again stays.
     """
     before = _there(here, instead_of)
     check_files(here.gallery.store, [row.reference for rows in ready for row in rows], instead_of)
-    known = {rows[0].reference.path: _known(here, rows[0], instead_of) for rows in ready}
     told_again, news, replaced = [], [], [number for number, _ in before]
-    for rows in ready:
-        number, old = known[rows[0].reference.path] or (0, None)
+    order: dict[str, int] = {}
+    for rows in _once(ready):
+        number, old = _known(here, rows[0].reference, instead_of) or (0, None)
         merged = [_merged(row, old) for row in rows] if old else rows
+        order[merged[0].reference.path] = len(order)
         if old and _same(merged[0].reference, old):
             told_again.append(number)
             continue
         news.append(merged)
         replaced += [number] if old else []
     ids = here.gallery.enrol(news, instead_of=instead_of) if news or instead_of else []
-    order = {rows[0].reference.path: place for place, rows in enumerate(ready)}
     there = _there(here, list(dict.fromkeys([*told_again, *ids])))
     there.sort(key=lambda row: order.get(row[1].path, 0))
     shown = [told.reference(number, one, here.links) for number, one in there]
@@ -99,17 +99,36 @@ def stored(here: At, ready: Ready, instead_of: Sequence[int] = ()) -> shapes.Cha
     )
 
 
-def _known(here: At, new: Enrolled, instead_of: Sequence[int]) -> tuple[int, Reference] | None:
-    """What the item of a picture has of the same path; None for nothing, or what goes anyway."""
-    path, key = new.reference.path, new.reference.key
-    ids = here.gallery.store.select({"path": path, "view": ""}).tolist()
-    found = _there(here, [number for number in ids if number not in instead_of])
-    return next(((number, old) for number, old in found if old.key == key), None)
+def _once(ready: Ready) -> Ready:
+    """The pictures of a request without those that are the same file of the same item again."""
+    files: dict[tuple[str, str], list[Enrolled]] = {}
+    for rows in ready:
+        files.setdefault((rows[0].reference.key, rows[0].reference.sha256), rows)
+    return list(files.values())
+
+
+def _known(here: At, new: Reference, instead_of: Sequence[int]) -> tuple[int, Reference] | None:
+    """What its item has of a picture: the same bytes, else another file of the same path.
+
+    None for nothing, and for what goes anyway.
+    """
+    for where in ({"sha256": new.sha256}, {"path": new.path}):
+        ids = here.gallery.store.select({**where, "view": ""}).tolist()
+        found = _there(here, [number for number in ids if number not in instead_of])
+        own = [(number, old) for number, old in found if old.key == new.key]
+        if own:
+            return min(own, key=lambda row: row[1].path != new.path)
+    return None
 
 
 def _merged(new: Enrolled, old: Reference) -> Enrolled:
-    """A picture with what was said of it before, where nothing else is said now."""
+    """A picture with what was said of it before, where nothing else is said now.
+
+    The same bytes stay where they are; a file of the references folder stays one.
+    """
     said = new.reference
+    if said.sha256 == old.sha256:
+        said = replace(said, path=old.path, origin=old.origin, mtime_ns=old.mtime_ns)
     metadata = {**old.metadata, **said.metadata}
     variant = said.variant or old.variant
     return replace(new, reference=replace(said, variant=variant, metadata=metadata))

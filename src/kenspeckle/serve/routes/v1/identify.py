@@ -17,6 +17,7 @@ from kenspeckle.serve.routes.v1.frames import Frame
 from kenspeckle.serve.routes.v1.received import Sent, one_picture, received
 from kenspeckle.serve.routes.v1.working import At, at
 from kenspeckle.serve.schemas import answers, asked
+from kenspeckle.types import Fingerprint
 from kenspeckle.vectors.pipeline import StageTimes
 
 reader = needs("read")
@@ -75,7 +76,8 @@ async def identify(
     here = at(request, gallery)
     frame.admit(here)
     sent = await one_picture(request)
-    return told.sent(await identified(here, sent, options, here.times, frame))
+    answer, _ = await identified(here, sent, options, here.times, frame)
+    return told.sent(answer)
 
 
 @router.post(
@@ -94,14 +96,14 @@ async def identify_batch(request: Request, gallery: GalleryName, options: Wish) 
     here, start = at(request, gallery), time.perf_counter()
     got = await received(request, here.most, asked.Pictures)
 
-    async def one(sent: Sent) -> answers.NamedAnswer:
+    async def one(sent: Sent) -> tuple[answers.NamedAnswer, Fingerprint]:
         own = StageTimes()
-        answer = await identified(here, sent, options, own)
+        answer, made_by = await identified(here, sent, options, own)
         for stage, seconds in own.seconds.items():
             here.times.add(stage, seconds)
-        return answers.NamedAnswer(name=sent.name, answer=answer)
+        return answers.NamedAnswer(name=sent.name, answer=answer), made_by
 
-    found = await here.each(got.pictures, one)
+    found, _ = await here.each_of_one_index(got.pictures, one)
     return told.sent(
         answers.IdentifiedBatch(
             answers=found,
@@ -114,16 +116,19 @@ async def identify_batch(request: Request, gallery: GalleryName, options: Wish) 
 
 async def identified(
     here: At, sent: Sent, options: Options, times: StageTimes, frame: Frame = NO_FRAME
-) -> answers.Identified:
-    """The whole way of one photo: fetched where it has to be, then on a thread of the model."""
+) -> tuple[answers.Identified, Fingerprint]:
+    """The whole way of one photo: fetched where it has to be, then on a thread of the model.
+
+    With what made the vectors that it was compared with.
+    """
     data = await here.data(sent, times)
     settings = options.over(here.gallery.settings.identify)
 
-    def work() -> answers.Identified:
+    def work() -> tuple[answers.Identified, Fingerprint]:
         answer, made_by = here.of_one_index(
             lambda: here.gallery.answer(data, settings, times=times)
         )
         frame.seen(here, answer)
-        return told.identified(answer, here.links, made_by, times)
+        return told.identified(answer, here.links, made_by, times), made_by
 
     return await here.run(work)
