@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
 import pytest
@@ -90,6 +91,37 @@ def test_a_sentence_breaks_between_words_in_a_terminal(capsys, monkeypatch, widt
     assert all(len(part) <= width and part.startswith("  ") for part in said)
     assert " ".join(part.strip() for part in said) == TOLD.strip()
     assert len(said) == -(-len(TOLD) // width) or width == 30
+
+
+MODELS = [
+    ("efflite0-288-gem-w384", "yes", "Apache-2.0", "`default`: the one that is taken"),
+    ("clip-vit-b-32", "no", "MIT", "needs the extra 'torch', or 'hub' to be pulled"),
+]
+HEAD = ("model", "here", "licence", "about")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_terminal_cuts_no_word_and_no_line_is_wider(capsys, monkeypatch, width):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    console.table(HEAD, MODELS)
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(map(len, said.splitlines())) <= width
+    for word in " ".join([*HEAD, *(cell for row in MODELS for cell in row)]).split():
+        assert re.search(rf"(^|\s){re.escape(word)}(\s|$)", said), word
+    assert ("─" in said) == (width > 40), "rows below each other where the words find no room"
+
+
+def test_a_long_word_alone_does_not_undo_a_table(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    console.table(("about", "value"), [("weights", "e1" * 32), ("head", "none")])
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert "─" in said
+    assert max(map(len, said.splitlines())) <= 60
+    assert "".join(re.findall("[e1]{2,}", said)) == "e1" * 32
 
 
 @given(ANY_TEXT)

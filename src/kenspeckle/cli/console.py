@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 WIDEST = 48
 """The widest cell in a pipe that others are padded to."""
+LONG_WORD = 24
+"""A longer word may be cut, so that one path does not push a table out of a terminal."""
 PLAIN_SECONDS = 2.0
 """Seconds between two progress lines in a pipe."""
 
@@ -117,17 +119,57 @@ def _width(text: str) -> int:
 
 
 def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the terminal; below each other where words would have to be cut."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    widths = _fitted([list(columns), *cells], console.width)
+    if not widths:
+        _stack(columns, cells, console.width)
+        return
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for column, width in zip(columns, widths, strict=True):
+        drawn.add_column(column, overflow="fold", width=width)
     for row in cells:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    console.print(drawn)
+
+
+def _fitted(lines: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Widths of the columns of a table in a terminal; none where not even the words find room.
+
+    The columns that need least get all they need, the others share what is left.
+    """
+    columns = list(zip(*lines, strict=True))
+    whole = [max(map(_width, column)) for column in columns]
+    widths = [
+        min(LONG_WORD, max(_width(word) for cell in column for word in [*cell.split(), ""]))
+        for column in columns
+    ]
+    spare = room - sum(widths) - 3 * len(columns) + 1  # the gaps
+    if spare < 0:
+        return []
+    order = sorted(range(len(columns)), key=lambda place: whole[place] - widths[place])
+    for done, place in enumerate(order):
+        more = min(whole[place] - widths[place], spare // (len(order) - done))
+        widths[place] += more
+        spare -= more
+    return widths
+
+
+def _stack(columns: Sequence[str], cells: Sequence[Sequence[str]], room: int) -> None:
+    """Each row as lines of their own, a blank line after it."""
+    start = max(map(len, columns)) + 2
+    for row in cells:
+        for column, cell in zip(columns, row, strict=True):
+            first, *rest = wrap(cell, max(20, room - start), break_on_hyphens=False) or [""]
+            for head, text in [(column, first), *(("", part) for part in rest)]:
+                sys.stdout.write(f"{head:{start}}{text}".rstrip() + "\n")
+        sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 class Progress(Protocol):
