@@ -32,6 +32,8 @@ CONFIRMED = "confirmed"
 """Origin of a reference that was a photo somebody confirmed."""
 COMPARED = 10_000
 """References of the largest gallery in which a name that is not there is compared with all."""
+ASKED = 64
+"""Items of which what was said is asked for one by one; of more, all of it is read once."""
 MOST = 1_000_000
 """References of an item that are looked at."""
 
@@ -206,20 +208,19 @@ def undo(store: Store, number: int) -> Feedback:
 def forget(store: Store, gone: Sequence[Reference]) -> None:
     """Erase what was said about references that were erased, and about items that went with them.
 
-    What was said about anything else is not read.
+    What was said about other items is not read, unless very many items lost something.
     """
-    said = [
-        one
-        for reference in gone
-        if reference.origin == CONFIRMED
-        for one in store.feedback({"sha256": reference.sha256, "key": reference.key})
-        if became(one, reference)
-    ]
-    for key in dict.fromkeys(reference.key for reference in gone):
-        if not store.page(key=key, most=1):
-            said += store.feedback({"key": key})
-    for number in dict.fromkeys(one.id for one in said):
-        store.remove_feedback(number)
+    left = {key: bool(store.page(key=key, most=1)) for key in {one.key for one in gone}}
+    files = {(one.key, one.sha256) for one in gone if one.origin == CONFIRMED}
+    keys = {key for key, stays in left.items() if not stays} | {key for key, _ in files}
+    few = len(keys) <= ASKED
+    said = (
+        [one for key in keys for one in store.feedback({"key": key})] if few else store.feedback()
+    )
+    for one in said:
+        of_file = one.kind == "confirmed" and (one.key, one.sha256) in files
+        if of_file or not left.get(one.key, True):
+            store.remove_feedback(one.id)
 
 
 def heard(opened: Opened) -> Heard:
