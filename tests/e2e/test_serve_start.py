@@ -351,6 +351,17 @@ def test_each_request_is_one_line_in_the_log(folder: Path, index: Path, tmp_path
     assert len(told) == 2
 
 
+def test_with_json_every_line_is_an_object(folder: Path, tmp_path: Path) -> None:
+    path = uncalibrated(folder, tmp_path / "new.ken")
+    words = [path, "--log-format", "json", "--omniparser", "x"]
+    with command(words, tmp_path, PYTHONWARNINGS="default") as (base, started):
+        httpx.get(f"{base}/health")
+    told = [json.loads(line) for line in started.log.read_text().splitlines()]
+    notes = [one["message"] for one in told if one["event"] == "note"]
+    assert [one.split()[0] for one in notes] == ["--omniparser:", "new", "Stopped."]
+    assert started.line.startswith("Ready on "), "for whoever started it"
+
+
 def test_a_line_of_text_cannot_be_forged(index: Path, tmp_path: Path) -> None:
     with command([index], tmp_path) as (base, started):
         httpx.get(f"{base}/x%20event=forged%1b%5B31m")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable
 
@@ -57,8 +58,11 @@ def test_nothing_in_a_value_can_break_out_of_its_line(form: str, value: str) -> 
         assert len(lines[0]) < 12 * logs.LONGEST + 200
 
 
+@pytest.mark.parametrize(
+    ("form", "said"), [("text", "event=lines_lost"), ("json", '"event": "lines_lost"')]
+)
 def test_a_reader_that_does_not_read_costs_lines_and_nobody_waits(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, form: str, said: str
 ) -> None:
     monkeypatch.setattr(logs, "WAITING", 4)
     free, stuck = threading.Event(), threading.Event()
@@ -70,16 +74,18 @@ def test_a_reader_that_does_not_read_costs_lines_and_nobody_waits(
             return super().write(text)
 
     stream = Slow()
-    log = Log("text", stream)
+    log = Log(form, stream)
     log.tell("first", {})
     assert stuck.wait(20)
     for _ in range(20):
         log.tell("more", {})
     free.set()
     log.close(20)
-    text = stream.getvalue()
-    assert "event=lines_lost count=16" in text
-    assert text.count("event=more") == 4
+    told = stream.getvalue().splitlines()
+    (lost,) = (line for line in told if said in line)
+    assert re.search(r"count\W+16\b", lost)
+    assert lost.startswith("{" if form == "json" else "time=")
+    assert sum("more" in line for line in told) == 4
 
 
 def test_a_stream_that_is_closed_is_no_fault() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import sys
 import threading
@@ -155,8 +156,9 @@ def serve(
         "models.offline": offline,
     }
     settings = options.settings(given)
+    form = settings.serve.log_format
     if omniparser:
-        console.note("--omniparser: ignored, this service does not look for parts of web pages.")
+        _note(form, "--omniparser: ignored, this service does not look for parts of web pages.")
     from kenspeckle.serve.quiet import few_heaps
     from kenspeckle.serve.run import Running, close, opened
     from kenspeckle.serve.service import open_service
@@ -169,9 +171,10 @@ def serve(
     except BaseException:
         close(sockets)
         raise
+    logging.captureWarnings(capture=True)  # they are lines of the log, too
     Running(service, sockets).run(lambda: _tell(service, sockets))
     with contextlib.suppress(OSError):
-        console.note("Stopped.")
+        _note(form, "Stopped.")
     _leave(before)
 
 
@@ -199,9 +202,16 @@ def _tell(service: Service, sockets: Sockets) -> None:
     state = service.access.state()
     with contextlib.suppress(OSError):  # whoever reads this may have left
         for remark in service.notes:
-            console.note(remark)
+            _note(service.settings.serve.log_format, remark)
         console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
     gc.freeze()  # what is there now stays: 50 ms less for each full collection
+
+
+def _note(form: str, message: str) -> None:
+    """A remark on stderr, where the log is: a line of it where programs read that."""
+    from kenspeckle.serve.logs import record
+
+    console.note(record(form, "note", {"message": message}) if form == "json" else message)
 
 
 def _place(address: tuple[str, int]) -> str:

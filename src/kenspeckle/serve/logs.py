@@ -28,7 +28,7 @@ STAGES = (
 WAITING = 10_000
 """Lines that wait to be written; what comes on top is counted, and the number told."""
 
-LIBRARIES = ("kenspeckle", "uvicorn", "asyncio", "python_multipart")
+LIBRARIES = ("kenspeckle", "uvicorn", "asyncio", "python_multipart", "PIL", "py.warnings")
 """Loggers whose words are written in our form."""
 
 LONGEST = 512
@@ -44,16 +44,14 @@ class Log:
     def __init__(self, form: str = "text", stream: TextIO | None = None) -> None:
         self._form, self._stream = form, stream or sys.stderr
         self._lines: queue.Queue[str | None] = queue.Queue(WAITING)
-        self._lost, self._pid = 0, os.getpid()
+        self._lost = 0
         self._thread = threading.Thread(target=self._write, name="kenspeckle-log", daemon=True)
         self._thread.start()
 
     def tell(self, event: str, values: Mapping[str, Any], *, level: str = "info") -> None:
         """One line about `event`; values are cut to a length and control characters escaped."""
-        line = {"time": _now(), "level": level, "event": event, "pid": self._pid, **values}
-        text = _as_json(line) if self._form == "json" else _as_text(line)
         try:
-            self._lines.put_nowait(text)
+            self._lines.put_nowait(record(self._form, event, values, level=level))
         except queue.Full:
             self._lost += 1
 
@@ -71,7 +69,7 @@ class Log:
                 self._stream.write(line + "\n")
                 if lost := self._lost:
                     self._lost = 0
-                    self._stream.write(f"event=lines_lost count={lost}\n")
+                    self._stream.write(record(self._form, "lines_lost", {"count": lost}) + "\n")
                 if self._lines.empty():
                     self._stream.flush()
             except (OSError, ValueError):  # nobody reads it any more
@@ -108,6 +106,12 @@ def heard(log: Log, names: Sequence[str] = LIBRARIES) -> Iterator[None]:
         for logger, propagate in zip(loggers, before, strict=True):
             logger.removeHandler(ear)
             logger.propagate = propagate
+
+
+def record(form: str, event: str, values: Mapping[str, Any], *, level: str = "info") -> str:
+    """The line about `event`, in the form `text` or `json`."""
+    line = {"time": _now(), "level": level, "event": event, "pid": os.getpid(), **values}
+    return _as_json(line) if form == "json" else _as_text(line)
 
 
 def _now() -> str:
