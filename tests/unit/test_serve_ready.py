@@ -91,11 +91,12 @@ def test_a_calibration_that_no_longer_fits_is_said(gallery: Gallery, tmp_path: P
 
 
 def test_a_calibration_made_at_the_start_is_stored_where_it_may_be(gallery: Gallery) -> None:
+    path = gallery.store.path
     gallery.close()
-    with Gallery.open(gallery.store.path, settings=DUMMY) as reading:
+    with Gallery.open(path, settings=DUMMY) as reading:
         assert calibrated(reading) == "a quick calibration was made and stored"
         assert reading.calibration is not None
-    with Gallery.open(gallery.store.path, settings=DUMMY) as again:
+    with Gallery.open(path, settings=DUMMY) as again:
         assert again.calibration is not None
 
 
