@@ -430,7 +430,9 @@ def test_a_listed_origin_needs_a_key_on_this_machine_too(file: Path, named: str)
         falcon = httpx2.post(f"{behind.base}/api/falcon", headers=page)
         assert falcon.status_code == (200 if near else 401)
         assert httpx2.get(f"{behind.base}/health", headers=page).status_code == 200
-        assert httpx2.post(f"{behind.base}/v1/write").status_code == 200, "no page"
+        plain = httpx2.post(f"{behind.base}/v1/write")
+        assert plain.status_code == 200, "no page"
+        assert plain.headers["cross-origin-resource-policy"] == "same-origin", "nor shown by one"
         assert "pages of other origins need one" in behind.access.state()
         made = keys.create(file, "page", ["write"])
         told = httpx2.post(f"{behind.base}/v1/write", headers=page | bearer(made))
