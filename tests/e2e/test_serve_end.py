@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -105,6 +107,29 @@ def test_nobody_holds_up_the_end(folder: Path, index: Path, tmp_path: Path) -> N
             begun = time.monotonic()
             assert started.stop() == 0
             assert time.monotonic() - begun < 50  # two seconds, where the machine is free
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_a_service_that_nobody_reads_serves_and_ends_well(
+    index: Path, tmp_path: Path, closed: str
+) -> None:
+    port = free_port()
+    words = f"exec {sys.executable} -m kenspeckle serve {index} --port {port} --model dummy"
+    env = {**os.environ, "HOME": str(tmp_path)}
+    with subprocess.Popen(["bash", "-c", f"{words} {closed}"], cwd=tmp_path, env=env) as process:
+        try:
+            until(lambda: answers(f"http://127.0.0.1:{port}/readyz") or process.poll() is not None)
+            assert process.poll() is None
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=60).is_success
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of this machine")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kenspeckle._extras import need
-from kenspeckle.cli import console, options
+from kenspeckle.cli import console, options, streams
 
 if TYPE_CHECKING:
     from kenspeckle.serve.run import Sockets
@@ -200,10 +200,12 @@ def _tell(service: Service, sockets: Sockets) -> None:
     places = [_place(some[0].getsockname()[:2]) for some, _ in sockets.values()]
     held = ", ".join(f"{name} ({len(one):,})" for name, one in service.galleries.items())
     state = service.access.state()
-    with contextlib.suppress(OSError):  # whoever reads this may have left
+    try:
         for remark in service.notes:
             _note(service.settings.serve.log_format, remark)
         console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
+    except OSError:  # whoever was to read this has left, or there is nobody
+        streams.silence()
     gc.freeze()  # what is there now stays: 50 ms less for each full collection
 
 
