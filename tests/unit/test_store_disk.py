@@ -70,6 +70,30 @@ def test_one_file_is_left_behind(path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["gallery.ken"]
 
 
+@pytest.mark.parametrize("way", ["lent", "another handle"])
+def test_what_was_written_is_not_taken_for_pages_of_a_file_put_in_its_place(
+    way: str, path: Path
+) -> None:
+    """SQLite's log lies beside an index by its name: what waits there would overlay the new one."""
+    other = path.with_name("other.ken")
+    made_by = Fingerprint("other", "cd", Recipe(32), WIDTH)
+    with create_store(other, replace(MANIFEST, fingerprint=made_by)) as store:
+        store.add(enrolled(5, seed=7))
+    with open_store(path) as reader:
+        if way == "lent":
+            with reader.writing():
+                reader.add(enrolled(3, seed=1))
+        else:
+            with open_store(path, write=True) as writer:
+                writer.add(enrolled(3, seed=1))
+        other.replace(path)
+        assert peek(path).manifest.fingerprint == made_by
+        with open_store(path) as new:
+            assert [one.path for _, one in new.references()] == [f"7/{n}.jpg" for n in range(5)]
+        with pytest.raises(SpaceMismatch):
+            reader.refresh()
+
+
 def test_nothing_is_there(tmp_path: Path) -> None:
     for call in (open_store, peek):
         with pytest.raises(IndexMissing, match="kenspeckle index"):

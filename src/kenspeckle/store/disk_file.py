@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ from kenspeckle.store.recent import Recent
 from kenspeckle.types import Calibration
 
 WAIT = reading.WAIT
+SETTLING = 1000
+"""Milliseconds for which a writer that ends waits for readers to fold its log."""
 
 
 class DiskFile:
@@ -173,6 +177,7 @@ class DiskFile:
         writer, self._writer = self._writer, None
         try:
             with self._reading:
+                self._settle()
                 self._connect(write=False)
         finally:
             if writer is not None:
@@ -201,6 +206,8 @@ class DiskFile:
         with self._reading:
             try:
                 drop = drop_empty and self._is_empty()
+                if self._writer is not None and not drop:
+                    self._settle()
                 self._connection.close()
                 if drop and reading.place(self._path) == self._place:
                     file.forget(self._path)
@@ -229,6 +236,17 @@ class DiskFile:
         """Fold the log, which still holds the pages that were erased, into the file."""
         with self._reading:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _settle(self) -> None:
+        """Leave no log behind when writing ends, as far as others let it be folded soon.
+
+        SQLite would take its pages for those of a file that is put in the place of this one. What
+        was committed is safe either way.
+        """
+        if reading.place(self._path) == self._place:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute(f"PRAGMA busy_timeout = {SETTLING}")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _recent(self) -> Recent:
         """What was read since the last commit of whichever process."""
