@@ -275,3 +275,32 @@ def test_a_closed_stream_is_one_line(gallery: Path, how: str) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "stdin or stdout: Bad file descriptor\n"
+
+
+def test_others_may_write_while_a_picture_is_looked_at(tmp_path, drawn, monkeypatch):
+    """The index is locked for the commit alone, as by the service."""
+    from kenspeckle.serve.assistant import Assistant
+    from kenspeckle.serve.schemas.assistant import Confirmation
+    from kenspeckle.store import open_store
+
+    (tmp_path / "refs").mkdir()
+    for number in range(3):
+        drawn(number).save(tmp_path / "refs" / f"thing_{number}.png")
+    index, photo = tmp_path / "g.ken", tmp_path / "photo.png"
+    drawn(7).save(photo)
+    with Gallery.create(index, settings=DUMMY) as made:
+        made.index(tmp_path / "refs")
+    with Gallery.open(index, settings=DUMMY) as gallery:
+        own, seen = gallery.embedder.vectors, []
+
+        def vectors(*words: Any, **more: Any) -> Any:
+            with open_store(index, write=True, wait=0.0) as other:  # IndexBusy where it is locked
+                seen.append(len(other))
+            return own(*words, **more)
+
+        monkeypatch.setattr(gallery.embedder, "vectors", vectors)
+        wish = Confirmation(path=str(photo), item="thing 1")
+        said = Assistant(gallery, [tmp_path]).confirm(wish)
+        assert "shows thing 1" in said.text
+        assert seen
+        assert gallery.item("thing 1").references == 2
