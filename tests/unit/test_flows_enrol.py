@@ -141,6 +141,7 @@ def test_what_was_said_of_a_picture_goes_with_it(gallery: Gallery, data: list[by
         (np.zeros(192, np.float32), "no direction"),
         (np.full(192, np.nan, np.float32), "not finite"),
         (np.full(192, np.inf, np.float32), "not finite"),
+        (np.full(192, 0x7FA00000, np.uint32).view(np.float32), "not finite"),  # a signalling NaN
     ],
 )
 def test_what_is_no_direction_in_the_space_is_refused(

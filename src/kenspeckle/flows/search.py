@@ -45,7 +45,8 @@ def nearest(store: Store, row: Float32, top: int) -> list[Candidate]:
     given.whole("top", top, least=1)
     made_by = store.manifest.fingerprint
     try:
-        wide = np.array(row, np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is told below, as any other
+            wide = np.array(row, np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(
             "vector", f"a value of type {type(row).__name__}", expected="a list of numbers"
