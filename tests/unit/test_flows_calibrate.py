@@ -124,7 +124,7 @@ def test_moved_originals_are_counted(tmp_path: Path) -> None:
         assert (like.strangers, like.items, like.trials) == ("like your items", 5, 41)
         assert rule.mated_trials == 40
         assert any(note.startswith("10 views not made") for note in rule.notes)
-        assert any(note.startswith("1 items without a picture at hand") for note in rule.notes)
+        assert any(note.startswith("1 item without a picture at hand") for note in rule.notes)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -179,8 +179,9 @@ def exclusions(
             f"{made.failed} views not made: originals moved, behind an address, or unreadable"
         )
     if stood:
+        things = "item" if stood == 1 else "items"
         notes.append(
-            f"{stood} items without a picture at hand: asked about, as strangers like the others, "
-            "by their stored vectors"
+            f"{stood} {things} without a picture at hand: asked about, as strangers like the "
+            "others, by stored vectors"
         )
     return tuple(notes)
