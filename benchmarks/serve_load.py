@@ -199,10 +199,10 @@ def rounds(folder: Path, scale: Scale) -> dict[str, list[dict[str, Any]]]:
                 name = f"{side} {count}" + (" small" if pictures is small else "")
                 found.setdefault(name, []).append(summed(run))
 
-    for _ in range(scale.rounds):
+    for number in range(scale.rounds):
         one = case(in_process, folder=str(folder), runs=3)
         found.setdefault("in process", []).append(one)
-        measure("usual", CLIENTS)
+        measure("usual", CLIENTS if number % 2 == 0 else CLIENTS[::-1])
         for side in (*LOCKED, "alone"):
             measure(side, (32,))
         for side in ("usual", *LOCKED):

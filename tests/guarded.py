@@ -37,6 +37,7 @@ class Behind:
     base: str
     access: Access
     limits: Limits
+    busy: ServiceBusy | None = None
     faults: list[BaseException] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
 
@@ -213,6 +214,7 @@ def guarded(keys: Path, *, access: dict[str, Any] | None = None, **limits: Any) 
         behind.limits,
         surface_of,
         lambda _, error: behind.faults.append(error),
+        lambda: behind.busy,
     )
     config = uvicorn.Config(
         guard,

@@ -14,6 +14,7 @@ import pytest
 from guarded import PATIENCE, Behind, drained, guarded
 
 from kenspeckle.config import ServeSettings
+from kenspeckle.errors import ServiceBusy
 from kenspeckle.serve import keys
 from kenspeckle.serve.access import Access
 from kenspeckle.serve.jobs import Job
@@ -125,6 +126,62 @@ def test_more_than_a_share_is_refused(behind: Behind) -> None:
         assert httpx2.post(f"{behind.base}/v1/echo", content=b"x" * 90_000).status_code == 200
     assert behind.settled()
     assert behind.limits._each == {}
+
+
+def _echo(size: int) -> bytes:
+    return b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size
+
+
+@pytest.mark.parametrize("size", [10, 900_000])
+def test_who_is_to_come_back_keeps_the_line(behind: Behind, size: int) -> None:
+    behind.busy = ServiceBusy("model", "64 pictures wait already")
+    with behind.line() as line:
+        line.sendall(_echo(size) + b"x" * size)
+        told = line.recv(65536)
+        assert told.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: " in told
+        assert b"connection: close" not in told
+        behind.busy = None
+        line.sendall(_echo(3) + b"abc")
+        assert b'"bytes":3' in line.recv(65536)
+    assert behind.settled()
+    assert behind.faults == []
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"Content-Length: 2000000", b"Transfer-Encoding: chunked", b"Content-Length: 10x"],
+)
+def test_a_line_whose_rest_is_large_or_unknown_is_closed(behind: Behind, rest: bytes) -> None:
+    behind.busy = ServiceBusy("model", "64 pictures wait already")
+    told = behind.ask(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % rest)
+    assert told.startswith((b"HTTP/1.1 503 ", b"HTTP/1.1 400 "))
+    assert b"connection: close" in told.lower()
+
+
+def test_a_refusal_that_no_waiting_helps_closes_the_line(behind: Behind) -> None:
+    head = b"POST /v1/echo HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: 3\r\n\r\nabc"
+    told = behind.ask(head)
+    assert told.startswith(b"HTTP/1.1 421 ")
+    assert b"connection: close" in told
+
+
+def test_a_refused_body_that_never_ends_loses_the_line(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kenspeckle.serve.exchange.LINGER", 0.2)
+    monkeypatch.setattr("kenspeckle.serve.wire.HEAD_TIMEOUT", 1.0)
+    behind.busy = ServiceBusy("model", "64 pictures wait already")
+    with behind.line() as line:
+        line.sendall(_echo(1000))
+        start = time.monotonic()
+        with contextlib.suppress(OSError):
+            while behind.lines and time.monotonic() < start + SOON:
+                line.sendall(b"x")
+                time.sleep(0.1)
+        assert time.monotonic() - start < SOON
+        assert drained(line).startswith(b"HTTP/1.1 503 ")
+    assert behind.settled()
 
 
 # Heads and trailers

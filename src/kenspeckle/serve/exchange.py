@@ -54,13 +54,14 @@ class Exchange:
 
     `native` answers refusals as problem details, `embedding` lets pages of other origins show what
     is answered, `unread` says that a body is still to come, `heedless` that nobody waits for it,
-    `who` is whose share of what may be held it takes, `extra` are headers that every answer gets.
+    `keeps` that the line outlives an answer that did not wait for the body, `who` is whose share
+    of what may be held it takes, `extra` are headers that every answer gets.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._scope, self._receive, self._send, self._limits = scope, receive, send, limits
         self.native, self.embedding, self.unread = True, False, False
-        self.heedless, self.who = False, ""
+        self.heedless, self.keeps, self.who = False, False, ""
         self.extra: Headers = [(b"x-request-id", scope["state"]["request_id"].encode())]
         self._parts: deque[bytes] = deque()
         self._held, self._fresh = 0, True
@@ -240,7 +241,7 @@ class Exchange:
 
     def _headers(self, given: Iterable[tuple[bytes, bytes]], status: int) -> Headers:
         headers = list(given)
-        if self.unread:
+        if self.unread and not self.keeps:
             headers.append((b"connection", b"close"))
         there = {name.lower(): value for name, value in headers}
         kind = there.get(b"content-type", b"")

@@ -46,6 +46,9 @@ _PAGE_KEY = (
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _EXPOSED = b"X-Request-ID, Retry-After, Location, Link"
 _AGE = b"600"
+_COME_BACK = (429, 503)
+_LITTLE = 1024 * 1024
+"""Bytes of a body that are let come in for the sake of the line."""
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SANE_NAMES = re.compile(rb"[A-Za-z0-9_, -]{0,500}")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -90,6 +93,7 @@ class Guard:
                 return
             await exchange.run(self._app, _length(headers))
         except Refusal as refusal:
+            exchange.keeps = self._keeps(refusal, headers)
             await exchange.refuse(refusal)
         except Exception as error:
             self._fault(scope, error)
@@ -132,6 +136,15 @@ class Guard:
             raise Refusal(503, str(busy), wait=busy.retry_after)
         exchange.enter(work=bool(surface))
         return None
+
+    def _keeps(self, refusal: Refusal, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a line outlives the refusal: who is to come back need not connect again, where
+        what is still to come of the body is a little."""
+        if refusal.status not in _COME_BACK or self._limits.stopping:
+            return False
+        said = headers.get(b"content-length", b"0").strip()
+        plain = b"transfer-encoding" not in headers and _DIGITS.fullmatch(said)
+        return bool(plain) and int(said) <= _LITTLE
 
     def _principal(
         self, scope: Scope, headers: Mapping[bytes, bytes], surface: str, foreign: bool

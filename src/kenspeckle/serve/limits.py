@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import time
 from collections import OrderedDict
@@ -129,6 +130,7 @@ class Limits:
             self._each[who] = left
 
 
+@functools.lru_cache(1024)
 def neighbourhood(address: str) -> str:
     """Who is counted as one: an IPv4 address, or the /64 that one customer has in IPv6.
 
