@@ -179,6 +179,24 @@ def test_1_health_is_ours_without_falcon(folder: Path) -> None:
     assert "sim_threshold" not in answered
 
 
+def test_1_a_surface_below_a_prefix_has_its_health_there(folder: Path) -> None:
+    """Clients put `/health` behind the address that they know, and send no key with it."""
+    keys = folder / "prefixed-keys.json"
+    create(keys, "mine", ["read"])
+    asked = settings(folder, "falcon=/f", "analyze=/a/b")
+    asked = replace(asked, serve=replace(asked.serve, keys=str(keys)))
+    with served(asked, [folder / "gallery.ken"]) as (base, _):
+        for path in ("/f/health", "/f/health/"):
+            told = httpx.get(f"{base}{path}")
+            assert told.status_code == 200
+            assert set(told.json()) >= FIELDS | OURS
+        told = httpx.get(f"{base}/a/b/health")
+        assert (told.status_code, told.json()["phase"]) == (200, "ready")
+        assert set(told.json()) >= OURS
+        assert "sim_threshold" not in told.json()
+        assert httpx.post(f"{base}/f/health").status_code == 405
+
+
 def test_1_what_nobody_has_is_answered_as_by_the_owner(every: str) -> None:
     answered = httpx.get(f"{every}/no/such/path")
     assert (answered.status_code, answered.json()) == (404, {"detail": "Not Found"})

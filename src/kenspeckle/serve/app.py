@@ -84,6 +84,9 @@ class Port:
         self._below = [native, *(one for one in made if one.prefix)]
         told = [one.app.state.health for one in made if hasattr(one.app.state, "health")]
         self._shared = common.answers(service, told)
+        for one in made:
+            if one.prefix:
+                self._shared |= common.health_below(service, one.prefix, one.app)
         for one in (native, *made):
             self._shared[f"/openapi/{one.surface}.json"] = partial(common.document, one.app)
         self._ours = common.where_nobody_answers(native.app)

@@ -46,6 +46,16 @@ def answers(service: Service, more: Sequence[Callable[[], Fields]]) -> dict[str,
     }
 
 
+def health_below(service: Service, prefix: str, app: FastAPI) -> dict[str, Answer]:
+    """What clients that know a surface by its prefix are told there of the state of the service.
+
+    Beside it stands what this surface adds, and no other one.
+    """
+    own = getattr(app.state, "health", None)
+    state = partial(_health, service, [own] if own else [])
+    return {f"{prefix}/health": state, f"{prefix}/health/": state}
+
+
 def where_nobody_answers(native: FastAPI) -> dict[str, Answer]:
     """What is at paths that a surface may have, where none on this port has them."""
     return {
