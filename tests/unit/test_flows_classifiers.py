@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,13 +159,16 @@ def test_files_that_cannot_be_used_are_named_without_their_folder(tmp_path: Path
         {"coefficients": [1, True]},
         {"coefficients": [1, float("nan")]},
         {"coefficients": [10**400]},
-        {"coefficients": [[1.0]]},
+        {"coefficients": [[1.0, 2.0], [3.0, 4.0]]},
+        {"coefficients": [[[1.0]]]},
         {"coefficients": [0.0] * 70_000},
         {"intercept": None},
         {"intercept": float("inf")},
+        {"intercept": [0.5, 0.5]},
         {"classes": [1]},
         {"classes": 5},
         {"classes": [0, 0]},
+        {"classes": ["false", "true"]},
         {"metadata": 5},
         {"metadata": {"derivative_type": 5}},
     ],
@@ -173,6 +177,54 @@ def test_plain_files_that_are_none(change: dict[str, Any]) -> None:
     data = json.loads(to_json(Linear(np.ones(3), 0.5))) | change
     with pytest.raises(ModelError, match=r"x\.json"):
         from_json(json.dumps(data).encode(), "x.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "without coefficients and intercept and classes"),
+        ('{"coefficients": [1], "classes": [false, true]}', "without intercept"),
+        ('{"coefficients": [1], "intercept": 0}', "without classes"),
+        ('{"coefficients": [1], "intercept": 0, "classes": [1]}', "classes that cannot be used"),
+        ("not json", "not a JSON file"),
+        ("[1]", "a list"),
+        ("[" * 100_000, "not a JSON file"),
+    ],
+)
+def test_a_refused_plain_file_names_the_key(text: str, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        from_json(text.encode(), "x.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"format": "kenspeckle-classifier", "version": 1},
+        {"metadata": {}, "scores": {"macro_precision": 0.9}},
+        {"metadata": None, "scores": None},
+        {"coefficients": [[0.5, -1.0]], "intercept": [2.0], "classes": [0, 1]},
+    ],
+)
+def test_the_keys_of_a_plain_file_are_enough(change: dict[str, Any]) -> None:
+    told = {"coefficients": [0.5, -1.0], "intercept": 2, "classes": [False, True]} | change
+    found = from_json(json.dumps(told).encode(), "x.json")
+    assert found.weights.tolist() == [0.5, -1.0]
+    assert (found.bias, found.region, found.vectors) == (2.0, "", "")
+
+
+def test_the_example_of_the_page_is_a_classifier(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/analyze.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    told = json.loads(example)
+    (tmp_path / "collection_42_classifier_2026-02-03_101500.json").write_text(example)
+    found = Classifiers(str(tmp_path)).find(42)
+    assert found is not None
+    assert (found.region, found.vectors) == ("prominent_face", "embed_dino_v2")
+    assert found.weights.shape == (told["metadata"]["dimensionality"],)
+    assert set(told) == set(json.loads(to_json(found))) - {"format", "version"}
+    row = np.array([0.5, 1.0, -1.0], np.float32)
+    assert f"{sigmoid(found.score(row)):.3f}" in page  # the number that the page works out
 
 
 def test_plain_files_keep_everything() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 FORMAT = "kenspeckle-classifier"
 VERSION = 1
 
-_MALFORMED = (ValueError, TypeError, AttributeError, RecursionError)
+REQUIRED = ("coefficients", "intercept", "classes")
+"""Keys that the file of a classifier has to have."""
+
+_KEYS = "the keys coefficients, intercept and classes"
+_MALFORMED = (ValueError, TypeError, AttributeError, ArithmeticError)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,29 +91,58 @@ def to_json(classifier: Linear, scores: Mapping[str, float] | None = None) -> st
 
 
 def from_json(data: bytes, thing: str) -> Linear:
-    """Read back what `to_json` wrote. Raises ModelError."""
-    expected = f"a {FORMAT} of version {VERSION}"
+    """Read a classifier of plain numbers, as `to_json` or anybody else writes it.
+
+    `coefficients` (a list of D numbers), `intercept` (a number) and `classes` (false and true; the
+    second is the one that a score above 0 means) have to be there. `metadata` may be missing,
+    `scores` and other keys are passed over. `format` and `version` are checked where they stand.
+    Both numbers may be in one list more, as scikit-learn has them. Raises ModelError, which names
+    the key that is missing or cannot be used.
+    """
     if len(data) > MAX_BYTES:
         raise ModelError(thing, f"{len(data)} bytes", expected=f"at most {MAX_BYTES}")
     try:
         told = json.loads(data)
-        if told["format"] != FORMAT or told["version"] != VERSION:
-            raise ModelError(thing, "another format or version", expected=expected)
-        weights, bias = _numbers(told["coefficients"]), float(_numbers([told["intercept"]])[0])
-        metadata = told.get("metadata", {})
-        region, vectors = _text(metadata, "derivative_type"), _text(metadata, "embedding_type")
-        classes = [bool(one) for one in told["classes"]]
-    except (LookupError, ArithmeticError, *_MALFORMED) as error:
-        found = f"not readable ({type(error).__name__})"
-        raise ModelError(thing, found, expected=expected) from error
-    if classes not in ([False, True], [True, False]):
-        raise ModelError(thing, f"{len(classes)} classes", expected="false and true")
+    except (ValueError, RecursionError) as error:
+        raise ModelError(thing, "not a JSON file", expected=_KEYS) from error
+    if not isinstance(told, dict):
+        raise ModelError(thing, f"a {type(told).__name__}", expected=_KEYS)
+    found = told.get("format", FORMAT), told.get("version", VERSION)
+    if found != (FORMAT, VERSION):
+        expected = f"a {FORMAT} of version {VERSION}, or neither key"
+        raise ModelError(thing, "another format or version", expected=expected)
+    missing = [name for name in REQUIRED if name not in told]
+    if missing:
+        raise ModelError(thing, f"without {' and '.join(missing)}", expected=_KEYS)
+    return _linear(told, thing)
+
+
+def _linear(told: Mapping[str, Any], thing: str) -> Linear:
+    """The classifier of a file that has all its keys. Raises ModelError that names a bad one."""
+    weights = _part(thing, "coefficients", "a list of finite numbers", _row, told["coefficients"])
+    bias = _part(thing, "intercept", "a finite number", _number, told["intercept"])
+    classes = _part(thing, "classes", "false and true", _classes, told["classes"])
+    metadata = told.get("metadata")
+    region, vectors = (
+        _part(thing, f"metadata.{name}", "text", _text, (metadata, name))
+        for name in ("derivative_type", "embedding_type")
+    )
     if not classes[1]:
         weights, bias = -weights, -bias
     return Linear(weights, bias, region, vectors)
 
 
-def _numbers(values: Any) -> NDArray[np.float64]:
+def _part(thing: str, name: str, expected: str, read: Callable[[Any], T], value: Any) -> T:
+    try:
+        return read(value)
+    except _MALFORMED as error:
+        raise ModelError(thing, f"{name} that cannot be used", expected=expected) from error
+
+
+def _row(values: Any) -> NDArray[np.float64]:
+    """`(D,)` of a list of numbers, or of a list that holds one."""
+    if isinstance(values, list) and len(values) == 1 and isinstance(values[0], list):
+        values = values[0]
     if not isinstance(values, list) or not 0 < len(values) <= MAX_NUMBERS:
         raise ValueError("no list of numbers")
     if not all(type(one) in (int, float) for one in values):
@@ -118,8 +153,22 @@ def _numbers(values: Any) -> NDArray[np.float64]:
     return row
 
 
-def _text(metadata: Mapping[str, Any], name: str) -> str:
-    value = metadata.get(name) or ""
+def _number(value: Any) -> float:
+    row = _row(value if isinstance(value, list) else [value])
+    if row.size != 1:
+        raise ValueError("more than one number")
+    return float(row[0])
+
+
+def _classes(values: Any) -> list[bool]:
+    if not isinstance(values, list) or values not in ([False, True], [True, False]):
+        raise ValueError("not the two classes")  # 0 and 1 are equal to them
+    return [bool(one) for one in values]
+
+
+def _text(told: tuple[Any, str]) -> str:
+    metadata, name = told
+    value = ({} if metadata is None else metadata).get(name) or ""
     if not isinstance(value, str):
-        raise ValueError(f"{name} is not text")
+        raise ValueError("not text")
     return value
