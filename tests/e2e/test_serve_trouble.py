@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 from drawing import draw
-from serving import served
+from serving import command, served
 from started import DUMMY, identified
 
 from kenspeckle import Gallery
@@ -78,6 +78,30 @@ def test_a_stranger_hears_of_trouble_and_of_no_path(index: Path) -> None:
         assert found["last_failure"]
         assert found["trouble_since"]
         assert str(index) in str(told_of(base, Authorization=f"Bearer {key}")["last_failure"])
+
+
+def test_health_and_the_log_tell_of_a_file_of_keys_that_is_gone(
+    index: Path, tmp_path: Path
+) -> None:
+    place = index.with_name("gallery.ken.keys")
+    key = keys.create(place, "mine", ("read",))
+    with command([index], tmp_path) as (base, process):
+
+        def health() -> tuple[str, bool]:
+            found = httpx.get(f"{base}/health", headers={"Authorization": f"Bearer {key}"}).json()
+            return found["access"], found["access_failing"]
+
+        assert health() == ("a key is asked", False)
+        place.rename(beside := place.with_name("beside"))
+        said, failing = health()
+        assert failing
+        assert "the file of keys cannot be used" in said
+        assert str(tmp_path) not in said
+        beside.rename(place)
+        assert health() == ("a key is asked", False)
+    told = [line for line in process.log.read_text().splitlines() if "event=logged" in line]
+    assert [line.count(place.name) for line in told] == [1, 1]
+    assert ("level=error" in told[0], "level=warning" in told[1]) == (True, True)
 
 
 @pytest.mark.parametrize("kind", ["ken", "npz"])

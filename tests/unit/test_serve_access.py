@@ -6,7 +6,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from guarded import Behind, guarded
 from kenspeckle.config import ServeSettings, Settings
 from kenspeckle.errors import AccessRefused, InputError, SettingError
 from kenspeckle.serve import keys
-from kenspeckle.serve.access import NATIVE, Access, is_loopback, open_access
+from kenspeckle.serve.access import NATIVE, UNUSABLE, Access, is_loopback, open_access
 
 if TYPE_CHECKING:
     from commands import Command
@@ -264,9 +264,76 @@ def test_a_service_once_closed_does_not_open_again(behind: Behind, file: Path) -
     assert httpx2.get(f"{behind.base}/v1/read", headers=bearer(made)).status_code == 401
     assert "damaged" in behind.access.trouble
     file.unlink()
+    assert httpx2.get(f"{behind.base}/v1/read").status_code == 401
+    assert "deleted" in behind.access.trouble
     keys.create(file, "second")
     assert httpx2.get(f"{behind.base}/v1/read").status_code == 401
     assert behind.access.trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (Path.unlink, "deleted or moved"),
+        (lambda file: file.write_bytes(b""), "a damaged file"),
+        (lambda file: file.write_text('{"format": 1, "keys": []}'), "emptied"),
+    ],
+)
+def test_the_log_says_when_no_key_of_the_file_is_in_force_and_when_again(
+    behind: Behind,
+    file: Path,
+    caplog: pytest.LogCaptureFixture,
+    harm: Callable[[Path], object],
+    why: str,
+) -> None:
+    made = keys.create(file, "camera")
+    with httpx2.Client(base_url=behind.base, headers=bearer(made)) as client:
+        assert client.get("/v1/read").status_code == 200
+        assert not caplog.messages
+        whole = file.read_bytes()
+        harm(file)
+        for _ in range(3):
+            assert client.get("/v1/read").status_code == 401
+        (told,) = caplog.records
+        assert (told.levelname, str(file) in told.getMessage()) == ("ERROR", True)
+        assert why in told.getMessage()
+        assert behind.access.state() == f"a key is asked; {UNUSABLE}"
+        beside = file.with_name("beside")
+        beside.write_bytes(whole)
+        beside.replace(file)
+        assert client.get("/v1/read").status_code == 200
+        assert len(caplog.records) == 2
+        assert "can be used again" in caplog.messages[1]
+        assert behind.access.state() == "a key is asked"
+
+
+def test_a_damaged_file_that_nobody_could_read_before_is_no_cause_to_open(
+    behind: Behind, file: Path
+) -> None:
+    file.write_bytes(b"damaged")
+    assert httpx2.get(f"{behind.base}/v1/read").status_code == 401
+    file.unlink()
+    assert httpx2.get(f"{behind.base}/v1/read").status_code == 401
+    assert "deleted" in behind.access.trouble
+
+
+def test_revoking_every_key_is_no_trouble(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keys.create(file, "camera")
+    access = Access(file)
+    keys.revoke(file, "camera")
+    assert access.state() == "a key is asked"
+    assert not caplog.messages
+
+
+def test_a_mounted_key_stays_in_force_while_the_file_is_gone(tmp_path: Path, file: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 40)
+    keys.create(file, "camera")
+    access = Access(file, first=secret)
+    file.unlink()
+    access.refresh()
+    assert access.principal("s" * 40, NATIVE) is not None
+    assert "deleted" in access.trouble
 
 
 @pytest.mark.parametrize(

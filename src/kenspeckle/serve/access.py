@@ -7,9 +7,11 @@ be used by pages of this machine. The first key that is made ends both, in a run
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
 import shlex
+import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,10 @@ _ALLOWS = {
 }
 """What a scope is for, as whoever lacks it is told."""
 
+UNUSABLE = "the file of keys cannot be used, and no key in it is in force; the log says why"
+"""What anybody is told of trouble with the file of keys."""
+
+_LOG = logging.getLogger(__name__)
 _LOCAL_ORIGIN = re.compile(r"http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?")
 _LOCAL_HOST = re.compile(r"(localhost|127\.[0-9.]{5,11}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 
@@ -65,7 +71,8 @@ class Access:
 
     `open_surfaces` need no key, `make` is the command that makes one. Once a key was seen none is
     unseen: a file that vanishes or is damaged while the service runs closes it, it does not open
-    it.
+    it. `trouble` says what is the matter with the file for as long as that lasts; the log has a
+    line when it begins and another when it ends.
     """
 
     def __init__(
@@ -85,7 +92,8 @@ class Access:
         self.open_surfaces = frozenset(open_surfaces)
         self._keys: tuple[Key, ...] = ()
         self._seen: tuple[object, ...] = ()
-        self._closed = False
+        self._closed, self._filled, self._has = False, False, False
+        self._reading = threading.Lock()
         self.trouble = ""
         self._load(self._look())
 
@@ -103,7 +111,8 @@ class Access:
             pages = "; pages of other origins need one" if self._origins else ""
             return f"no key is asked (this machine only, and none was made yet){pages}"
         opened = ", ".join(sorted(self.open_surfaces))
-        return f"a key is asked, except by {opened}" if opened else "a key is asked"
+        asked = f"a key is asked, except by {opened}" if opened else "a key is asked"
+        return f"{asked}; {UNUSABLE}" if self.trouble else asked
 
     def check(self, surfaces: Iterable[str]) -> None:
         """Refuse to listen beyond this machine while no key exists and a surface would need one.
@@ -204,22 +213,37 @@ class Access:
 
     def refresh(self) -> None:
         """Take in keys that were made or revoked since; once for each request."""
-        now = self._look()
-        if now == self._seen:
+        if self._look() == self._seen:
             return
-        try:
-            self._load(now)
-            self.trouble = ""
-        except AccessRefused as error:
-            self._seen, self._keys, self._closed = now, (), True
-            self.trouble = str(error)
+        with self._reading:
+            now, before = self._look(), self.trouble
+            if now == self._seen:  # another thread was quicker
+                return
+            try:
+                self._load(now)
+                self.trouble = self._lost()
+            except AccessRefused as error:
+                self._seen, self._keys, self._closed = now, (), True
+                self.trouble = str(error)
+        if self.trouble and self.trouble != before:
+            _LOG.error("no key of the file is in force: %s", self.trouble)
+        elif before and not self.trouble:
+            _LOG.warning("keys %s: the file can be used again", self.path)
 
     def _load(self, seen: tuple[object, ...]) -> None:
-        known = list(read(self.path))
-        if self._first:
-            known.append(read_first(self._first))
-        self._keys, self._seen = tuple(known), seen
-        self._closed = self._closed or bool(known)
+        own = read(self.path)
+        first = (read_first(self._first),) if self._first else ()
+        self._keys, self._seen = (*own, *first), seen
+        self._has = bool(own)
+        self._filled = self._filled or self._has
+        self._closed = self._closed or bool(self._keys)
+
+    def _lost(self) -> str:
+        """What is the matter with a file that can be read, and held keys before; else empty."""
+        if self._has or not (self._filled or (self._closed and not self._keys)):
+            return ""
+        gone = not self.path.exists()
+        return f"keys {self.path}: {'deleted or moved' if gone else 'emptied'} since it was read"
 
 
 def open_access(

@@ -52,6 +52,7 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
         "requests_in_flight": service.in_flight,
         "surfaces": [surface.name for surface in service.surfaces],
         "access": service.access.state(),
+        "access_failing": bool(service.access.trouble),
         "galleries": galleries,
         "models": [_model(one, asked, trusted) for one in standings.values()],
         "queues": _queues(service, trusted),
