@@ -40,8 +40,9 @@ class XFeat:
     """The loaded network."""
 
     def __init__(self, weights: Path) -> None:
-        import onnxruntime
+        from kenspeckle import _runtime
 
+        onnxruntime = _runtime.onnxruntime()
         data = weights.read_bytes()
         assert hashlib.sha256(data).hexdigest() == SHA256, f"{weights} is another file"
         options = onnxruntime.SessionOptions()

@@ -20,7 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 LEVELS = (
     ("errors",),
-    ("types", "config", "_aside", "_extras", "_threads", "_foreign", "stats"),
+    ("types", "config", "_aside", "_extras", "_runtime", "_threads", "_foreign", "stats"),
     ("image",),
     ("engines",),
     ("regions",),
@@ -176,6 +176,16 @@ def test_no_file_is_named_like_a_library_it_imports(path: Path) -> None:
 def test_optional_libraries_are_imported_inside_functions(path: Path) -> None:
     direct = {name.split(".")[0] for node in at_import(parse(path)) for name in imports_of(node)}
     assert not direct & OPTIONAL
+
+
+def test_one_file_loads_the_runtime() -> None:
+    """It has to be silenced first; what loads it in turn is told so by name."""
+    found = {name_of(path) for path in FILES if "onnxruntime" in set(imports(parse(path)))}
+    assert found == {"_runtime.py"}
+    readers = [path for path in FILES if '"rapidocr"' in path.read_text(encoding="utf-8")]
+    for path in readers:
+        if path.name != "_extras.py":
+            assert "_runtime.silence()" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kenspeckle import _threads
+from kenspeckle import _runtime, _threads
 from kenspeckle._extras import need
 from kenspeckle.errors import InputError, ModelMissing
 
@@ -101,6 +101,7 @@ def _laid_out(image: Image.Image) -> NDArray[np.uint8]:
 def _engine() -> Any:
     """The one engine of this process: its networks take a second to load and 150 MB."""
     with _turn:
+        _runtime.silence()
         package = need("rapidocr", "reading printed text")
         logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
         folder = Path(str(package.__file__)).parent / "models"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kenspeckle import _threads
+from kenspeckle import _runtime, _threads
 from kenspeckle.engines.onnx_check import check_self_contained
 from kenspeckle.errors import ModelError
 from kenspeckle.types import Float32
@@ -35,10 +35,8 @@ def provider(device: str) -> str:
 
     Raises ModelError with the names that are there.
     """
-    import onnxruntime
-
     word = device.strip().lower().partition(":")[0]
-    available = onnxruntime.get_available_providers()
+    available = _runtime.onnxruntime().get_available_providers()
     wanted = PROVIDERS.get(word) or next((n for n in available if n.lower() == word), "")
     if wanted not in available:
         raise ModelError(
@@ -135,8 +133,7 @@ def opened(
 
 
 def _session(data: bytes, name: str, threads: int, thing: str) -> Any:
-    import onnxruntime
-
+    onnxruntime = _runtime.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kenspeckle import _threads
+from kenspeckle import _runtime, _threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,7 @@ class Int8Product:
     """`left @ matrix` for a `matrix` `(D, N)` of int8 in −127 … 127 that stays the same."""
 
     def __init__(self, matrix: NDArray[np.int8]) -> None:
-        import onnxruntime
-
+        onnxruntime = _runtime.onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = _threads.INTRA_OP
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
