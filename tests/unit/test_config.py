@@ -160,6 +160,31 @@ def test_toml_types_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "rule",
+    [
+        *("127.0.0.1", "::1", "fd00::/8", "10.1.0.0/16", "public"),
+        *("cdn.example.org", ".example.org", "image_store", "bücher.example"),
+    ],
+)
+def test_whom_to_fetch_from(tmp_path, rule):
+    assert loaded(tmp_path, KENSPECKLE_IMAGE_FETCH_ALLOW=rule)[0].image.fetch_allow == (rule,)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("127.0.0.1:8777", "cdn.example.org:443", "[::1]", "[::1]:80", "ann@cdn.example.org"),
+        *("http://cdn.example.org", "http://127.0.0.1/", "cdn.example.org/a", "10.1.0.0/99"),
+        *("*", "*.example.org", "127.1", "2130706433", "256.0.0.1", "a..b", ".", "two words"),
+    ],
+)
+def test_what_could_never_be_fetched_from_is_refused_with_the_forms(tmp_path, rule):
+    with pytest.raises(SettingError, match="without a scheme, port or path") as caught:
+        loaded(tmp_path, KENSPECKLE_IMAGE_FETCH_ALLOW=f"10.0.0.0/8,{rule}")
+    assert rule in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("toml", "parts"),
     [
         ("[identify]\ntop = 2.7\n", ("identify.top", "2.7", "a whole number")),

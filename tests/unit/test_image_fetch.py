@@ -305,6 +305,9 @@ def test_unknown_host_is_refused() -> None:
         (".example", "cdn.example", True),
         (".example", "badexample", False),
         ("cdn.example", "other.example", False),
+        ("CDN.example.", "cdn.example", True),
+        ("bücher.example", "xn--bcher-kva.example", True),
+        (".xn--bcher-kva.example", "a.bücher.example", True),
     ],
 )
 def test_allow_list(server: Server, rule: str, host: str, fetched: bool) -> None:
@@ -325,7 +328,9 @@ def test_allow_list(server: Server, rule: str, host: str, fetched: bool) -> None
         (("10.0.0.0/8",), "127.0.0.1", False),
         (("10.0.0.0/8", "public"), "127.0.0.1", False),
         (("10.0.0.0/8", "a.example"), "127.0.0.1", False),
-        (("127.0.0.1",), "127.0.0.1", False),
+        (("127.0.0.1",), "127.0.0.1", True),
+        (("127.0.0.2",), "127.0.0.1", False),
+        (("127.0.0.2", "public"), "127.0.0.1", False),
         (("public",), "127.0.0.1", False),
     ],
 )
@@ -348,6 +353,10 @@ def test_a_range_on_the_allow_list_opens_what_is_in_it(
         ("10.1.0.0/16", "10.2.0.0", False),
         ("10.1.0.0/16", "::ffff:10.1.2.3", True),
         ("::1/128", "::1", True),
+        ("::1", "::1", True),
+        ("::1", "::2", False),
+        ("10.1.2.3", "::ffff:10.1.2.3", True),
+        ("10.1.2.3", "10.1.2.4", False),
         ("fd00::/8", "fd12::1%eth0", True),
         ("fd00::/8", "10.0.0.1", False),
         ("10.1.0.0/16", "nothing", False),

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
+from kenspeckle.config.hosts import FORMS, is_rule
 from kenspeckle.config.sections import MODES, RATE
 from kenspeckle.errors import SettingError
-
-
-def _is_range(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
 
 CHECKS: dict[str, tuple[Any, str]] = {
     "image.max_bytes": (lambda v: v > 0, "above 0"),
     "image.max_pixels": (lambda v: v > 0, "above 0"),
     "image.max_frames": (lambda v: v > 0, "above 0"),
     "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
-    "image.fetch_allow": (
-        lambda v: all(map(_is_range, (rule for rule in v if "/" in rule))),
-        "hosts, .suffixes, ranges such as 10.1.0.0/16, or public",
-    ),
+    "image.fetch_allow": (lambda v: all(map(is_rule, v)), FORMS),
     "models.mode": (lambda v: v in ("", *MODES), ", ".join(MODES)),
     "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
     "index.label_from": (lambda v: v in ("query", "title"), "query or title"),

@@ -32,8 +32,8 @@ class ImageSettings:
     fetch_private: bool = _setting(False, "fetch from private and loopback addresses too")
     fetch_allow: tuple[str, ...] = _setting(
         (),
-        "whom to fetch from: hosts, .suffixes, address ranges (private ones too), public; "
-        "empty: public",
+        "whom alone to fetch from; `public`, which empty stands for, is left out unless it is "
+        "named too, and a private address needs itself or its range on the list",
     )
 
 

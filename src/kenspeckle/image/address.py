@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from kenspeckle.config.hosts import Network, plain, read_rule
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PUBLIC = "public"
 """The rule that allows every host of the public internet."""
@@ -53,28 +54,28 @@ def is_public(address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What may be asked: names of hosts, ranges of addresses.
+    """What may be asked: names of hosts, ranges of addresses (one address is a range, too).
 
     A range is allowed whatever is in it, private addresses too; a name only where it leads to
     public ones.
     """
 
     names: tuple[str, ...]
-    ranges: tuple[_Network, ...]
+    ranges: tuple[Network, ...]
 
     @classmethod
     def read(cls, rules: Iterable[str]) -> Self:
-        """Rules as settings hold them: a host, `.example.org` for all below it too, a range of
-        addresses (`10.1.0.0/16`), or `public`. No rule at all is `public`. Raises ValueError for
-        a range that is none.
+        """Rules as settings hold them: a host, `.example.org` for all below it too, an address, a
+        range of them (`10.1.0.0/16`), or `public`. No rule at all is `public`, any other rule
+        leaves it out. Raises ValueError for what is none of these.
         """
         names: list[str] = []
-        ranges: list[_Network] = []
-        for rule in rules:
-            if "/" in rule:
-                ranges.append(ipaddress.ip_network(rule, strict=False))
+        ranges: list[Network] = []
+        for rule in map(read_rule, rules):
+            if isinstance(rule, str):
+                names.append(rule)
             else:
-                names.append(rule.lower())
+                ranges.append(rule)
         return cls(tuple(names) if names or ranges else (PUBLIC,), tuple(ranges))
 
     def name(self, host: str) -> bool:
@@ -84,6 +85,7 @@ class Allowed:
         >>> allowed.name("a.example.org"), allowed.name("example.com")
         (True, False)
         """
+        host = plain(host)
         return any(
             rule == PUBLIC
             or host == rule.lstrip(".")
