@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 from falcon import masks, priced, settings
-from rephotographed import photo, scenes
+from rephotographed import photo, scenes, taken
 from serving import PATIENCE, served
 
+from kenspeckle import Gallery
 from kenspeckle.serve.routes.falcon_state import Falcon
 
 if TYPE_CHECKING:
@@ -39,6 +41,35 @@ def test_item_15_prices(client: httpx2.Client) -> None:
     (chelsea,) = masks(client, photo(scenes()["chelsea"], 1))
     assert chelsea["price"] is None
     assert chelsea["listing_id"] is None
+
+
+def test_item_15_a_photo_added_by_hand_has_the_price_of_its_print(
+    cards: Path, price_file: Path, tmp_path: Path
+) -> None:
+    """Its own file name says nothing; the item does, as long as it has one print."""
+    moon, coffee = (scenes()[name] for name in ("moon", "coffee"))
+    shots = {"moon": photo(moon, 1), "coffee": photo(coffee, 1)}
+    gallery_file = tmp_path / "gallery.ken"
+    shutil.copy(cards, gallery_file)
+    (tmp_path / "mine.jpg").write_bytes(shots["moon"])
+    with Gallery.open(gallery_file, write=True) as gallery:
+        gallery.confirm(tmp_path / "mine.jpg", "moon")
+        gallery.add(shots["coffee"], label="Coffee")
+    asked = settings(prices=str(price_file), usd_per_jpy=0.01, detector=False)
+    with served(asked, [gallery_file]) as (base, _), httpx2.Client(base_url=base) as client:
+        (mask,) = masks(client, shots["moon"])
+        assert mask["ref_filename"].endswith("mine.jpg"), "that very photo won"
+        assert (mask["label"], mask["variant"]) == ("Moon (PScR)", "LOCH-JP001 PScR")
+        assert mask["price"]["median"] == 9000
+        assert mask["listing_id"]
+        (mask,) = masks(client, shots["coffee"])
+        assert mask["ref_filename"].startswith("added/")
+        assert (mask["label"], mask["variant"]) == ("Coffee (UR)", "")
+        assert (mask["price"]["code"], mask["price"]["median"]) == ("LOCH-JP002", 30)
+        with Gallery.open(gallery_file, write=True) as gallery:
+            gallery.add(taken(coffee.rotate(4)), label="Coffee", variant="LOCR-JP009 SR")
+        (mask,) = masks(client, shots["coffee"])
+        assert (mask["label"], mask["price"]) == ("Coffee", None), "which of two is not guessed"
 
 
 def test_item_15_a_currency_without_a_rate(cards: Path, tmp_path: Path) -> None:

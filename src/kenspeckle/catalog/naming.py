@@ -69,6 +69,18 @@ def set_code(filename: str) -> str:
     return found[0] if found else ""
 
 
+def print_of(variant: str) -> tuple[str, str]:
+    """Set code and rarity of a card's variant; what is neither, or more than them, says nothing.
+
+    >>> print_of("LOCH-JP001 pscr"), print_of("UR"), print_of("LOCH-JP001"), print_of("blue UR")
+    (('LOCH-JP001', 'PScR'), ('', 'UR'), ('LOCH-JP001', ''), ('', ''))
+    """
+    words = variant.split()
+    code = words.pop(0) if words and _CODE.fullmatch(words[0]) else ""
+    rarity = RARITIES.get(words.pop().lower(), "") if len(words) == 1 else ""
+    return ("", "") if words else (code, rarity)
+
+
 def cards_name(stem: str) -> str:
     """The name that an index of cards stores: no set code, title case, rarity still in it.
 

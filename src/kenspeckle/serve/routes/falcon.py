@@ -17,6 +17,7 @@ from kenspeckle.serve import problems
 from kenspeckle.serve.limits import neighbourhood
 from kenspeckle.serve.routes import falcon_answer, falcon_refs
 from kenspeckle.serve.routes import falcon_schemas as schemas
+from kenspeckle.serve.routes.falcon_print import Print, print_seen
 from kenspeckle.serve.routes.falcon_state import Falcon
 from kenspeckle.serve.service import Service
 from kenspeckle.serve.turns import Turns
@@ -79,13 +80,14 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
             with timed(times, "decode"):
                 picture = state.gallery.picture(data)
 
-            def seen(opened: Opened) -> tuple[Mask, ...]:
+            def seen(opened: Opened) -> list[tuple[Mask, Print]]:
                 rule = state.deciding.now(opened.store, begin=True)
-                return masks(opened, picture, rule, find=state.find, times=times)
+                found = masks(opened, picture, rule, find=state.find, times=times)
+                return [(one, print_seen(opened.store, one.decision)) for one in found]
 
             size, root = picture.size, _root(request)
             found = state.gallery.steady(seen)
-            return size, [falcon_answer.mask(one, size, state.prices, root) for one in found]
+            return size, [falcon_answer.mask(*one, size, state.prices, root) for one in found]
 
         try:
             size, told = await service.run(state.gallery, work)

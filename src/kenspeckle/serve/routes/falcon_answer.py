@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 
 from kenspeckle.adapters.prices import PriceBook
-from kenspeckle.catalog.naming import set_code
 from kenspeckle.flows.masks import Mask, lead
 from kenspeckle.serve.routes import falcon_schemas as schemas
 from kenspeckle.serve.routes.falcon_names import address_of, name_of
+from kenspeckle.serve.routes.falcon_print import Print
 from kenspeckle.types import Reference
 
 
-def mask(found: Mask, size: tuple[int, int], prices: PriceBook, root: str) -> schemas.Mask:
-    """One mask of a picture of `size` (width, height); `root` is the path of the surface."""
+def mask(
+    found: Mask, seen: Print, size: tuple[int, int], prices: PriceBook, root: str
+) -> schemas.Mask:
+    """One mask of a picture of `size` (width, height), with the print that is seen; `root` is the
+    path of the surface."""
     decision, reference = found.decision, found.decision.candidates[0].reference
-    rarity = reference.metadata.get("rarity", "") if decision.variant_certain else ""
+    code, rarity = seen
     label = f"{decision.label} ({rarity})" if rarity else decision.label
-    priced = prices.price(set_code(reference.filename), rarity)
+    priced = prices.price(code, rarity)
     price = None if priced is None else schemas.Price(**priced.to_dict())
     box = corners(found.region.box, size)
     return schemas.Mask(
