@@ -211,6 +211,60 @@ def test_item_22_a_failure_keeps_the_old_file(command: Command, tmp_path: Path) 
     assert told["LOCH-JP001"]["median"] == 1234, "of the set that failed the old price stays"
 
 
+def sold_out(folder: Path) -> tuple[object, ...]:
+    """The words that ask again, of a page that has lost a card and a rarity of another one."""
+    refs = refs_of(folder, "LOCH-JP001_moon_ur.png")
+    left = '<p title="LOCH-JP001 N 月">1,200 円</p>'
+    (folder / "left.html").write_text(left, encoding="utf-8")
+    return ("scrape-prices", "--refs", refs, "--out", "p.json", "--pages", folder / "left.html")
+
+
+def test_item_22_what_is_sold_out_keeps_its_price(command: Command, tmp_path: Path) -> None:
+    again = sold_out(tmp_path)
+    (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
+    command(*again[:-1], tmp_path / "page.html")
+    said = command(*again)
+    assert "2 cards (LOCH-JP001, LOCH-JP003)" in said.err
+    told = json.loads(Path("p.json").read_text(encoding="utf-8"))["prices"]
+    assert told["LOCH-JP001"]["rarities"] == {"UR": 1234, "N": 1200, "20thSE": 12000}
+    assert told["LOCH-JP003"]["median"] == 80
+    said = command(*again, "--replace")
+    assert "gone from p.json: 2 cards (LOCH-JP001, LOCH-JP003)" in said.err
+    told = json.loads(Path("p.json").read_text(encoding="utf-8"))["prices"]
+    assert {code: one["rarities"] for code, one in told.items()} == {"LOCH-JP001": {"N": 1200}}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"site": "shop", "currency": "JPY", "prices": {"A-B1": {"median": 5}}}', "shop in JPY"),
+        ('{"site": "yuyu-tei", "prices": {"A-B1": {"median": 5}}}', "yuyu-tei in USD"),
+        ('{"currency": "JPY", "prices": {"A-B1": {"median": 5}}}', "does not name"),
+        ('{"currency": "JPY", "prices": {"A-B1": {"med', "not JSON"),
+        ("[]", "no table of prices"),
+    ],
+)
+def test_item_22_a_file_that_is_not_ours_is_replaced_when_told_only(
+    command: Command, tmp_path: Path, text: str, named: str
+) -> None:
+    words = sold_out(tmp_path)
+    Path("p.json").write_text(text)
+    said = command(*words, code=1)
+    assert named in said.err
+    assert "--replace" in said.err
+    assert Path("p.json").read_text() == text
+    said = command(*words, "--replace")
+    assert named in said.err
+    assert list(json.loads(Path("p.json").read_text())["prices"]) == ["LOCH-JP001"]
+
+
+def test_item_22_amounts_are_told_in_full(command: Command, tmp_path: Path) -> None:
+    words = sold_out(tmp_path)
+    page = '<p title="LOCH-JP001 N 月">12,345,678 円</p>'
+    (tmp_path / "left.html").write_text(page, encoding="utf-8")
+    assert "LOCH-JP001  12345678  月" in command(*words).out
+
+
 def test_item_22_too_many_sets_and_none(command: Command, tmp_path: Path) -> None:
     refs = refs_of(tmp_path, *(f"{a}{b}-JP001_x.png" for a in "ABCD" for b in "EFG"))
     said = command("scrape_prices", "--refs", refs, code=1)

@@ -16,7 +16,7 @@ from kenspeckle.adapters import prices as prices_module
 from kenspeckle.adapters.fx import BUILT_IN, Exchange, read_feed
 from kenspeckle.adapters.price_file import Price, PriceFile, read_prices, write_prices
 from kenspeckle.adapters.prices import PriceBook
-from kenspeckle.adapters.scrape import from_site, merged, prefix_of, scrape, together
+from kenspeckle.adapters.scrape import Scraped, from_site, merged, prefix_of, scrape, together
 from kenspeckle.adapters.sites.listing import Listing, Site
 from kenspeckle.adapters.sites.table import SITES, find_site
 from kenspeckle.adapters.sites.yuyu_tei import read
@@ -265,14 +265,47 @@ def test_a_site_is_asked_once_a_set(answers: dict[str, tuple[int, bytes]]) -> No
     done = scrape(site, ["A-JP", "B-JP", "C-JP"], pages, pause=0)
     assert [len(one.listings) for one in done] == [1, 0, 0]
     assert isinstance(done[1].error, FetchError)
-    file = merged(None, site, done)
-    assert list(file.prices) == ["A-JP001"]
-    old = PriceFile({"B-JP001": Price(1, 1, 1), "A-JP009": Price(2, 2, 2)}, "JPY", "x")
-    assert sorted(merged(old, site, done).prices) == ["A-JP001", "B-JP001"]
-    other = PriceFile({"B-JP001": Price(1, 1, 1)}, "USD", "x")
-    assert sorted(merged(other, site, done).prices) == ["A-JP001"], "never two currencies"
+    new = merged(None, site, done)
+    assert (list(new.file.prices), new.kept) == (["A-JP001"], ())
     with pytest.raises(InputError, match="no price was found"):
-        merged(old, site, done[1:])
+        merged(PriceFile({"A-JP009": Price(2, 2, 2)}, "JPY", "x"), site, done[1:])
+
+
+SITE = Site("x", "", "JPY", lambda prefix: prefix, read)
+
+
+def test_what_a_page_does_not_list_keeps_its_price() -> None:
+    """It is sold out, or the page came in half."""
+    old = PriceFile(
+        {
+            "B-JP001": Price(1, 1, 1),
+            "A-JP009": Price(2, 2, 2, rarities={"N": 2}),
+            "A-JP001": Price(450, 100, 800, 2, "竜", {"UR": 800, "N": 100}),
+            "A-JP002": Price(3, 3, 3),
+        },
+        "JPY",
+        "x",
+    )
+    listings = (Listing("A-JP001", "N", "", 120), Listing("A-JP002", "N", "", 4))
+    new = merged(old, SITE, [Scraped("A-JP", listings)])
+    assert new.kept == ("A-JP001", "A-JP009")
+    assert new.file.prices == {
+        "B-JP001": Price(1, 1, 1),
+        "A-JP009": Price(2, 2, 2, rarities={"N": 2}),
+        "A-JP001": Price(460, 120, 800, 2, "竜", {"UR": 800, "N": 120}),
+        "A-JP002": Price(4, 4, 4, 1, "", {"N": 4}),
+    }
+    assert merged(None, SITE, [Scraped("A-JP", listings)]).file.prices.keys() == {
+        "A-JP001", "A-JP002",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("site", "currency"), [("x", "USD"), ("y", "JPY"), ("", "JPY")])
+def test_prices_of_another_site_or_currency_are_not_mixed(site: str, currency: str) -> None:
+    scraped = [Scraped("A-JP", (Listing("A-JP001", "N", "", 120),))]
+    with pytest.raises(InputError, match="those of x in JPY"):
+        merged(PriceFile({"B-JP001": Price(1, 1, 1)}, currency, site), SITE, scraped)
+    assert merged(PriceFile({}, currency, site), SITE, scraped).kept == (), "there is none to lose"
 
 
 def test_an_address_of_our_own_network_is_not_asked() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -100,26 +100,67 @@ def together(listings: Iterable[Listing]) -> dict[str, Price]:
     return {code: _price(names[code], prices) for code, prices in rarities.items()}
 
 
-def _price(name: str, rarities: dict[str, float]) -> Price:
+def _price(name: str, rarities: Mapping[str, float]) -> Price:
     amounts = list(rarities.values())
     median = statistics.median(amounts)
     whole = int(median) if median == int(median) else median
-    return Price(whole, min(amounts), max(amounts), len(amounts), name, rarities)
+    return Price(whole, min(amounts), max(amounts), len(amounts), name, dict(rarities))
 
 
-def merged(old: PriceFile | None, site: Site, scraped: Sequence[Scraped]) -> PriceFile:
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A new price file. `kept` are the set codes of which it holds an old price that the pages
+    that were read do not list any more."""
+
+    file: PriceFile
+    kept: tuple[str, ...]
+
+
+def fits(path: str, old: PriceFile, site: Site) -> None:
+    """Raises InputError where the prices of a file are of another site or in another currency, so
+    that none can be added to them."""
+    theirs, ours = (old.site, old.currency), (site.name, site.currency)
+    if old.prices and theirs != ours:
+        raise InputError(
+            path,
+            f"prices of {old.site or 'a site that it does not name'} in {old.currency}",
+            expected=f"those of {site.name} in {site.currency}",
+        )
+
+
+def merged(old: PriceFile | None, site: Site, scraped: Sequence[Scraped]) -> Merged:
     """The new file: what was found, and what the old one of the same site knew beside it.
 
-    Of a set that was read the old prices go; those of a set that failed, or was not asked for,
-    stay. Raises InputError where nothing was found at all, so that no file is written.
+    A card or a rarity that the site does not list now is sold out, or its page came in half: the
+    old price stays, as does that of a set that failed or was not asked for. Raises InputError
+    where nothing was found at all, so that no file is written, and as `fits`.
     """
     found = together(listing for one in scraped for listing in one.listings)
     if not found:
         first = next((str(one.error) for one in scraped if one.error), "no set was asked for")
         raise InputError(site.name, f"no price was found ({first})", do="No file was changed")
-    kept: dict[str, Price] = {}
-    if old is not None and (old.site, old.currency) == (site.name, site.currency):
-        read = {one.prefix for one in scraped if one.listings}
-        kept = {code: one for code, one in old.prices.items() if prefix_of(code) not in read}
+    former: Mapping[str, Price] = {}
+    if old is not None:
+        fits("the old file", old, site)
+        former = old.prices
+    read = {one.prefix for one in scraped if one.listings}
+    kept = tuple(code for code in missing(former, found) if prefix_of(code) in read)
+    prices = {**former, **{code: _beside(former.get(code), one) for code, one in found.items()}}
     now = datetime.now().isoformat(timespec="seconds")  # local time, as clients expect
-    return PriceFile(kept | found, site.currency, site.name, now)
+    return Merged(PriceFile(prices, site.currency, site.name, now), kept)
+
+
+def missing(old: Mapping[str, Price], new: Mapping[str, Price]) -> list[str]:
+    """The set codes of which the new prices lack something that the old ones have, in order."""
+    return sorted(
+        code
+        for code, one in old.items()
+        if code not in new or one.rarities.keys() - new[code].rarities.keys()
+    )
+
+
+def _beside(old: Price | None, new: Price) -> Price:
+    """The new price of a card, and the old ones of rarities that it does not list."""
+    if old is None:
+        return new
+    return _price(new.name_jp or old.name_jp, {**old.rarities, **new.rarities})

@@ -12,8 +12,10 @@ from kenspeckle.cli.options import settings
 from kenspeckle.flows.given import places
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kenspeckle.adapters.price_file import PriceFile
-    from kenspeckle.adapters.scrape import Pages, Scraped
+    from kenspeckle.adapters.scrape import Merged, Pages, Scraped
     from kenspeckle.adapters.sites.listing import Site
 
 SAMPLES = 5
@@ -46,6 +48,10 @@ def scrape_prices(
             show_default=False,
         ),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Write the file anew: old prices that are not found go."),
+    ] = False,
 ) -> None:
     """Ask a price site what cards cost.
 
@@ -66,7 +72,7 @@ def scrape_prices(
     target = Path(out)
     places(refs=refs)
     prefixes = _prefixes(Path(refs), max_prefixes)
-    old = _former(target)
+    old = _former(target, chosen, replace=replace)
     console.line(f"Sets: {', '.join(prefixes)}")
     done = scrape(
         chosen,
@@ -75,9 +81,10 @@ def scrape_prices(
         pause=0 if pages else _pause(),
         tell=lambda one: _tell(chosen, one),
     )
-    file = merged(old, chosen, done)
-    write_prices(target, file)
-    _show(target, file, sum(one.error is not None for one in done))
+    new = merged(None if replace else old, chosen, done)
+    write_prices(target, new.file)
+    _show(target, new.file, sum(one.error is not None for one in done))
+    _tell_of_old(target, old, new)
 
 
 def _site(name: str) -> Site:
@@ -125,18 +132,28 @@ def _prefixes(refs: Path, most: int) -> list[str]:
     return prefixes
 
 
-def _former(target: Path) -> PriceFile | None:
-    """The prices that are there; none where there is no file, or one that cannot be read."""
+def _former(target: Path, site: Site, *, replace: bool) -> PriceFile | None:
+    """The prices that are there, if any; asked for before the site is.
+
+    Raises InputError for a file to which prices of this site cannot be added, unless it is to be
+    replaced.
+    """
     from kenspeckle.adapters.price_file import read_prices
+    from kenspeckle.adapters.scrape import fits
     from kenspeckle.errors import InputError
 
+    old = None
     if not target.exists():
         return None
     try:
-        return read_prices(target)
+        old = read_prices(target)
+        fits(str(target), old, site)
     except InputError as error:
-        console.note(f"{error}; it will be replaced.")
-        return None
+        if not replace:
+            do = "Mend it, name another file by --out, or let it be replaced: --replace"
+            raise InputError(str(target), error.found, expected=error.expected, do=do) from error
+        console.note(f"{target}: {error.found}; it is replaced.")
+    return old
 
 
 def _pages(site: Site, saved: str | None) -> Pages:
@@ -168,6 +185,39 @@ def _show(target: Path, file: PriceFile, failed: int) -> None:
     """What was written, and a few rows of it."""
     console.line(f"{target}: {console.counted(len(file.prices), 'price')}, {file.currency}")
     for code, price in sorted(file.prices.items())[:SAMPLES]:
-        console.line(f"  {code}  {price.median:g}  {price.name_jp}")
+        console.line(f"  {code}  {_amount(price.median)}  {price.name_jp}")
     if failed:
         console.note(f"{console.counted(failed, 'set')} could not be had.")
+
+
+def _amount(value: float) -> str:
+    """An amount of money in full.
+
+    >>> _amount(12345678), _amount(500.5), _amount(9000.0), _amount(0)
+    ('12345678', '500.5', '9000', '0')
+    """
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _tell_of_old(target: Path, old: PriceFile | None, new: Merged) -> None:
+    """Which old prices stay though the site does not list them, and which are gone."""
+    from kenspeckle.adapters.scrape import missing
+
+    if new.kept:
+        console.note(
+            f"The pages do not list all of {_codes(new.kept)}: their old prices stay. "
+            "--replace lets such prices go."
+        )
+    if old is None:
+        return
+    if gone := missing(old.prices, new.file.prices):
+        console.note(f"Old prices are gone from {target}: {_codes(gone)}.")
+    if old.dropped:
+        entries = console.counted(old.dropped, "entry", "entries")
+        console.note(f"{entries} of {target} made no sense and went.")
+
+
+def _codes(codes: Sequence[str]) -> str:
+    """How many cards, and the first of them."""
+    more = ", …" if len(codes) > SAMPLES else ""
+    return f"{console.counted(len(codes), 'card')} ({', '.join(codes[:SAMPLES])}{more})"
