@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import re
 import sys
 import threading
 import time
@@ -76,12 +77,17 @@ def host(address: str, answer: Callable[[Any], None]) -> Iterator[Host]:
             thread.join()
 
 
-def picture(handler: Any) -> None:
-    body = hostile.saved("PNG")
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
+def gives(body: bytes) -> Callable[[Any], None]:
+    def answer(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+picture = gives(hostile.saved("PNG"))
 
 
 def status(number: int, **headers: str) -> Callable[[Any], None]:
@@ -126,9 +132,11 @@ SETTINGS = Settings(
 
 
 @contextlib.contextmanager
-def server(folder: Path, *allowed: str) -> Iterator[httpx2.Client]:
-    image = replace(SETTINGS.image, fetch_allow=allowed)
-    settings = replace(SETTINGS, image=image, serve=ServeSettings())
+def server(
+    folder: Path, *allowed: str, timeout: float = TIMEOUT, form: str = "text"
+) -> Iterator[httpx2.Client]:
+    image = replace(SETTINGS.image, fetch_allow=allowed, fetch_timeout=timeout)
+    settings = replace(SETTINGS, image=image, serve=ServeSettings(log_format=form))
     with (
         served(settings, [folder / "things.ken"]) as (base, _),
         httpx2.Client(base_url=base, timeout=90) as client,
@@ -279,3 +287,115 @@ def test_a_name_that_leads_to_us(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     ):
         assert native(client, inner.url.replace("127.0.0.1", "evil.example"))[0] == 400
         assert inner.asked == []
+
+
+Ask = Callable[[httpx2.Client, str], tuple[int, str]]
+WHY = (
+    ("{host}/gone/%0Ax?key=s3cret#s3cret", "{host}/gone/%0Ax", "status 404; expected 200"),
+    ("http://127.0.0.1:1/x", "http://127.0.0.1:1/x", "unreachable ("),
+    ("http://10.0.0.1/x", "http://10.0.0.1/x", "host 10.0.0.1 is not allowed. Add it to image."),
+    ("http://nosuch.invalid/", "http://nosuch.invalid/", "unreachable ("),
+    ("http://ann:s3cret@127.0.0.1/a", "http://127.0.0.1/a", "an address with a user name"),
+)
+"""What is asked for, how the log names it, and how it says what is wrong."""
+
+
+def failures(said: str, form: str, event: str = "picture_failed") -> list[dict[str, Any]]:
+    """What the lines of a log about an event say, by default those of pictures that failed."""
+    lines = said.splitlines()
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    if form == "json":
+        return [one for one in map(json.loads, lines) if one["event"] == event]
+    assert all(line.startswith("time=") for line in lines)
+    pairs = [dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', line)) for line in lines]
+    plain = [{k: json.loads(v) if v[:1] == '"' else v for k, v in one.items()} for one in pairs]
+    return [one for one in plain if one["event"] == event]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("ask", [native, analyze])
+def test_the_log_says_what_the_client_is_not_told(
+    folder: Path, capfd: pytest.CaptureFixture[str], ask: Ask, form: str
+) -> None:
+    allowed = ("127.0.0.1", ".invalid")
+    with (
+        host("127.0.0.1", status(404)) as inner,
+        server(folder, *allowed, timeout=60, form=form) as client,
+    ):
+        for url, _, _ in WHY:
+            assert problems.NOT_FETCHED in ask(client, url.format(host=inner.url))[1]
+    told = failures(said := capfd.readouterr().err, form)
+    assert len(told) == len(WHY)
+    for one, (_, source, reason) in zip(told, WHY, strict=True):
+        assert one["source"] == source.format(host=inner.url)
+        assert one["reason"].startswith(reason)
+        assert (one["error"], one["level"]) == ("FetchError", "warning")
+    finished = failures(said, form, "request_finished")
+    assert [one["req_id"] for one in told] == [one["req_id"] for one in finished]
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("ask", [native, analyze])
+def test_the_log_tells_a_host_that_is_too_slow(
+    folder: Path, capfd: pytest.CaptureFixture[str], ask: Ask
+) -> None:
+    with host("127.0.0.1", drip) as inner, server(folder, "127.0.0.1", timeout=0.5) as client:
+        assert problems.NOT_FETCHED in ask(client, inner.url)[1]
+    (one,) = failures(capfd.readouterr().err, "text")
+    assert one["reason"].startswith("no whole answer within 0.5 s")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_names_the_hop_of_a_redirect_that_is_refused(
+    folder: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    onward = status(302, Location="http://ann:s3cret@10.0.0.1/in?key=s3cret")
+    with (
+        host("127.0.0.1", onward) as outer,
+        server(folder, "127.0.0.1", timeout=60, form=form) as client,
+    ):
+        assert problems.NOT_FETCHED in analyze(client, outer.url + "/out")[1]
+    (one,) = failures(said := capfd.readouterr().err, form)
+    assert one["source"] == outer.url + "/out"
+    assert one["reason"].startswith("http://10.0.0.1/in: ")
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_says_why_a_picture_cannot_be_read(
+    folder: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    """Nor is the name of an uploaded file in it, nor what was in the file."""
+    junk = b"s3cret is no picture"
+    with (
+        host("127.0.0.1", gives(junk)) as inner,
+        server(folder, "127.0.0.1", timeout=60, form=form) as client,
+    ):
+        assert analyze(client, inner.url + "/x?s3cret")[0] == 200
+        sent = {"image_file": ("s3cret\nevent=forged.png", junk)}
+        tasks = {"tasks_json": json.dumps(TASKS)}
+        assert client.post("/analyze_image_upload/", files=sent, data=tasks).status_code == 200
+        wish = {"id": "a", "type": "detect_bounding_box"}
+        several = {"pictures": [{"url": inner.url + "/y"}], "tasks": [wish]}
+        assert client.post("/v1/analyze", json=several).json()["failed"] == 1
+    told = failures(said := capfd.readouterr().err, form)
+    assert [one["source"] for one in told] == [inner.url + "/x", "upload", inner.url + "/y"]
+    assert {one["error"] for one in told} == {"PictureError"}
+    assert all(one["reason"] for one in told)
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("written", ["\n", "\x1b[31m", "\u2028", '" event=', "\ud800", "\x00"])
+def test_no_address_writes_a_line_of_its_own(
+    folder: Path, capfd: pytest.CaptureFixture[str], form: str, written: str
+) -> None:
+    with server(folder, form=form) as client:
+        for url in (f"http://10.0.0.1/{written}forged", f"http://a{written}forged.invalid/"):
+            sent = json.dumps({"url": url}).encode("ascii")
+            kind = {"Content-Type": "application/json"}
+            client.post(f"{NATIVE}/identify", content=sent, headers=kind)
+    said = capfd.readouterr().err
+    told = failures(said, form)
+    assert len(said.splitlines()) == 2 + len(told)
+    assert all(one["error"] == "FetchError" for one in told)

@@ -59,7 +59,7 @@ def fetch(url: str, limits: ImageSettings, *, resolver: Resolver = resolve) -> b
 def _fetched(url: str, limits: ImageSettings, resolver: Resolver) -> bytes | FetchError:
     """The body, or what is wrong with the address."""
     deadline = time.monotonic() + limits.fetch_timeout
-    shown = _shown(url)
+    shown = without_secrets(url)
     try:
         for _ in range(MAX_REDIRECTS + 1):
             target = _target(url, limits)
@@ -107,8 +107,9 @@ def _too_long(shown: str, found: str, limits: ImageSettings) -> FetchError:
     return FetchError(shown, found, expected=f"at most {limits.max_bytes}", do=advice)
 
 
-def _shown(url: str) -> str:
-    """An address as errors may show it: no user, password, query or fragment."""
+def without_secrets(url: str) -> str:
+    """An address as errors and logs may show it: no user, password, query or fragment, and nothing
+    that does not print."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -123,7 +124,7 @@ def _shown(url: str) -> str:
 
 def _target(url: str, limits: ImageSettings) -> SplitResult:
     """The parts of an address that may be asked for. Raises FetchError."""
-    shown = _shown(url)
+    shown = without_secrets(url)
     try:
         parts = urlsplit(url.strip())
         _ = parts.port
@@ -177,7 +178,7 @@ class _Exchange:
         return f"{host}:{self.target.port}" if self.target.port else host
 
     def _error(self, found: str, expected: str = "", do: str = "") -> FetchError:
-        return FetchError(_shown(self.target.geturl()), found, expected=expected, do=do)
+        return FetchError(without_secrets(self.target.geturl()), found, expected=expected, do=do)
 
     def _connected(self, host: str, port: int, resolver: Resolver) -> socket.socket:
         """A connection to an address of `host` that was checked before."""
@@ -227,7 +228,7 @@ class _Exchange:
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         """The whole body, within the limit of bytes."""
-        most, shown = self.limits.max_bytes, _shown(self.target.geturl())
+        most, shown = self.limits.max_bytes, without_secrets(self.target.geturl())
         promised = response.length
         if promised is not None and promised > most:
             raise _too_long(shown, f"{promised} bytes", self.limits)

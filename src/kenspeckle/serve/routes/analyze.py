@@ -20,7 +20,7 @@ from kenspeckle.serve.routes import analyze_read as read
 from kenspeckle.serve.routes import analyze_shapes as shapes
 from kenspeckle.serve.routes.analyze_work import analysed, analysis_of, described, encoded
 from kenspeckle.serve.routes.v1.received import Sent
-from kenspeckle.serve.routes.v1.working import downloaded, times_of
+from kenspeckle.serve.routes.v1.working import downloaded, times_of, unusable
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
@@ -60,9 +60,11 @@ class _Surface:
         try:
             data = await downloaded(request, sent, settings.image, times)
             found = await analysed(self.service, self.analysis, data, tasks, times)
-        except PictureTooLarge as error:
-            return read.plain({"detail": f"{wording.process} {told(error)}"}, 413)
         except (FetchError, PictureError) as error:
+            if isinstance(error, PictureError):
+                unusable(request, sent, error)
+            if isinstance(error, PictureTooLarge):
+                return read.plain({"detail": f"{wording.process} {told(error)}"}, 413)
             inner = wording.fetch if isinstance(error, FetchError) else wording.process
             message = f"{inner} {told(error)}"
             if settings.analyze.documented_400:

@@ -9,7 +9,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request, Response
 
-from kenspeckle.errors import KenspeckleError, ServiceBusy
+from kenspeckle.errors import KenspeckleError, PictureError, ServiceBusy
 from kenspeckle.flows import tasks as flow
 from kenspeckle.flows.operations import OPERATIONS, Operation
 from kenspeckle.serve import problems
@@ -18,7 +18,7 @@ from kenspeckle.serve.routes.analyze_work import analysis_of, looked_at, queue_o
 from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.routes.v1.tasks import BODY, Wanted, wanted
-from kenspeckle.serve.routes.v1.working import downloaded, service_of, times_of
+from kenspeckle.serve.routes.v1.working import downloaded, service_of, times_of, unusable
 from kenspeckle.serve.schemas import analysis as shapes
 from kenspeckle.serve.schemas.base import Problem
 from kenspeckle.serve.service import Service
@@ -115,6 +115,8 @@ async def _one(
     except ServiceBusy:
         raise
     except KenspeckleError as error:
+        if isinstance(error, PictureError):
+            unusable(request, sent, error)
         answer = problems.answer(error, request)
         problem = Problem.model_validate_json(bytes(answer.body))
         return shapes.AnalysedPicture(name=sent.name, image_size=None, results=[], problem=problem)

@@ -11,9 +11,9 @@ from anyio.to_thread import run_sync
 from starlette.exceptions import HTTPException
 
 from kenspeckle.config import ImageSettings
-from kenspeckle.errors import KenspeckleError, ServiceBusy, SpaceMismatch
+from kenspeckle.errors import FetchError, KenspeckleError, ServiceBusy, SpaceMismatch
 from kenspeckle.gallery import Gallery
-from kenspeckle.image.fetch import fetch
+from kenspeckle.image.fetch import fetch, without_secrets
 from kenspeckle.serve import problems
 from kenspeckle.serve.limits import neighbourhood
 from kenspeckle.serve.routes.v1 import told
@@ -190,8 +190,25 @@ async def downloaded(
     if sent.data is not None:
         return sent.data
     turns = service_of(request).downloads
-    with times.stage("download"):
-        return await turns.run(lambda: fetch(sent.url, limits), asker_of(request))
+    try:
+        with times.stage("download"):
+            return await turns.run(lambda: fetch(sent.url, limits), asker_of(request))
+    except FetchError as error:
+        unusable(request, sent, error)
+        raise
+
+
+def unusable(request: Request, sent: Sent, error: KenspeckleError) -> None:
+    """Tell the log why a picture could not be had or read: its client may not know, or hears it
+    in an answer whose status is 200.
+
+    Never the name of a file that was uploaded, nor what else of an address may be secret.
+    """
+    source = without_secrets(sent.url) if sent.data is None else "upload"
+    values = {"req_id": getattr(request.state, "request_id", "-"), "path": request.scope["path"]}
+    values |= {"source": source, "error": type(error).__name__}
+    values |= {"reason": str(error).removeprefix(f"{source}: ")}
+    service_of(request).log.tell("picture_failed", values, level="warning")
 
 
 def asker_of(request: Request) -> str:
