@@ -165,6 +165,15 @@ class Store(Protocol):
         IndexBusy, which names it, IndexReadOnly.
         """
 
+    def one_commit(self) -> AbstractContextManager[None]:
+        """Make all that a block changes one commit: done as a whole, or where it raises not at all.
+
+        No other thread reads or changes the index meanwhile but for searches, and who reads finds
+        all of it or nothing. Inside, vectors and owners are those from before. Within another such
+        block it is a part of that one. A store in memory keeps what came before an error. Raises
+        as every change.
+        """
+
     def still(self) -> AbstractContextManager[None]:
         """Let no other thread of this process change the index while a block reads it.
 
@@ -183,8 +192,9 @@ class Store(Protocol):
     def relabel(self, new: Mapping[int, Reference]) -> None:
         """Exchange label, variant, metadata, origin, size and time of references, by id.
 
-        It is one commit, which counts as a change. Ids stay, and with them vectors, thumbnails and
-        features. What is not stored under that id with that key, path and view is passed over.
+        It is one commit, and a change unless none of them is stored. Ids stay, and with them
+        vectors, thumbnails and features. What is not stored under that id with that key, path and
+        view is passed over.
         """
 
     def remove(self, ids: Sequence[int]) -> int:

@@ -129,11 +129,13 @@ class Held:
 
     def relabel(self, new: Mapping[int, Reference]) -> None:
         """Exchange what is said of references that are still the same picture of their item."""
+        changed = False
         for identifier, one in new.items():
             old = self.references.get(identifier)
             if old and (old.path, old.view, old.key) == (one.path, one.view, one.key):
                 self.references[identifier] = replace(one, sha256=old.sha256)
-        self.change += 1
+                changed = True
+        self.change += changed
 
     def touch(self, stats: Iterable[tuple[int, int, int]]) -> None:
         """Note new `(id, size, mtime_ns)`."""

@@ -172,7 +172,8 @@ class DiskStore(DiskFile):
             found = records.references(self._connection, self._path)
             said = self.feedback()
             standing = reading.standing(self._connection, self._path, self._space)
-            vectors, known = self._index.frozen(), Known(standing, tuple(said))
+            rule = self._standing().calibration
+            vectors, known = self._index.frozen(), Known(standing, tuple(said), rule)
         return Snapshot(self._manifest, list(pages.all_sorted(found)), vectors, known)
 
     def select(self, where: Mapping[str, str]) -> Int64:

@@ -39,6 +39,7 @@ class DiskFile:
         self._lock = threading.RLock()
         self._always = writer is not None
         self._turn, self._lent = threading.Lock(), 0
+        self._one, self._unfolded = False, False
         self._assumed: Calibration | None = None
         self._edition = 0
         self._reading = file.translated(path, self._lock)
@@ -122,6 +123,8 @@ class DiskFile:
     def refresh(self) -> bool:
         """Take in what has been committed since, or a new file; whether there was anything."""
         with self._reading:
+            if self._one:
+                return False
             if self._follow():
                 return True
             recent = self._recent()
@@ -235,6 +238,9 @@ class DiskFile:
     def _fold(self) -> None:
         """Fold the log, which still holds the pages that were erased, into the file."""
         with self._reading:
+            if self._one:  # there is nothing to fold before it is committed
+                self._unfolded = True
+                return
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _settle(self) -> None:
@@ -273,6 +279,10 @@ class DiskFile:
                 self.path, "it was opened for reading", do="Open it with write=True"
             )
         with self._lock:
+            if self._one:
+                yield
+                self._read = None
+                return
             self._follow()
             try:
                 with file.transaction(self._connection, self._path):
@@ -283,6 +293,31 @@ class DiskFile:
                     self._check_place()
             finally:
                 self._read = None  # SQLite counts the commits of other connections only
+
+    @contextmanager
+    def one_commit(self) -> Iterator[None]:
+        """Make all changes of a block one commit, or none; see `Store.one_commit`."""
+        with self._reading:
+            if self._one:
+                yield
+                return
+            self.refresh()
+            before = self._space, self._manifest, self._index
+            try:
+                with self._commit():
+                    self._one = True
+                    try:
+                        yield
+                    finally:
+                        self._one = False
+            except BaseException:
+                self._space, self._manifest, self._index = before
+                raise
+            finally:
+                fold, self._unfolded = self._unfolded, False
+            if fold:
+                self._fold()
+            self.refresh()
 
     def _check_place(self) -> None:
         """Refuse to commit to a file that nobody will find again."""
@@ -300,6 +335,9 @@ class DiskFile:
     def _current(self) -> Iterator[None]:
         """One read of the last commit, to which the vectors in memory are brought first."""
         with self._reading:
+            if self._one:
+                yield
+                return
             self._follow()
             with reading.one_read(self._connection):
                 if records.number(self._connection, self._path, "change") != self._seen:

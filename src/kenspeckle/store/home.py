@@ -109,6 +109,14 @@ class Homed:
             yield
 
     @contextmanager
+    def one_commit(self) -> Iterator[None]:
+        """Let nobody in between the changes of a block; see `Store.one_commit`."""
+        self._check_write()
+        with self._lock:
+            self.refresh()
+            yield
+
+    @contextmanager
     def writing(self, wait: float = WAIT) -> Iterator[None]:
         """Let this handle change its home for as long as a block runs; see `Store.writing`."""
         if self._always:

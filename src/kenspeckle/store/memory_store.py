@@ -135,7 +135,7 @@ class MemoryStore(Homed):
         with self._lock:
             held, vectors = self._held, self._held.vectors.frozen()
             said = tuple(self.feedback())
-            known = Known(held.standing, said)
+            known = Known(held.standing, said, self.calibration())
             return Snapshot(held.manifest, list(self.references()), vectors, known)
 
     def select(self, where: Mapping[str, str]) -> Int64:

@@ -70,7 +70,11 @@ def place(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def one_read(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction in which everything is read of one commit."""
+    """A transaction in which everything is read of one commit; within one that goes on, a part of
+    that."""
+    if connection.in_transaction:
+        yield
+        return
     connection.execute("BEGIN")
     try:
         yield

@@ -11,8 +11,11 @@ from kenspeckle.types import Reference
 
 
 def relabel(connection: sqlite3.Connection, new: Mapping[int, Reference]) -> None:
-    """Exchange the words of references under the next change; see `Store.relabel`."""
-    records.next_change(connection)
+    """Exchange the words of references under the next change; see `Store.relabel`.
+
+    Where there are none there is no change either.
+    """
+    changed = False
     for identifier, one in new.items():
         found = connection.execute(
             "SELECT item FROM reference JOIN items ON number = item"
@@ -21,6 +24,9 @@ def relabel(connection: sqlite3.Connection, new: Mapping[int, Reference]) -> Non
         ).fetchone()
         if found is None:
             continue
+        if not changed:
+            records.next_change(connection)
+            changed = True
         label = records.encode(one.label)
         connection.execute("UPDATE items SET label = ? WHERE number = ?", (label, found[0]))
         connection.execute(

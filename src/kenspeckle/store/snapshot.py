@@ -9,15 +9,17 @@ import numpy as np
 
 from kenspeckle.store.base import Hits, Manifest, Standing
 from kenspeckle.store.memory import VectorIndex
-from kenspeckle.types import Feedback, Float32, Int64, Reference
+from kenspeckle.types import Calibration, Feedback, Float32, Int64, Reference
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the answers at one commit: what they stand on, and what people said."""
+    """What is known of the answers at one commit: what they stand on, what people said, and the
+    rule in force, be it stored or assumed."""
 
     standing: Standing
     feedback: tuple[Feedback, ...]
+    rule: Calibration | None = None
 
 
 class Snapshot:
@@ -65,8 +67,12 @@ class Snapshot:
         return self._vectors.search(rows, k, ids=ids, threads=threads)
 
     def standing(self) -> Standing:
-        """The rule and the counters; see `Store.standing`."""
+        """The rule that is stored, and the counters; see `Store.standing`."""
         return self._known.standing
+
+    def calibration(self) -> Calibration | None:
+        """The rule in force: the one stored, else the one that was assumed."""
+        return self._known.rule
 
     def feedback(self) -> list[Feedback]:
         """What people said about answers; see `Store.feedback`."""
