@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,10 @@ from kenspeckle.config import (
     ServeSettings,
     Settings,
 )
+from kenspeckle.engines import files
+from kenspeckle.errors import SettingError
 from kenspeckle.match.classify import Linear, to_json
+from kenspeckle.serve.service import open_service
 
 PLAIN = {"content-type": "application/json"}
 ONE, TWO = packed(scene()), packed(scene(seed=4))
@@ -80,9 +84,11 @@ def _anew(engines: FixedEngines) -> None:
     engines.reset()
 
 
-def sent(client: httpx.Client, tasks: Any, *pictures: bytes, **fields: str) -> httpx.Response:
-    files = [("image", (f"{n}.png", data, "image/png")) for n, data in enumerate(pictures)]
-    return client.post("/analyze", files=files, data={"tasks": json.dumps(tasks), **fields})
+def sent(
+    client: httpx.Client, tasks: Any, *pictures: bytes, path: str = "/analyze", **fields: str
+) -> httpx.Response:
+    parts = [("image", (f"{n}.png", data, "image/png")) for n, data in enumerate(pictures)]
+    return client.post(path, files=parts, data={"tasks": json.dumps(tasks), **fields})
 
 
 def told(answer: httpx.Response) -> dict[str, Any]:
@@ -150,6 +156,47 @@ def test_operations_and_their_models(client: httpx.Client) -> None:
     assert clip["models"] == [
         {"use": "clip", "name": "fixed-clip", "available": True, "missing": ""}
     ]
+
+
+def test_a_model_that_nobody_knows_stops_the_start(folder: Path) -> None:
+    settings = Settings(
+        models=ModelSettings(name="dummy", home=str(folder)), analyze=AnalyzeSettings(person="nope")
+    )
+    with pytest.raises(SettingError, match=r"^analyze\.person: 'nope': no model has this name"):
+        open_service(settings, [str(folder / "gallery.ken")])
+
+
+def test_where_models_lie_is_told_to_nobody(folder: Path, tmp_path: Path) -> None:
+    finder, words = tmp_path / "models" / "finder.onnx", tmp_path / "models" / "clip"
+    words.mkdir(parents=True)
+    (words / "config.json").write_text("{}")
+    shutil.copy(files.WEIGHTS / "yunet_n_dynamic.onnx", finder)
+    settings = Settings(
+        models=ModelSettings(name="dummy", home=str(tmp_path / "home"), offline=True),
+        analyze=AnalyzeSettings(
+            face=str(finder), clip=str(words), person=str(tmp_path / "people.onnx")
+        ),
+    )
+    face = {**FACE, "face_context": "whole_image"}
+    with (
+        served(settings, [folder / "gallery.ken"]) as (base, service),
+        httpx.Client(base_url=base, timeout=60) as asking,
+    ):
+        found = told(sent(asking, [face, CLIP, DINO], ONE, path="/v1/analyze"))
+        paths = ("/v1/analyze/operations", "/available_operations/")
+        texts = [json.dumps(found), *(asking.get(path).text for path in paths)]
+    (note,) = [one for one in service.notes if one.startswith("analyze.person: ")]
+    assert note.endswith(" Its tasks are skipped until it is there.")
+    first, second, third = found["pictures"][0]["results"]
+    assert (first["status"], first["model"]) == ("success", "finder.onnx"), first
+    assert (second["status"], third["status"]) == ("skipped", "skipped")
+    for text in texts:
+        assert str(tmp_path) not in text
+        assert tmp_path.name not in text
+    # `clip` alone is another model: that of the table
+    assert '"name":"clip (analyze.clip)"' in texts[1]
+    assert "By clip (analyze.clip)." in texts[2]
+    assert "By people.onnx, finder.onnx. Unavailable: people.onnx: no such file" in texts[2]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Engines(Protocol):
         """A caption of at most `max_length` tokens."""
 
     def name(self, use: str) -> str:
-        """The model set for a use."""
+        """The model set for a use, as strangers may be told: no path."""
 
     def missing(self, use: str) -> str:
         """Why the model of a use cannot be had, in a sentence; empty where it can."""

@@ -5,40 +5,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle._extras import has, need
 from kenspeckle.config import Settings
-from kenspeckle.engines import table
 from kenspeckle.engines.onnx_session import provider
 from kenspeckle.engines.torch_loading import device_of
-from kenspeckle.errors import InputError, KenspeckleError, ModelError, SettingError
+from kenspeckle.errors import KenspeckleError, SettingError
 from kenspeckle.flows.describe import open_captioner
 from kenspeckle.regions.detect import Detection, detector
 from kenspeckle.serve.pool import Models
 from kenspeckle.serve.problems import told
 from kenspeckle.serve.resident import Resident
+from kenspeckle.serve.uses import (
+    MAKES,
+    check_named,
+    check_set,
+    identity,
+    known_as,
+    set_for,
+    shown_names,
+)
 from kenspeckle.types import Float32
 from kenspeckle.vectors.raw import raw_features
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-MAKES = {
-    "person": "boxes",
-    "face": "boxes",
-    "clip": "features",
-    "dino": "features",
-    "caption": "captions",
-}
-"""Uses, and what their models make of a picture."""
-
-_KNOWN = frozenset(
-    name.lower()
-    for row in table.MODELS
-    for name in (row.name, row.source if row.origin == "hub" else row.name)
-) | frozenset(table.ALIASES)
 
 
 class ModelEngines:
@@ -46,7 +38,7 @@ class ModelEngines:
 
     In the pool they are called `USE:MODEL`, as in `face:yunet`. A task may name models of the table
     only, never a path: who asks from outside must not learn what lies on this machine. Raises
-    SettingError where a GPU is required and there is none.
+    SettingError where a GPU is required and there is none, and for a model that can never serve.
     """
 
     def __init__(self, settings: Settings, models: Models) -> None:
@@ -55,6 +47,8 @@ class ModelEngines:
         self._residents: dict[tuple[str, str], Resident[Any]] = {}
         if settings.analyze.require_gpu:
             check_gpu(settings.models.device)
+        check_set(settings.analyze)
+        self._shown = shown_names(settings.analyze)
         for use in MAKES:
             self._resident(use, "")
 
@@ -77,14 +71,13 @@ class ModelEngines:
         return text
 
     def name(self, use: str) -> str:
-        """See `Engines`."""
-        found: str = getattr(self._settings.analyze, use)
-        return found
+        """See `Engines`. Of a path its last part: strangers are told of it."""
+        return self._shown[use]
 
     def missing(self, use: str) -> str:
         """See `Engines`."""
         try:
-            self._opener(use, self.name(use))().close()
+            self._opener(use, self._set(use))().close()
         except KenspeckleError as error:
             return told(error)
         return ""
@@ -99,9 +92,9 @@ class ModelEngines:
     def _resident(self, use: str, model: str) -> Resident[Any]:
         """The model of a use; InputError for a name that no task may use."""
         if model:
-            _check_named(use, model)
-        name = model or self.name(use)
-        key = use, _identity(name)
+            check_named(use, model)
+        name = model or self._set(use)
+        key = use, identity(name)
         with self._lock:
             found = self._residents.get(key)
             if found is None:
@@ -111,6 +104,9 @@ class ModelEngines:
                 )
                 self._residents[key] = found
         return found
+
+    def _set(self, use: str) -> str:
+        return set_for(use, self._settings.analyze)
 
     def _opener(self, use: str, name: str) -> Callable[[], Any]:
         """What opens a model, without loading it."""
@@ -124,55 +120,10 @@ class ModelEngines:
         return lambda: detector(name, settings.models, use, least)
 
 
-def known_as(use: str, model: str) -> str:
-    """What the model of a use is called in the pool, by any of its names."""
-    return f"{use}:{_table_name(model)}"
-
-
-def may_name(use: str, model: str) -> bool:
-    """Whether a task may name that model for a use; empty is no name."""
-    try:
-        _check_named(use, model)
-    except KenspeckleError:
-        return False
-    return True
-
-
 def _loaded(engine: Any) -> Any:
     """The engine with its network in memory."""
     engine.device  # noqa: B018  asking where it runs loads it
     return engine
-
-
-def _check_named(use: str, model: str) -> None:
-    """Refuse a model that a task may not name, or that makes something else. InputError."""
-    if model.strip().lower() not in _KNOWN:
-        raise InputError(
-            "model",
-            repr(model[:80]),
-            expected="a name of `kenspeckle models list`",
-            do="Leave it out for the one that is set",
-        )
-    makes = table.find(model).task
-    if makes != MAKES[use]:
-        raise InputError(model, f"a model of {makes}", expected=f"one of {MAKES[use]}")
-
-
-def _identity(name: str) -> str:
-    """The same for all names of one model, whose network is held once."""
-    try:
-        row = table.find(name)
-    except ModelError:
-        return name
-    return row.name if row.task else row.source
-
-
-def _table_name(name: str) -> str:
-    """The name in the table of a model, for one of its aliases; the bare name of a file."""
-    try:
-        return table.find(name).name
-    except ModelError:
-        return PurePath(name).name
 
 
 def check_gpu(device: str) -> None:

@@ -21,6 +21,7 @@ from kenspeckle.serve.routes import analyze_shapes as shapes
 from kenspeckle.serve.routes.analyze_work import analysed, analysis_of, described, encoded
 from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.routes.v1.working import downloaded, times_of, unusable
+from kenspeckle.serve.uses import absent
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
@@ -75,10 +76,11 @@ class _Surface:
 
 
 def create(service: Service) -> FastAPI:
-    """The application of the surface."""
+    """The application of the surface; what was set and is not here is a remark of the start."""
     app = FastAPI(title=TITLE, version=VERSION, openapi_url="/openapi.json")
     app.state.service = service
     surface = _Surface(service, analysis_of(service))
+    service.notes += absent(service.settings)
     most = service.settings.serve.max_tasks
 
     async def by_url(request: Request) -> Response:

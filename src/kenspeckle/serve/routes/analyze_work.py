@@ -16,8 +16,9 @@ from kenspeckle.flows.analyze import Analysis, analyze
 from kenspeckle.flows.classifiers import Classifiers
 from kenspeckle.flows.tasks import Result, Task, uses_of
 from kenspeckle.image.decode import decode
-from kenspeckle.serve.engines import ModelEngines, known_as, may_name
+from kenspeckle.serve.engines import ModelEngines
 from kenspeckle.serve.problems import told
+from kenspeckle.serve.uses import known_as, may_name, set_for
 from kenspeckle.types import Intake
 from kenspeckle.vectors.pipeline import StageTimes
 
@@ -51,7 +52,7 @@ def queue_of(service: Service, tasks: Sequence[Task]) -> Scheduler:
     asked = [(use, task.model) for task in tasks for use in uses_of(task.type, task.params)]
     use, model = min(asked, key=lambda one: SLOWEST_FIRST.index(one[0]), default=("face", ""))
     if not may_name(use, model):
-        model = analysis_of(service).engines.name(use)
+        model = set_for(use, service.settings.analyze)
     name = known_as(use, model)
     return service.models.scheduler(name, name)
 
