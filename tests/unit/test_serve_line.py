@@ -6,8 +6,9 @@ import contextlib
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -15,7 +16,7 @@ from guarded import PATIENCE, Behind, drained, guarded
 
 from kenspeckle.config import ServeSettings
 from kenspeckle.errors import ServiceBusy
-from kenspeckle.serve import keys
+from kenspeckle.serve import keys, wire
 from kenspeckle.serve.access import Access
 from kenspeckle.serve.jobs import Job
 from kenspeckle.serve.limits import Limits
@@ -182,6 +183,132 @@ def test_a_refused_body_that_never_ends_loses_the_line(
         assert time.monotonic() - start < SOON
         assert drained(line).startswith(b"HTTP/1.1 503 ")
     assert behind.settled()
+
+
+def test_who_asks_before_sending_reconnects(behind: Behind) -> None:
+    behind.busy = ServiceBusy("model", "64 pictures wait already")
+    head = _echo(10)[:-2] + b"Expect: 100-continue\r\n\r\n"
+    told = behind.ask(head)  # and the body is never sent
+    assert told.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in told
+
+
+def test_what_comes_late_of_a_refused_body_does_not_answer_the_next(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kenspeckle.serve.exchange.LINGER", 0.05)
+    monkeypatch.setattr("kenspeckle.serve.wire.HEAD_TIMEOUT", 0.5)
+    behind.busy = ServiceBusy("model", "64 pictures wait already")
+    with behind.line() as line:
+        line.sendall(_echo(10))
+        assert line.recv(65536).startswith(b"HTTP/1.1 503 ")
+        assert behind.settled()  # no more of it is waited for
+        line.sendall(b"x" * 4)
+        line.sendall(b"x" * 6)
+        time.sleep(1.0)  # what would be said of a late head has been said
+        behind.busy = None
+        line.sendall(_echo(3) + b"abc")
+        assert b'"bytes":3' in line.recv(65536)
+
+
+def test_an_empty_line_after_a_request_is_no_request(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kenspeckle.serve.wire.HEAD_TIMEOUT", 0.2)
+    with behind.line() as line:
+        line.sendall(_echo(3) + b"abc")
+        assert b'"bytes":3' in line.recv(65536)
+        line.sendall(b"\r\n")
+        assert drained(line) == b""
+
+
+# Offers of another protocol
+
+
+INNER = b"POST /v1/write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket", b"x"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_body_of_an_offer_is_its_body(behind: Behind, offer: bytes, apart: bool) -> None:
+    head = _echo(len(INNER))[:-2] + (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    )
+    last = b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with behind.line() as line:
+        if apart:
+            line.sendall(head % offer)
+            behind.until(lambda: behind.limits.running)
+            line.sendall(INNER + last)
+        else:
+            line.sendall(head % offer + INNER + last)
+        told = drained(line)
+    assert b'"bytes":%d' % len(INNER) in told
+    assert told.count(b"HTTP/1.1 200 OK") == 2
+    assert told.endswith(b'"read"')
+    assert behind.seen == []
+
+
+def test_offers_that_come_in_pieces_and_in_chunks(behind: Behind) -> None:
+    head = b"POST /v1/echo HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n" + CHUNKED
+    text = head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    with behind.line() as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in range(len(text)):
+            line.sendall(text[number : number + 1])
+        told = drained(line)
+    assert b'"bytes":5' in told
+    assert told.count(b"HTTP/1.1") == 1
+
+
+def test_a_tunnel_is_refused(behind: Behind) -> None:
+    told = behind.ask(b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: localhost\r\n\r\n" + INNER)
+    assert told.startswith(b"HTTP/1.1 400 ")
+    assert told.count(b"HTTP/1.1") == 1
+    assert behind.seen == []
+
+
+# Requests sent ahead
+
+
+def test_no_more_than_a_few_requests_wait_on_a_line(behind: Behind) -> None:
+    slow = b"GET /v1/slow?seconds=60 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    read = b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert behind.ask(slow + read * 65).startswith(b"HTTP/1.1 429 ")
+    assert behind.settled()
+    last = b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert behind.ask(read * 64 + last).count(b'"read"') == 65
+
+
+def test_bodies_sent_ahead_are_left_with_their_sender(behind: Behind) -> None:
+    slow = b"GET /v1/slow?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with behind.line() as line:
+        line.sendall(slow + _echo(MAX))
+        sent, until = 0, time.monotonic() + 1.5
+        line.setblocking(False)
+        while sent < MAX and time.monotonic() < until:
+            with contextlib.suppress(BlockingIOError):
+                sent += line.send(b"x" * min(65536, MAX - sent))
+        held = behind.on_loop(_waiting(behind))
+        assert held < 3 * wire.LARGEST_AHEAD
+        line.setblocking(True)
+        line.settimeout(PATIENCE)
+        line.sendall(b"x" * (MAX - sent))
+        told = b""
+        while b'"bytes":%d' % MAX not in told:
+            told += line.recv(65536)
+    assert behind.settled()
+
+
+def _waiting(behind: Behind) -> Callable[[], int]:
+    """How many bytes of bodies lie with lines whose request has not had its turn."""
+
+    def counted() -> int:
+        assert behind.server is not None
+        lines: list[Any] = list(behind.server.server_state.connections)
+        return sum(len(cycle.body) for one in lines for cycle, _ in one.pipeline)
+
+    return counted
 
 
 # Heads and trailers

@@ -143,8 +143,8 @@ class Guard:
         if refusal.status not in _COME_BACK or self._limits.stopping:
             return False
         said = headers.get(b"content-length", b"0").strip()
-        plain = b"transfer-encoding" not in headers and _DIGITS.fullmatch(said)
-        return bool(plain) and int(said) <= _LITTLE
+        unsure = b"transfer-encoding" in headers or b"expect" in headers  # it may never be sent
+        return not unsure and bool(_DIGITS.fullmatch(said)) and int(said) <= _LITTLE
 
     def _principal(
         self, scope: Scope, headers: Mapping[bytes, bytes], surface: str, foreign: bool

@@ -1,7 +1,9 @@
-"""The line to one client: heads that are too large or too slow, and answers that nobody takes.
+"""The line to one client: heads that are too large or too slow, requests that ask for another
+protocol or wait behind others, and answers that nobody takes.
 
 uvicorn bounds neither how much a client sends before its headers end, nor how long it takes, nor
-how long it leaves an answer lying. What follows the headers is the guard's.
+how many requests it sends ahead, nor how long it leaves an answer lying; and it takes the body of a
+request that offers another protocol for the next request. What follows the headers is the guard's.
 """
 
 from __future__ import annotations
@@ -17,6 +19,12 @@ from kenspeckle.serve.limits import HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, Li
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+MOST_AHEAD = 64
+"""Requests that may wait on a line for the answers before theirs."""
+LARGEST_AHEAD = 256 * 1024
+"""Bytes of such requests after which no more is read until one of them has its turn."""
+
+_OFFERS = (b"upgrade", b"http2-settings")
 _WHOLE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 STALLED = 2.0
 """Seconds in which a client has to take a piece of its answer while the service stops."""
@@ -24,7 +32,18 @@ STALLED = 2.0
 
 def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class of small methods
     """The protocol for uvicorn that keeps to these limits."""
+    import httptools
     from uvicorn.protocols.http import flow_control, httptools_impl
+
+    class Flow(flow_control.FlowControl):
+        """Reads no further while too much waits that was sent ahead."""
+
+        full = False
+
+        def resume_reading(self) -> None:
+            """Read on, as whoever reads a body asks for."""
+            if not self.full:
+                super().resume_reading()
 
     class Line(httptools_impl.HttpToolsProtocol):
         """One connection."""
@@ -32,7 +51,9 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         _timer: TimerHandle | None = None
         _head = 0
         _pairs = 0
+        _begun = False
         _within = False
+        _ahead = 0
         _taken = False
         _running: Any = None
         _bad = 400
@@ -40,6 +61,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
             """Take a client, unless there are too many, or too many of its address."""
             super().connection_made(transport)
+            self.flow = self._flow = Flow(transport)
             who = neighbourhood(self.client[0] if self.client else "")
             if limits.lines.enter(self, who):
                 self._wait()
@@ -62,10 +84,34 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             idle = self.cycle is None or self.cycle.response_complete
             if idle and self._timer is None:
                 self._wait()
+            self._unset_keepalive_if_required()
             self._head += len(data)
-            super().data_received(data)
+            self._parse(data)
             if self._head > LARGEST_HEAD and not self.transport.is_closing():
                 self._end(431)
+            if self.pipeline:
+                self._ahead += len(data)
+                self._flow.full = self._ahead > LARGEST_AHEAD
+                if self._flow.full:
+                    self.flow.pause_reading()
+
+        def _parse(self, data: bytes) -> None:
+            """Read on. A head that offers another protocol is read once more without the offer,
+            which may be ignored (RFC 9110, 7.8): the parser would take its body for that protocol's
+            """
+            while True:
+                try:
+                    self.parser.feed_data(data)
+                except httptools.HttpParserError:
+                    self.send_400_response("")
+                except httptools.HttpParserUpgrade as offer:
+                    if self.parser.get_method() == b"CONNECT":
+                        self.send_400_response("")
+                        return
+                    data = _plain(self.parser, self.url, self.headers) + data[offer.args[0] :]
+                    self.parser = httptools.HttpRequestParser(self)
+                    continue
+                return
 
         def on_header(self, name: bytes, value: bytes) -> None:
             """Count headers. Those after the body are dropped: the guard has gone on without."""
@@ -78,6 +124,11 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
 
         def on_headers_complete(self) -> None:
             """The head is whole: the guard goes on."""
+            if self.parser.should_upgrade():
+                return
+            if len(self.pipeline) >= MOST_AHEAD:
+                self._bad = 429
+                raise ValueError("too many requests sent ahead")
             self._hurry()
             limits.lines.ask(self)
             self._head, self._within = 0, True
@@ -88,7 +139,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         def on_body(self, body: bytes) -> None:
             """A piece of the body, which the guard counts; the first is handed on uncopied."""
             self._head = 0
-            if self.cycle.body or self.parser.should_upgrade() or self.cycle.response_complete:
+            if self.cycle.body or self.cycle.response_complete:
                 super().on_body(body)
                 return
             self.cycle.body = body  # type: ignore[assignment]  # read alone, and added to
@@ -98,8 +149,20 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
 
         def on_message_begin(self) -> None:
             """A new request on this line."""
-            self._pairs, self._within = 0, False
+            self._pairs, self._begun, self._within = 0, True, False
             super().on_message_begin()
+
+        def on_message_complete(self) -> None:
+            """The body is whole. Where it was answered before, the line now waits for the next."""
+            if self.parser.should_upgrade():
+                return
+            self._begun = self._within = False
+            if self.cycle.response_complete:
+                self._hurry()
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+            super().on_message_complete()
 
         def _start_asgi_task(self, cycle: Any, app: Any) -> None:
             self._running = cycle
@@ -110,6 +173,9 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             if self.transport.get_write_buffer_size():
                 self.loop.call_later(limits.body_timeout, self._abandon)
             super().on_response_complete()
+            if not self.pipeline and self._ahead:
+                self._ahead, self._flow.full = 0, False
+                self.flow.resume_reading()
             if self.cycle.response_complete:
                 limits.lines.rest(self)
 
@@ -152,7 +218,12 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
                 self._timer = None
 
         def _late(self) -> None:
-            if not self.transport.is_closing():
+            """Nothing began in time, or the rest of what was answered did not come."""
+            if self.transport.is_closing():
+                return
+            if self._running is not None and (self._within or not self._begun):
+                self.transport.close()  # what we said now would answer the next request
+            else:
                 self._end(408)
 
         def _abandon(self) -> None:
@@ -168,6 +239,19 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             self.transport.close()
 
     return Line
+
+
+def _plain(parser: Any, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """A head as it came, without the offer of another protocol."""
+    version = parser.get_http_version().encode("ascii")
+    lines = [b"%s %s HTTP/%s" % (parser.get_method(), target, version)]
+    for name, value in headers:
+        if name == b"connection":
+            words = [word.strip() for word in value.split(b",")]
+            value = b", ".join(word for word in words if word.lower() not in _OFFERS)
+        if name not in _OFFERS and (value or name != b"connection"):
+            lines.append(name + b": " + value)
+    return b"\r\n".join([*lines, b"", b""])
 
 
 def _rename(headers: list[tuple[bytes, bytes]], target: bytes) -> None:
@@ -187,7 +271,7 @@ def _answer(status: int) -> bytes:
         f"content-type: {problems.PROBLEM}",
         f"content-length: {len(content)}",
         "connection: close",
-        *(["retry-after: 1"] if status == 503 else []),
+        *(["retry-after: 1"] if status in (429, 503) else []),
     ]
     return "\r\n".join([*head, "", ""]).encode("ascii") + content
 
@@ -195,6 +279,7 @@ def _answer(status: int) -> bytes:
 _WORDS = {
     400: "this is no request of HTTP",
     408: f"the request did not begin within {HEAD_TIMEOUT:g} s",
+    429: f"at most {MOST_AHEAD} requests may wait on one line",
     431: f"at most {MOST_HEADERS} headers of {LARGEST_HEAD} bytes together",
     503: "too many connections",
 }
