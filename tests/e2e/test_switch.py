@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shlex
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +17,8 @@ import pytest
 from labelled import picture, voc
 from PIL import Image
 from serving import command as serve
+
+from kenspeckle.adapters.sites import table
 
 if TYPE_CHECKING:
     from commands import Command
@@ -38,10 +44,39 @@ def test_every_section_is_run() -> None:
 
 
 @contextlib.contextmanager
-def served(row: str, folder: Path) -> Iterator[str]:
-    """What a row with `kenspeckle serve` starts; its address."""
-    with serve(shlex.split(row)[2:], folder) as (base, _):
+def served(row: str, folder: Path, **env: str) -> Iterator[str]:
+    """What a row with `kenspeckle serve` starts; its address. It asks nobody for a rate."""
+    with serve(shlex.split(row)[2:], folder, KENSPECKLE_SERVE_FX_FEED="", **env) as (base, _):
         yield base
+
+
+@pytest.fixture
+def price_site(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The usual price site, on loopback; the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Shop(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = '<p title="LOCH-JP001 N 竜">1,234 円</p>'.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Shop) as server:
+        base = f"http://127.0.0.1:{server.server_port}"
+        here = replace(table.find_site("yuyu-tei"), address=lambda prefix: f"{base}/{prefix}")
+        monkeypatch.setattr(table, "SITES", (here,))
+        monkeypatch.setenv("KENSPECKLE_IMAGE_FETCH_PRIVATE", "yes")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield asked
+        server.shutdown()
+        thread.join()
 
 
 def answered(base: str, row: str, photo: Path) -> None:
@@ -70,10 +105,10 @@ def answered(base: str, row: str, photo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_identify(command: Command, drawn: Draw, tmp_path: Path) -> None:
+def test_identify(command: Command, drawn: Draw, tmp_path: Path, price_site: list[str]) -> None:
     refs = tmp_path / "refs"
     refs.mkdir()
-    for number, name in enumerate("abcdefghijklmnopqrst"):
+    for number, name in enumerate([*"abcdefghijklmnopqrst", "LOCH-JP001_u"]):
         drawn(number).save(refs / f"{name}.png")
     ended = contextlib.ExitStack()
     base = ""
@@ -86,6 +121,9 @@ def test_identify(command: Command, drawn: Draw, tmp_path: Path) -> None:
                 command(*shlex.split(row)[1:])
             else:
                 answered(base, row, refs / "a.png")
+    assert price_site == ["/LOCH-JP"]
+    written = json.loads((tmp_path / "card_prices.json").read_text(encoding="utf-8"))
+    assert written["prices"]["LOCH-JP001"]["median"] == 1234
 
 
 @pytest.mark.slow
@@ -103,16 +141,50 @@ def test_the_logo_test_bench(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_image_embed(command: Command, drawn: Draw, tmp_path: Path) -> None:
-    refs = tmp_path / "refs"
+    """The captions are those of a network of a few layers that never falls silent."""
+    torch = pytest.importorskip("torch")
+    from checkpoints import blip
+
+    network, _ = blip(tmp_path / "captioner")
+    with torch.no_grad():
+        network.text_decoder.cls.predictions.bias[:6] = -100.0  # what are no words
+    network.save_pretrained(tmp_path / "captioner")
+    quiet = {"KENSPECKLE_ANALYZE_CAPTION": str(tmp_path / "captioner"), "PYTHONWARNINGS": "ignore"}
+    refs = things(command, drawn, tmp_path)
+    start, *others = rows("image_embed")
+    with served(start, tmp_path, **quiet) as base:
+        for row in others:
+            if row.startswith("kenspeckle caption"):
+                told = command(*caption(row, base))
+                assert "12 captioned, 0 skipped, 0 failed" in told.err
+                assert all(one.with_suffix(".txt").read_text() for one in refs.glob("*.jpg"))
+            else:
+                answered(base, row, refs / "a.jpg")
+
+
+@pytest.mark.slow
+def test_image_embed_without_a_model_for_captions(
+    command: Command, drawn: Draw, tmp_path: Path
+) -> None:
+    refs = things(command, drawn, tmp_path)
+    start, *others = rows("image_embed")
+    with served(start, tmp_path) as base:
+        (row,) = (row for row in others if row.startswith("kenspeckle caption"))
+        told = command(*caption(row, base), code=1)
+    assert "models pull" in told.err
+    assert not list(refs.glob("*.txt"))
+
+
+def things(command: Command, drawn: Draw, folder: Path) -> Path:
+    """A folder of twelve pictures, indexed."""
+    refs = folder / "refs"
     refs.mkdir()
     for number, name in enumerate("abcdefghijkl"):
         drawn(number).save(refs / f"{name}.jpg")
     command("index", refs)
-    start, *others = rows("image_embed")
-    with served(start, tmp_path) as base:
-        for row in others:
-            if row.startswith("kenspeckle caption"):
-                told = command(*shlex.split(row.replace("http://127.0.0.1:8000", base))[1:], code=1)
-                assert "describe_image" in told.err or "caption" in told.err
-            else:
-                answered(base, row, refs / "a.jpg")
+    return refs
+
+
+def caption(row: str, base: str) -> list[str]:
+    """The words of the row that asks a server for captions."""
+    return shlex.split(row.replace("http://127.0.0.1:8000", base))[1:]
