@@ -28,19 +28,28 @@ Catch `KenspeckleError` to handle all of them; catch `InputError` to go on with 
 
 from __future__ import annotations
 
+import os
+
 
 class KenspeckleError(Exception):
     """Base of all errors: names the thing, what was found, what was expected and what to do.
 
-    The message reads `thing: found; expected …. Do this.`, with the parts that are known.
+    The message reads `thing: found; expected …. Do this.`, with the parts that are known. A thing
+    that is a file or folder of this machine is handed in as a path object, unless it always is one
+    for a class: `file` says so, and strangers are told its name alone.
 
     >>> print(KenspeckleError("a.jpg", "0 bytes", expected="a picture", do="Copy it again."))
     a.jpg: 0 bytes; expected a picture. Copy it again.
     """
 
-    def __init__(self, thing: str, found: str, *, expected: str = "", do: str = "") -> None:
-        self.thing, self.found, self.expected, self.do = thing, found, expected, do
-        text = f"{thing}: {found}"
+    file = False
+
+    def __init__(
+        self, thing: str | os.PathLike[str], found: str, *, expected: str = "", do: str = ""
+    ) -> None:
+        self.thing, self.file = os.fspath(thing), self.file or not isinstance(thing, str)
+        self.found, self.expected, self.do = found, expected, do
+        text = f"{self.thing}: {found}"
         if expected:
             text += f"; expected {expected}"
         if do:
@@ -48,13 +57,16 @@ class KenspeckleError(Exception):
         super().__init__(text)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.thing, self.found, self.expected, self.do))
+        said = (self.thing, self.found, self.expected, self.do)
+        return (_rebuild, (type(self), *said, self.file))
 
 
 def _rebuild(
-    kind: type[KenspeckleError], thing: str, found: str, expected: str, do: str
+    kind: type[KenspeckleError], thing: str, found: str, expected: str, do: str, file: bool
 ) -> KenspeckleError:
-    return kind(thing, found, expected=expected, do=do)
+    made = kind(thing, found, expected=expected, do=do)
+    made.file = file
+    return made
 
 
 class InputError(KenspeckleError):
@@ -75,6 +87,8 @@ class FetchError(InputError):
 
 class CatalogError(InputError):
     """A folder or table of references says nothing usable."""
+
+    file = True
 
 
 class SettingError(InputError):

@@ -80,6 +80,31 @@ def test_a_stranger_hears_of_trouble_and_of_no_path(index: Path) -> None:
         assert str(index) in str(told_of(base, Authorization=f"Bearer {key}")["last_failure"])
 
 
+def test_no_client_is_told_where_an_index_lies_that_was_named_from_here(
+    folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(index.parent.parent)
+    named = index.relative_to(Path.cwd())
+    picture, new = folder / "things/thing_0.png", index.with_name("new.png")
+    draw(99).save(new)
+    with served(DUMMY, [named]) as (base, service):
+        key = service.gallery().items()[0].key
+        named.rename(beside := named.with_name("beside"))
+        gone = httpx.post(
+            f"{base}/v1/galleries/-/items/{key}/references",
+            files={"image": ("new.png", new.read_bytes())},
+            timeout=90,
+        )
+        assert (gone.status_code, gone.json()["detail"].split(":")[0]) == (503, named.name)
+        beside.rename(named)
+        beside.write_bytes(b"no index" * 1000)
+        beside.replace(named)
+        bad = identified(base, picture)
+        assert (bad.status_code, bad.json()["detail"].split(":")[0]) == (503, named.name)
+        assert named.parent.name not in gone.text + bad.text
+        assert str(named) in str(told_of(base)["last_failure"])
+
+
 def test_health_and_the_log_tell_of_a_file_of_keys_that_is_gone(
     index: Path, tmp_path: Path
 ) -> None:

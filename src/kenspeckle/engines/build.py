@@ -43,14 +43,14 @@ def check_build(folder: Path, row: ModelRow) -> None:
     held = build(folder)
     if not row.build:
         raise ModelError(
-            str(folder),
+            folder,
             f"it holds {held}; whether that is {row.name}, nobody here can tell",
             expected="a model of `kenspeckle models list`",
             do=f"Name the folder itself: --model {folder}",
         )
     if held != row.build:
         raise ModelError(
-            str(folder),
+            folder,
             f"it holds {held}",
             expected=f"{row.name}, which is {row.build}",
             do=f"Name the folder itself, --model {folder}, or unset models.folder",

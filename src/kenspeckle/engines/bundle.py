@@ -72,7 +72,7 @@ def pack(
                 for name in entry.files:
                     archive.write(paths[name], f"{files.folder_of(row)}/{name}")
     except OSError as error:
-        raise ModelError(str(out), f"cannot be written ({error.strerror})") from error
+        raise ModelError(out, f"cannot be written ({error.strerror})") from error
     return entries
 
 
@@ -84,7 +84,7 @@ def _by_hash(
     found = {}
     for place in add:
         if not place.exists():
-            raise ModelMissing(str(place), "no such file or folder")
+            raise ModelMissing(place, "no such file or folder")
         for path in sorted(place.rglob("*.onnx")) if place.is_dir() else [place]:
             if path.is_file() and path.stat().st_size in wanted:
                 found[files.file_sha256(path)] = path
@@ -109,7 +109,7 @@ def _gathered(
     paths = {row.source: path, row.card: files.WEIGHTS / row.card}
     described = {name: _described(place) for name, place in paths.items()}
     if described[row.source].sha256 != row.sha256:
-        raise ModelError(str(path), "damaged, or another file", expected=f"sha256 {row.sha256}")
+        raise ModelError(path, "damaged, or another file", expected=f"sha256 {row.sha256}")
     return Entry(row.name, row.source, described, "", row.licence), paths
 
 
@@ -158,16 +158,16 @@ def unpack(
             absent = sorted(wanted - set(entries))
             if absent:
                 there = ", ".join(entries) or "nothing"
-                raise ModelError(str(bundle), f"no {', '.join(absent)} in it", expected=there)
+                raise ModelError(bundle, f"no {', '.join(absent)} in it", expected=there)
             return [
                 (entry, _install(archive, entry, settings, str(bundle)))
                 for name, entry in entries.items()
                 if name in wanted
             ]
     except zipfile.BadZipFile as error:
-        raise ModelError(str(bundle), f"damaged ({error})", expected="a bundle") from error
+        raise ModelError(bundle, f"damaged ({error})", expected="a bundle") from error
     except OSError as error:
-        raise ModelError(str(bundle), f"unreadable ({error})", expected="a bundle") from error
+        raise ModelError(bundle, f"unreadable ({error})", expected="a bundle") from error
 
 
 def _read_manifest(archive: zipfile.ZipFile, thing: str, size: int) -> dict[str, Entry]:

@@ -39,7 +39,7 @@ class CaptionModel:
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._torch = torch = need("torch", f"captions by {folder.name}")
         self._transformers = transformers = need("transformers", f"captions by {folder.name}")
-        self._thing = str(folder)
+        self._thing = folder
         self.device = device_of(torch, device)
         if self.device == "cpu":
             torch.set_num_threads(_threads.INTRA_OP)

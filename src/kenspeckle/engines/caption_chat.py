@@ -46,7 +46,7 @@ class ChatCaptionModel:
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._torch = torch = need("torch", f"captions by {folder.name}")
         transformers = need("transformers", f"captions by {folder.name}")
-        self._thing = str(folder)
+        self._thing = folder
         self.device = device_of(torch, device)
         if self.device == "cpu":
             torch.set_num_threads(_threads.INTRA_OP)

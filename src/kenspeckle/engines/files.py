@@ -91,7 +91,7 @@ def weights(row: ModelRow, settings: ModelSettings) -> tuple[Path, str]:
     if row.origin == "local":
         path = Path(row.source)
         if not path.exists():
-            raise ModelMissing(str(path), "no such file", expected="an ONNX file")
+            raise ModelMissing(path, "no such file", expected="an ONNX file")
         return path, ""
     folder = WEIGHTS if row.origin == "embedded" else home(settings) / folder_of(row)
     if not (folder / row.source).is_file():
@@ -150,7 +150,7 @@ def _missing(row: ModelRow, settings: ModelSettings) -> ModelMissing:
 
 def _local(path: Path) -> ModelFiles:
     if not path.is_file():
-        raise ModelMissing(str(path), "no such file", expected="an ONNX file")
+        raise ModelMissing(path, "no such file", expected="an ONNX file")
     found = file_sha256(path)
     for row in table.MODELS:  # a file of the table under any name needs no recipe beside it
         if row.sha256 == found and row.recipe is not None:

@@ -55,7 +55,7 @@ def read_lock(home: Path) -> dict[str, Locked]:
         return {}
     data = read_json(path)
     if data.get("version") != 1:
-        raise ModelError(str(path), f"version {data.get('version')}", expected="version 1")
+        raise ModelError(path, f"version {data.get('version')}", expected="version 1")
     try:
         return {
             source: Locked(
@@ -70,7 +70,7 @@ def read_lock(home: Path) -> dict[str, Locked]:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            str(path),
+            path,
             "damaged",
             expected="what `kenspeckle models pull` wrote",
             do="Move it away and pull the models anew",
@@ -96,7 +96,7 @@ def staged(home: Path) -> Iterator[Path]:
             yield Path(place)
     except OSError as error:
         raise ModelError(
-            str(home),
+            home,
             f"no model can be put there ({error.strerror or error})",
             do="Free space, change its permissions, or name another folder as models.home",
         ) from error

@@ -7,6 +7,7 @@ anywhere on this machine, so only models that hold all their tensors are loaded.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from kenspeckle.errors import ModelError, UnsafeFile
 
@@ -61,7 +62,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
         at += size
 
 
-def _walk(data: memoryview, kind: int, thing: str, depth: int) -> None:
+def _walk(data: memoryview, kind: int, thing: Path, depth: int) -> None:
     if depth > _DEPTH:
         raise ValueError("nested too deeply")
     for number, content in _fields(data):
@@ -79,7 +80,7 @@ def _walk(data: memoryview, kind: int, thing: str, depth: int) -> None:
             _walk(content, inner, thing, depth + 1)
 
 
-def check_self_contained(data: bytes, thing: str) -> None:
+def check_self_contained(data: bytes, thing: Path) -> None:
     """Raise UnsafeFile when a tensor lies outside the file, ModelError when it is not ONNX."""
     try:
         _walk(memoryview(data), _MODEL, thing, 0)

@@ -68,7 +68,7 @@ class OnnxModel:
         device: str = "cpu",
         foreign: bool = True,
     ) -> None:
-        self._thing = str(path)
+        self._thing = Path(path)
         self._session, self.sha256 = opened(
             path, sha256=sha256, device=device, threads=threads, foreign=foreign
         )
@@ -114,7 +114,7 @@ def opened(
     Raises ModelError for a file that is missing, another one than expected, damaged, or (a
     `foreign` one) does not keep to itself.
     """
-    name, thing = provider(device), str(path)
+    name, thing = provider(device), Path(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -132,7 +132,7 @@ def opened(
     return _session(data, name, threads, thing), found
 
 
-def _session(data: bytes, name: str, threads: int, thing: str) -> Any:
+def _session(data: bytes, name: str, threads: int, thing: Path) -> Any:
     onnxruntime = _runtime.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -154,7 +154,7 @@ def _first(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _picture_input(session: Any, side: int, thing: str) -> tuple[str, int, bool]:
+def _picture_input(session: Any, side: int, thing: Path) -> tuple[str, int, bool]:
     """Name of the input, side of its square, and whether it takes one picture a call only."""
     inputs = session.get_inputs()
     shape = inputs[0].shape
@@ -171,7 +171,7 @@ def _picture_input(session: Any, side: int, thing: str) -> tuple[str, int, bool]
     return inputs[0].name, side or fixed.pop(), shape[0] == 1
 
 
-def _readout(session: Any, thing: str) -> tuple[str, int]:
+def _readout(session: Any, thing: Path) -> tuple[str, int]:
     """Name and width (0 where it is open) of the output that is one row of features a picture."""
     outputs = {entry.name: entry.shape for entry in session.get_outputs()}
     rows = {

@@ -34,12 +34,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises ModelError when it is missing, too large or no object."""
     try:
         if path.stat().st_size > MAX_JSON:
-            raise ModelError(str(path), "too large", expected=f"at most {MAX_JSON} bytes")
+            raise ModelError(path, "too large", expected=f"at most {MAX_JSON} bytes")
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(str(path), f"unreadable ({error})", expected="a JSON file") from error
+        raise ModelError(path, f"unreadable ({error})", expected="a JSON file") from error
     if not isinstance(data, dict):
-        raise ModelError(str(path), type(data).__name__, expected="a JSON object")
+        raise ModelError(path, type(data).__name__, expected="a JSON object")
     return data
 
 
@@ -55,7 +55,7 @@ def beside(path: Path) -> Recipe:
     if (path.parent / "preprocessor_config.json").is_file():
         return from_processor(path.parent)
     raise ModelError(
-        str(path),
+        path,
         "nothing says how pictures are prepared for it",
         expected=f"{own.name} beside it",
         do=f"Write it like this, mean and std in units of 0 … 255: {_EXAMPLE}",

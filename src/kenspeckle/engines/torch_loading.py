@@ -27,7 +27,7 @@ def device_of(torch: Any, device: str) -> str:
 
 
 def described(
-    transformers: Any, folder: Path, thing: str, said: Mapping[str, Any] | None = None
+    transformers: Any, folder: Path, thing: Path, said: Mapping[str, Any] | None = None
 ) -> Any:
     """The configuration of a checkpoint: of its folder, or as `said`. Raises ModelError."""
     try:
@@ -45,7 +45,7 @@ def network(
     name: str,
     folder: Path,
     config: Any,
-    thing: str,
+    thing: Path,
     *,
     renamed: Mapping[str, str] | None = None,
     dtype: str = "float32",
@@ -77,7 +77,7 @@ def network(
     return made.eval()
 
 
-def words(transformers: Any, folder: Path, thing: str) -> Any:
+def words(transformers: Any, folder: Path, thing: Path) -> Any:
     """The tokenizer of a checkpoint. Raises ModelError."""
     try:
         with quiet(transformers.logging):
@@ -86,7 +86,7 @@ def words(transformers: Any, folder: Path, thing: str) -> Any:
         raise refusal(thing, error) from error
 
 
-def processor(transformers: Any, folder: Path, thing: str) -> Any:
+def processor(transformers: Any, folder: Path, thing: Path) -> Any:
     """What makes a network's input of pictures and words. Raises ModelError."""
     try:
         with quiet(transformers.logging):
@@ -95,7 +95,7 @@ def processor(transformers: Any, folder: Path, thing: str) -> Any:
         raise refusal(thing, error) from error
 
 
-def refusal(thing: str, error: Exception) -> ModelError:
+def refusal(thing: Path, error: Exception) -> ModelError:
     """What an error of the library means."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return ModelError(thing, f"transformers cannot load it ({first})")

@@ -33,7 +33,7 @@ class TorchModel:
     def __init__(self, folder: Path, *, side: int, device: str = "cpu") -> None:
         self._torch = torch = need("torch", f"running {folder.name}")
         transformers = need("transformers", f"running {folder.name}")
-        self._thing, self.side = str(folder), side
+        self._thing, self.side = folder, side
         self.device = device_of(torch, device)
         if self.device == "cpu":
             torch.set_num_threads(_threads.INTRA_OP)
@@ -72,7 +72,7 @@ class TorchModel:
         self._network = None
 
 
-def _tower(transformers: Any, folder: Path, thing: str) -> Any:
+def _tower(transformers: Any, folder: Path, thing: Path) -> Any:
     """The image tower in float32. Raises ModelError where weights are missing or code is needed."""
     config = described(transformers, folder, thing)
     name = _TOWERS.get(config.model_type, "AutoModel")

@@ -35,7 +35,7 @@ class TransformersDetector:
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         self._torch = torch = need("torch", f"finding things with {folder.name}")
         transformers = need("transformers", f"finding things with {folder.name}")
-        self._thing = str(folder)
+        self._thing = folder
         self.device = device_of(torch, device)
         if self.device == "cpu":
             torch.set_num_threads(_threads.INTRA_OP)
@@ -86,7 +86,7 @@ def _preparation(folder: Path) -> Preparation:
             raise ValueError("mean and std are three numbers, std above 0")
         frame = _framed(data.get("size", SHORT), data.get("max_size", LONGEST))
     except (TypeError, ValueError, KeyError, ArithmeticError) as error:
-        raise ModelError(str(path), f"{type(error).__name__}: {error}", expected="sizes") from error
+        raise ModelError(path, f"{type(error).__name__}: {error}", expected="sizes") from error
     return frame, tuple(v / scale for v in mean), tuple(v / scale for v in std)
 
 

@@ -6,6 +6,8 @@ It is never asked by a built-in model: a width that happens to agree says nothin
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines.table import MODELS
 from kenspeckle.errors import ModelMissing, SpaceMismatch
@@ -48,14 +50,14 @@ def former_embedder(
     columns = f"its {made_by.width} columns"
     if models.name == made_by.model == UNKNOWN:
         raise SpaceMismatch(
-            path,
+            Path(path),
             f"it names no model, and {columns} are those of none that is known",
             expected="the model that made it",
             do=f"Name it by --model, {ANEW}",
         )
     if made_by.head and not models.head:
         raise SpaceMismatch(
-            path,
+            Path(path),
             f"{columns} were made by a projection head behind {made_by.model}, and no head is "
             "given",
             expected="that head",
@@ -65,7 +67,7 @@ def former_embedder(
         embedder = opener(models)
     except ModelMissing as error:
         raise ModelMissing(
-            path,
+            Path(path),
             f"{columns} tell of {models.name}, which is {error.found}",
             expected="the model that made it",
             do=f"{error.do}, {ANEW}",
@@ -75,7 +77,7 @@ def former_embedder(
         embedder.close()
         known = "" if made_by.model == UNKNOWN else f" of {made_by.model}"
         raise SpaceMismatch(
-            path,
+            Path(path),
             f"it names no model and has {made_by.width} columns{known}, asked was {asked}",
             expected="the model that made it",
             do=f"Leave --model out or name that one, {ANEW} --model {asked.model}",

@@ -133,9 +133,9 @@ def guard(store: Store, plan: Plan, refs: str) -> None:
     if former in ("", refs) or gone <= len(store) // 2:
         return
     raise GalleryError(
-        refs,
+        Path(refs),
         f"it lacks, or has other pictures for, {gone} of the {len(store)} references that "
-        f"{store.path} holds of {former}",
+        f"{Path(store.path).name} holds of {former}",
         expected="the same folder, or one that was moved",
         do="Use --replace to exchange them, `kenspeckle add` to add, or another --out",
     )

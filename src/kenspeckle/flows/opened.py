@@ -115,7 +115,7 @@ def with_views(store: Store, settings: Settings) -> Settings:
     has, asked = int(store.manifest.options.get("views", "0")), settings.index.views
     if asked not in (-1, has) and len(store):
         raise GalleryError(
-            store.path,
+            Path(store.path),
             f"it was made with {has} views a reference, asked are {asked}",
             expected="the same",
             do="Leave --views out, or index into a new file",
@@ -169,7 +169,7 @@ def matching_embedder(
     if asked.space_id != made_by.space_id:
         embedder.close()
         raise SpaceMismatch(
-            path,
+            Path(path),
             f"its vectors were made by {_told(made_by, asked)}, asked was {_told(asked, made_by)}",
             expected="one and the same",
             do="Leave --model, --projection and the preprocessing mode out, or index into another "

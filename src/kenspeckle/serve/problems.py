@@ -103,13 +103,19 @@ def status_of(error: KenspeckleError) -> int:
 def told(error: KenspeckleError) -> str:
     """What a stranger is told of an error: its sentence, without folders of this machine.
 
+    A key with slashes is no path, and told whole.
+
     >>> told(GalleryError("/srv/things.ken", "it is damaged"))
     'things.ken: it is damaged'
+    >>> told(GalleryError(PurePath("srv/things.ken"), "it is damaged"))
+    'things.ken: it is damaged'
+    >>> told(NotEnrolled("mugs/red", "no such item"))
+    'mugs/red: no such item'
     """
     if isinstance(error, FetchError):
         return NOT_FETCHED
     thing = error.thing
-    if thing.startswith(("/", "\\")) or re.match(r"[A-Za-z]:\\", thing):
+    if error.file or thing.startswith(("/", "\\")) or re.match(r"[A-Za-z]:\\", thing):
         plain = PureWindowsPath(thing).name if "\\" in thing else PurePath(thing).name
         shown = KenspeckleError(plain, error.found, expected=error.expected, do=error.do)
         return _PATHS.sub("", str(shown))[:_LONGEST]

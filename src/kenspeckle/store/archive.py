@@ -50,7 +50,7 @@ class Archive:
     def corrupt(self, found: str) -> IndexCorrupt:
         """The error for a file that is not what it should be."""
         return IndexCorrupt(
-            str(self.path), found, expected="an index as .npz", do="Index the references anew"
+            self.path, found, expected="an index as .npz", do="Index the references anew"
         )
 
     def shape(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -145,12 +145,12 @@ def opened(path: Path) -> Iterator[Archive]:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise IndexMissing(
-            str(path), "no such file", do="Make it with: kenspeckle index FOLDER"
+            path, "no such file", do="Make it with: kenspeckle index FOLDER"
         ) from None
     except PermissionError:
-        raise IndexReadOnly(str(path), "it may not be read", do="Change its permissions") from None
+        raise IndexReadOnly(path, "it may not be read", do="Change its permissions") from None
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise IndexCorrupt(str(path), f"not a whole .npz ({error})", do="Index anew") from error
+        raise IndexCorrupt(path, f"not a whole .npz ({error})", do="Index anew") from error
     with archive:
         yield Archive(path, archive)
 
@@ -168,5 +168,5 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
                     np.lib.format.write_array(stream, array, allow_pickle=False)
     except OSError as error:
         raise IndexReadOnly(
-            str(path), f"it cannot be written ({error.strerror or error})", do=old
+            path, f"it cannot be written ({error.strerror or error})", do=old
         ) from error

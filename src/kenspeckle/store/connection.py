@@ -71,13 +71,13 @@ def check_free(path: Path) -> None:
     """Refuse a name that is taken. GalleryError."""
     if path.is_symlink() and not path.exists():
         raise GalleryError(
-            str(path),
+            path,
             f"a link to '{path.readlink()}', where there is no file",
             expected="a new name",
             do="Delete the link, or name another file",
         )
     if path.exists():
-        raise GalleryError(str(path), "there is a file already", do="Open it, or name another")
+        raise GalleryError(path, "there is a file already", do="Open it, or name another")
 
 
 def forget(path: Path) -> None:
@@ -96,9 +96,7 @@ def put(beside: Path, path: Path) -> None:
 
     GalleryError if there is a file meanwhile.
     """
-    taken = GalleryError(
-        str(path), "another process has just made it", do="Open it, or name another"
-    )
+    taken = GalleryError(path, "another process has just made it", do="Open it, or name another")
     if os.path.lexists(path):
         raise taken
     _forget_helpers(path)  # what a deleted index has left would be taken for this one's
@@ -117,7 +115,7 @@ def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connect
     Raises IndexMissing, IndexCorrupt, IndexVersion, IndexReadOnly or IndexBusy.
     """
     if kind_of(path) != "disk":
-        raise IndexCorrupt(str(path), "not an index file", expected="an index file")
+        raise IndexCorrupt(path, "not an index file", expected="an index file")
     with translated(path):
         connection = _open_for_writing(path, wait) if write else _open_for_reading(path, wait)
         try:
@@ -132,7 +130,7 @@ def check_writable(path: Path) -> None:
     """Refuse a file that cannot be changed where it lies. Raises IndexReadOnly."""
     if not _may_write(path):
         raise IndexReadOnly(
-            str(path), "the file or its folder cannot be written", do="Change its permissions"
+            path, "the file or its folder cannot be written", do="Change its permissions"
         )
 
 
@@ -165,7 +163,7 @@ def _open_for_reading(path: Path, wait: float) -> sqlite3.Connection:
         pending = Path(f"{path}-wal")
         if pending.exists() and pending.stat().st_size:
             raise IndexReadOnly(
-                str(path),
+                path,
                 "commits wait beside it and cannot be folded in, as the folder is read-only",
                 do=f"Copy it together with {pending.name} to a folder that can be written",
             ) from error
@@ -178,17 +176,17 @@ def _check(connection: sqlite3.Connection, path: Path, *, write: bool) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != migrations.APPLICATION_ID:
-        raise IndexCorrupt(str(path), "a database of another program", expected="an index file")
+        raise IndexCorrupt(path, "a database of another program", expected="an index file")
     if version > migrations.FORMAT:
         raise IndexVersion(
-            str(path),
+            path,
             f"format {version}",
             expected=f"at most {migrations.FORMAT}",
             do="Update kenspeckle",
         )
     if version < 1 or migrations.schema(connection) != migrations.expected_schema(version):
         raise IndexCorrupt(
-            str(path),
+            path,
             "tables that do not belong there, or that are missing",
             expected=f"those of format {version}",
             do="Do not use this file; index the references anew",
@@ -239,34 +237,34 @@ class translated:  # noqa: N801  it reads as a verb: with translated(path)
             raise _damaged(self._path, str(error)) from error
         if isinstance(error, OSError):
             raise IndexReadOnly(
-                str(self._path), error.strerror or str(error), do="Nothing was changed"
+                self._path, error.strerror or str(error), do="Nothing was changed"
             ) from error
 
 
 def _translate(path: Path, error: sqlite3.Error) -> GalleryError:
     if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):
-        return GalleryError(str(path), "this index was closed", do="Open it again")
+        return GalleryError(path, "this index was closed", do="Open it again")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         who = writers(path)
         return IndexBusy(
-            str(path),
+            path,
             f"another process is writing to it{who and f': {who}'}",
             do="Wait until it has finished, or end it",
         )
     if code == sqlite3.SQLITE_FULL:
         return IndexReadOnly(
-            str(path),
+            path,
             "the disk is full; what was committed before is kept",
             do="Make room and start again",
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return IndexReadOnly(
-            str(path), f"it cannot be written here ({error})", do="Change its permissions"
+            path, f"it cannot be written here ({error})", do="Change its permissions"
         )
     if code == sqlite3.SQLITE_IOERR:
         return IndexReadOnly(
-            str(path),
+            path,
             f"the disk failed ({error}); what was committed before is kept",
             do="Check the disk and start again",
         )
@@ -274,9 +272,7 @@ def _translate(path: Path, error: sqlite3.Error) -> GalleryError:
 
 
 def _damaged(path: Path, found: str) -> IndexCorrupt:
-    return IndexCorrupt(
-        str(path), f"damaged ({found})", expected="a whole index file", do="Index anew"
-    )
+    return IndexCorrupt(path, f"damaged ({found})", expected="a whole index file", do="Index anew")
 
 
 def writers(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class DiskStore(DiskFile):
                 if manifest.fingerprint.space_id != old.space_id and stored:
                     new = str(manifest.fingerprint)
                     raise SpaceMismatch(
-                        self.path, f"vectors of {old}", expected=new, do="Index anew"
+                        Path(self.path), f"vectors of {old}", expected=new, do="Index anew"
                     )
                 records.write_manifest(self._connection, manifest)
             self._space, self._manifest = records.read_manifest(self._connection, self._path)

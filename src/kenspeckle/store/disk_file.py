@@ -63,7 +63,7 @@ class DiskFile:
         if opened.manifest.fingerprint.space_id != fingerprint.space_id:
             opened.connection.close()
             raise SpaceMismatch(
-                self.path,
+                Path(self.path),
                 f"replaced by an index of {opened.manifest.fingerprint}",
                 expected=str(fingerprint),
                 do="Open it anew",
@@ -276,7 +276,7 @@ class DiskFile:
     def _commit(self) -> Iterator[None]:
         if self._writer is None:
             raise IndexReadOnly(
-                self.path, "it was opened for reading", do="Open it with write=True"
+                Path(self.path), "it was opened for reading", do="Open it with write=True"
             )
         with self._lock:
             if self._one:
@@ -324,11 +324,13 @@ class DiskFile:
         place = reading.place(self._path)
         if place is None:
             raise IndexMissing(
-                self.path, "deleted or moved since it was opened", do="Put it back, or index anew"
+                Path(self.path),
+                "deleted or moved since it was opened",
+                do="Put it back, or index anew",
             )
         if place != self._place:
             raise IndexBusy(
-                self.path, "another file was put in its place just now", do="Run it again"
+                Path(self.path), "another file was put in its place just now", do="Run it again"
             )
 
     @contextmanager
@@ -357,4 +359,4 @@ class DiskFile:
 
 
 def _other_model(path: Path) -> SpaceMismatch:
-    return SpaceMismatch(str(path), "another process has set another model", do="Open it anew")
+    return SpaceMismatch(path, "another process has set another model", do="Open it anew")

@@ -92,7 +92,7 @@ class Homed:
             held, fingerprint = Held.of(self._home.read()), self.manifest.fingerprint
             if held.manifest.fingerprint.space_id != fingerprint.space_id:
                 raise SpaceMismatch(
-                    self.path,
+                    Path(self.path),
                     f"replaced by an index of {held.manifest.fingerprint}",
                     expected=str(fingerprint),
                     do="Open it anew",
@@ -135,7 +135,7 @@ class Homed:
                 self._give_back()
         if undone != self._undone:  # another thread could not write, and took this one's along
             raise IndexReadOnly(
-                self.path, "the change could not be written", do="Make room and try again"
+                Path(self.path), "the change could not be written", do="Make room and try again"
             )
 
     def _borrow(self, wait: float) -> None:
@@ -223,7 +223,7 @@ class Homed:
     def _check_write(self) -> None:
         if not self._write:
             raise IndexReadOnly(
-                self.path, "it was opened for reading", do="Open it with write=True"
+                Path(self.path), "it was opened for reading", do="Open it with write=True"
             )
 
     @contextmanager

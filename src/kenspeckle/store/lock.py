@@ -60,7 +60,7 @@ class WriterLock:
                     time.sleep(min(PAUSE, left))
         except OSError as error:
             raise IndexReadOnly(
-                str(self._index),
+                self._index,
                 f"it cannot be written here, no lock can be made ({error.strerror or error})",
                 do="Change the permissions of its folder",
             ) from error
@@ -115,7 +115,7 @@ class WriterLock:
 
     def _foreign(self) -> GalleryError:
         return GalleryError(
-            str(self._place),
+            self._place,
             "a file that is no lock of ours",
             expected=f"nothing, or the lock of {self._index.name}",
             do="Move it away",
@@ -124,7 +124,7 @@ class WriterLock:
     def _busy(self) -> IndexBusy:
         holder = self._holder()
         return IndexBusy(
-            str(self._index),
+            self._index,
             f"{holder or 'another process'} is writing to it",
             do="Wait until it has finished, or end it",
         )

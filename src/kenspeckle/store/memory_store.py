@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -33,9 +34,8 @@ class MemoryStore(Homed):
             old = held.manifest.fingerprint
             if manifest.fingerprint.space_id != old.space_id and len(held.vectors):
                 new = str(manifest.fingerprint)
-                raise SpaceMismatch(
-                    self.path or "store", f"vectors of {old}", expected=new, do="Index anew"
-                )
+                thing = Path(self.path) if self.path else "store"
+                raise SpaceMismatch(thing, f"vectors of {old}", expected=new, do="Index anew")
             held.manifest = manifest
             if manifest.fingerprint.space_id != old.space_id:
                 held.said.set_aside(manifest.fingerprint.width)

@@ -86,7 +86,7 @@ def _rest(file: archive.Archive) -> dict[str, Any] | None:
         raise file.corrupt(f"its member 'kenspeckle' cannot be read ({error})") from error
     if version > FORMAT:
         raise IndexVersion(
-            str(file.path),
+            file.path,
             f"format {version}",
             expected=f"at most {FORMAT}",
             do="Update kenspeckle",
@@ -132,7 +132,7 @@ def _check_rows(file: archive.Archive, table: Table) -> None:
         some = ", ".join(f"row {n} ({table.names[n]}): {length[n]:.4g}" for n in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise IndexCorrupt(
-            str(file.path),
+            file.path,
             f"vectors that are not of length 1: {some}{more}",
             expected="finite unit rows",
             do="Index the references anew",
@@ -267,11 +267,13 @@ class NpzHome:
         now = self.stamp()
         if stamp and not now:
             raise IndexMissing(
-                self.path, "deleted or moved since it was opened", do="Put it back, or index anew"
+                Path(self.path),
+                "deleted or moved since it was opened",
+                do="Put it back, or index anew",
             )
         if now != stamp:
             raise IndexBusy(
-                self.path,
+                Path(self.path),
                 "another process has replaced it since it was opened",
                 do="Run the command again",
             )

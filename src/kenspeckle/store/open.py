@@ -117,7 +117,7 @@ def _not_copied(place: Path, error: IndexReadOnly) -> IndexReadOnly:
     cause = error.__cause__
     why = cause.strerror if isinstance(cause, OSError) else cause
     return IndexReadOnly(
-        str(place),
+        place,
         f"the copy cannot be written ({why or error.found}); nothing of it was left",
         do="Make room, or name a place that can be written",
     )

@@ -30,19 +30,19 @@ def check_file(path: Path) -> None:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise IndexMissing(
-            str(path), "no such file", do="Make it with: kenspeckle index FOLDER"
+            path, "no such file", do="Make it with: kenspeckle index FOLDER"
         ) from None
     except OSError as error:
         raise IndexReadOnly(
-            str(path), f"it may not be looked at ({error.strerror})", do="Change its permissions"
+            path, f"it may not be looked at ({error.strerror})", do="Change its permissions"
         ) from error
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
-        raise IndexCorrupt(str(path), what, expected="an index file")
+        raise IndexCorrupt(path, what, expected="an index file")
     if not found.st_size:
-        raise IndexCorrupt(str(path), "an empty file", expected="an index file")
+        raise IndexCorrupt(path, "an empty file", expected="an index file")
     if not os.access(path, os.R_OK):
-        raise IndexReadOnly(str(path), "it may not be read", do="Change its permissions")
+        raise IndexReadOnly(path, "it may not be read", do="Change its permissions")
 
 
 def kind_of(path: Path) -> Literal["disk", "npz"]:
@@ -58,7 +58,7 @@ def kind_of(path: Path) -> Literal["disk", "npz"]:
     if start[:4] in ZIP:
         return "npz"
     found = "damaged" if start == MAGIC else "neither an index nor an .npz"
-    raise IndexCorrupt(str(path), found, expected="an index file", do="Index anew")
+    raise IndexCorrupt(path, found, expected="an index file", do="Index anew")
 
 
 def _is_database(path: Path) -> bool:

@@ -58,7 +58,7 @@ def decode(value: object) -> str:
 def corrupt(path: Path, found: str) -> IndexCorrupt:
     """The error for content that no release writes."""
     return IndexCorrupt(
-        str(path), found, expected="what kenspeckle writes", do="Index the references anew"
+        path, found, expected="what kenspeckle writes", do="Index the references anew"
     )
 
 

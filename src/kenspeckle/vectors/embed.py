@@ -191,7 +191,7 @@ class ModelEmbedder:
     def _check_head(self, width: int) -> None:
         if self._head is not None and self._head.in_width != width:
             raise ModelError(
-                self._settings.head,
+                Path(self._settings.head),
                 f"a head for {self._head.in_width} columns",
                 expected=f"{width}, which {self._row.name} makes",
                 do="Name the model that it was trained behind",
@@ -207,7 +207,7 @@ def _head(path: str, row: table.ModelRow) -> Head:
         except ModelError:
             trained = ""  # a name of its own: the width alone can tell
         if trained not in ("", row.name):
-            raise ModelError(path, f"a head of {trained}", expected=f"one of {row.name}")
+            raise ModelError(Path(path), f"a head of {trained}", expected=f"one of {row.name}")
     return head
 
 
@@ -216,7 +216,7 @@ def read_cohort(path: Path, keys: tuple[str, str], sha256: str = "") -> Float32:
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if sha256 and found != sha256:
-        raise ModelError(str(path), f"sha256 {found[:16]}…", expected=f"{sha256[:16]}…")
+        raise ModelError(path, f"sha256 {found[:16]}…", expected=f"{sha256[:16]}…")
     with np.load(BytesIO(data), allow_pickle=False) as members:
         rows = members[keys[0]].astype(np.float32) * np.float32(members[keys[1]])
     return unit_rows(rows, str(path))

@@ -83,10 +83,10 @@ def read_head(path: str | Path) -> Head:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ModelError(str(path), f"{size} bytes", expected=f"at most {MAX_BYTES}")
+            raise ModelError(path, f"{size} bytes", expected=f"at most {MAX_BYTES}")
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(str(path), f"unreadable ({error.strerror})", expected="a head") from error
+        raise ModelError(path, f"unreadable ({error.strerror})", expected="a head") from error
     arrays, about = _zip(path) if data[:2] == b"PK" else _safetensors(data, str(path))
     layers = [_layer(arrays, key, str(path)) for key in KEYS]
     first, first_bias, second, second_bias = layers
@@ -97,7 +97,7 @@ def read_head(path: str | Path) -> Head:
     ):
         shapes = ", ".join(str(layer.shape) for layer in layers)
         found = f"layers {shapes} among {len(arrays)}"
-        raise ModelError(str(path), found, expected=f"{', '.join(KEYS)} that fit, alone")
+        raise ModelError(path, found, expected=f"{', '.join(KEYS)} that fit, alone")
     model = about.get("model", "")
     sha256 = hashlib.sha256(data).hexdigest()
     return Head(

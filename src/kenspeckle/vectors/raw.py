@@ -131,7 +131,7 @@ def at_training(folder: Path, recipe: Recipe) -> Recipe:
         return recipe
     side = config.get("image_size", recipe.side)
     if type(side) is not int or not 1 <= side <= 4096:
-        raise ModelError(str(folder), f"image_size {side!r}", expected="pixels, at most 4096")
+        raise ModelError(folder, f"image_size {side!r}", expected="pixels, at most 4096")
     return replace(recipe, side=side, short=0, fit="crop")
 
 
