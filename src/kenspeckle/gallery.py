@@ -141,8 +141,7 @@ class Gallery(Handle):
         Returns their ids. Makes the calibration stale. Raises GalleryError for a picture that is a
         reference of another item, NotEnrolled.
         """
-        with self._turn:
-            return enrol.store_all(self._store, pictures, instead_of=instead_of)
+        return enrol.store_all(self._store, pictures, instead_of=instead_of)
 
     def remove(self, *names: str) -> int:
         """Erase items by key or label, or references by path; how many references went.
@@ -151,9 +150,18 @@ class Gallery(Handle):
         folder enrols again what still lies there. Makes the calibration stale. GalleryError names
         one that is not there.
         """
-        going: dict[int, Reference] = {}
         for name in names:
             given.texts(name=name)
+        with self._store.one_commit():
+            going = self._named(names)
+            count = self._store.remove(sorted(going))
+            feedback.forget(self._store, list(going.values()))
+        return count
+
+    def _named(self, names: Sequence[str]) -> dict[int, Reference]:
+        """The references of items by key or label, or those of a path. GalleryError."""
+        going: dict[int, Reference] = {}
+        for name in names:
             found = {
                 number: reference
                 for number, reference in self._store.references()
@@ -167,9 +175,7 @@ class Gallery(Handle):
                     do="See `kenspeckle list`",
                 )
             going |= found
-        count = self._store.remove(sorted(going))
-        feedback.forget(self._store, list(going.values()))
-        return count
+        return going
 
     def confirm(self, photo: Source, key: str, *, variant: str | None = None) -> Feedback:
         """Say that a photo shows the item of that key or label: it becomes a reference of it.
@@ -199,8 +205,7 @@ class Gallery(Handle):
     def keep(self, seen: feedback.Seen, *, variant: str | None = None) -> Feedback:
         """Store what `look` was asked for. Raises as `confirm` and `reject`, SpaceMismatch too."""
         given.texts(variant=variant or "")
-        with self._turn:
-            return feedback.keep(self._store, seen, variant)
+        return feedback.keep(self._store, seen, variant)
 
     def rename(self, key: str, label: str = "", *, new_key: str = "", merge: bool = False) -> Item:
         """Give an item another label, another key, or both; a later `index` keeps them.
@@ -209,8 +214,7 @@ class Gallery(Handle):
         InputError.
         """
         given.texts(key=key, label=label, new_key=new_key)
-        with self._turn:
-            return rename(self._store, key, label, new_key, merge=merge)
+        return rename(self._store, key, label, new_key, merge=merge)
 
     def feedback(self) -> list[Feedback]:
         """What was confirmed and rejected, by number."""
@@ -231,8 +235,7 @@ class Gallery(Handle):
         Raises GalleryError for a number that is not there.
         """
         given.whole("number", number)
-        with self._turn:
-            return feedback.undo(self._store, number)
+        return feedback.undo(self._store, number)
 
     def calibrate(
         self,

@@ -58,13 +58,13 @@ def _names(store: Store, theirs: Renames) -> int:
     both = Renames(MappingProxyType({**theirs.names, **own.names}))
     if both.names == own.names:
         return 0
-    store.set_manifest(replace(manifest, options=both.into(manifest.options)))
     rows = []
     for number, reference in index.listed(store):
         new = both.over(replace(reference, key=listed_key(reference)))
         if new != reference:
             rows.append(Relabel(number, new, reference))
-    if rows:
+    with store.one_commit():
+        store.set_manifest(replace(manifest, options=both.into(manifest.options)))
         index.relabel(store, rows)
     return sum(not row.reference.view for row in rows)
 
@@ -82,8 +82,9 @@ def _taken(opened: Opened, source: Store, said: Feedback) -> Feedback:
     if source.manifest.fingerprint.space_id != opened.embedder.space_id or not len(said.rows):
         raise GalleryError(said.name, "the photo is gone or was changed, and the model is another")
     check(store, said.name, said.sha256, said.key, said.kind)
-    store.add(_copies(store, source, became_))
-    return replace(said, id=store.add_feedback(replace(said, id=0)))
+    with store.one_commit():
+        store.add(_copies(store, source, became_))
+        return replace(said, id=store.add_feedback(replace(said, id=0)))
 
 
 def _copies(store: Store, source: Store, rows: list[tuple[int, Reference]]) -> list[Enrolled]:

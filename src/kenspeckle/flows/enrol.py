@@ -90,11 +90,17 @@ def store_all(
 ) -> list[int]:
     """Store pictures in one commit, in place of the references `instead_of` with their views.
 
-    An item that is enrolled keeps its label. Returns the ids of the pictures, in order; a picture
-    that comes twice has one. Raises GalleryError for a picture that is a reference of another item,
-    IndexBusy, IndexReadOnly.
+    What was said of those goes in the same one. An item that is enrolled keeps its label. Returns
+    the ids of the pictures, in order; a picture that comes twice has one. Raises GalleryError for a
+    picture that is a reference of another item, IndexBusy, IndexReadOnly.
     """
-    store.refresh()
+    with store.one_commit():
+        return _store(store, pictures, instead_of)
+
+
+def _store(
+    store: Store, pictures: Sequence[Sequence[Enrolled]], instead_of: Sequence[int]
+) -> list[int]:
     gone = _with_views(store, instead_of)
     labels: dict[str, str] = {}
     rows: list[Enrolled] = []
@@ -123,10 +129,10 @@ def item_of(store: Store, key: str) -> Item:
 def _with_views(store: Store, ids: Sequence[int]) -> dict[int, Reference]:
     try:
         paths = dict.fromkeys(reference.path for reference in store.get(ids))
+        gone = [n for path in paths for n in store.select({"path": path}).tolist()]
+        return dict(zip(gone, store.get(gone), strict=True))
     except KeyError as error:
         raise NotEnrolled(f"reference {error}", "not in this gallery") from error
-    gone = [n for path in paths for n in store.select({"path": path}).tolist()]
-    return dict(zip(gone, store.get(gone), strict=True))
 
 
 def _label(store: Store, key: str) -> str:

@@ -160,10 +160,15 @@ def look(opened: Opened, photo: Photo, kind: Kind, key: str = "") -> Seen:
 def keep(store: Store, seen: Seen, variant: str | None = None, *, date: str = "") -> Feedback:
     """Store what is said of a photo that was looked at; all is checked again, as time has passed.
 
-    Raises as `confirm` and `reject`, and SpaceMismatch where the index was exchanged meanwhile for
-    one of another model.
+    A photo that is confirmed and the reference that it becomes are one commit. Raises as `confirm`
+    and `reject`, and SpaceMismatch where the index was exchanged meanwhile for one of another
+    model.
     """
-    store.refresh()
+    with store.one_commit():
+        return _keep(store, seen, variant, date)
+
+
+def _keep(store: Store, seen: Seen, variant: str | None, date: str) -> Feedback:
     photo, made_by = seen.photo, store.manifest.fingerprint
     if seen.space != made_by.space_id:
         raise SpaceMismatch(
@@ -190,10 +195,15 @@ def keep(store: Store, seen: Seen, variant: str | None = None, *, date: str = ""
 
 
 def undo(store: Store, number: int) -> Feedback:
-    """Take feedback back, and with a confirmed photo the reference that it became.
+    """Take feedback back, and with a confirmed photo the reference that it became, in one commit.
 
     Raises NotEnrolled for a number that is not there, IndexReadOnly.
     """
+    with store.one_commit():
+        return _undo(store, number)
+
+
+def _undo(store: Store, number: int) -> Feedback:
     found = next(iter(store.feedback(after=number - 1, most=1)), None)
     if found is None or found.id != number:
         raise NotEnrolled(
@@ -300,7 +310,7 @@ def check(store: Store, name: str, sha256: str, key: str, kind: Kind) -> None:
             continue
         own = reference.key == key
         if own and kind == reference.origin == CONFIRMED:
-            continue  # a confirmation that was cut off between its two commits
+            continue  # what was said of it is not here
         if own or kind == CONFIRMED:
             raise GalleryError(
                 name,

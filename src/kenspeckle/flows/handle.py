@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 from typing import BinaryIO, Self, TypeVar
 
 import numpy as np
@@ -71,7 +71,7 @@ class Handle:
         self._embedder: Embedder | None = None
         self._looks = Looks()
         self.trouble = ""
-        self._lock, self._turn = Lock(), RLock()
+        self._lock = Lock()
 
     @classmethod
     def create(

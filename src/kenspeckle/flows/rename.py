@@ -19,9 +19,14 @@ def rename(store: Store, name: str, label: str = "", key: str = "", *, merge: bo
     """Give the item of that key or label a new label, a new key, or both.
 
     What people said about it goes along. A key that another item has is refused, unless the two
-    are to be one (`merge`). A calibration that was fresh stays so, unless items were merged. Raises
-    GalleryError, InputError, IndexReadOnly.
+    are to be one (`merge`). A calibration that was fresh stays so, unless items were merged. All of
+    it is one commit. Raises GalleryError, InputError, IndexReadOnly.
     """
+    with store.one_commit():
+        return _rename(store, name, label, key, merge=merge)
+
+
+def _rename(store: Store, name: str, label: str, key: str, *, merge: bool) -> Item:
     item = find_item(store, name)
     key, label = tidy(key) or item.key, tidy(label)
     other = item_with(store, key) if key != item.key else None
@@ -65,7 +70,7 @@ def _keep(store: Store, former: str, key: str, label: str) -> None:
 
 
 def _exchange(store: Store, former: Sequence[str], key: str, label: str) -> None:
-    """Store all rows of those items under the new name, in one commit."""
+    """Store all rows of those items under the new name."""
     rows = []
     for old in former:
         ids = store.select({"key": old}).tolist()

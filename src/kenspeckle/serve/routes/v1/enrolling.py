@@ -69,7 +69,7 @@ def addressed(key: str) -> None:
 
 
 def stored(here: At, ready: Ready, instead_of: Sequence[int] = ()) -> shapes.Changed:
-    """Store pictures in one commit, in place of others; what that led to.
+    """Store pictures in one commit, in place of others; what that led to. As work of `At.change`.
 
     The same bytes are one reference of their item, however they are called. It keeps its id unless
     something new is said of it: then it is replaced, and what is not said again stays.

@@ -71,11 +71,12 @@ class At:
     async def change(self, work: Callable[[], T]) -> T:
         """The value of work that changes the index; it is in the file when this returns.
 
-        Raises IndexBusy, which names the process that is writing; IndexReadOnly.
+        What it looks up, what it checks and what it changes are one commit, or none where it
+        raises. Raises IndexBusy, which names the process that is writing; IndexReadOnly.
         """
 
         def writing() -> T:
-            with self.gallery.writing():
+            with self.gallery.writing(), self.gallery.store.one_commit():
                 return work()
 
         return await self.service.changes.run(writing)
