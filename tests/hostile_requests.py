@@ -440,6 +440,11 @@ def lines(rng: random.Random) -> Asked:
         b"GET http://127.0.0.1:22/ HTTP/1.1\r\n" + host + b"\r\n",
         b"CONNECT 127.0.0.1:22 HTTP/1.1\r\n" + host + b"\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /v1/galleries/-/identify HTTP/1.1\r\n"
+        + host
+        + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 18\r\n\r\n"
+        + b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /readyz HTTP/1.1\r\n" + host + b"Connection: ,Upgrade,\r\nUpgrade:\r\n\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n" * 20,
         b"GET /readyz HTTP/1.1\r\n" + host + b"Content-Length: 2000000\r\n\r\nabc",
         b"GET /readyz HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
