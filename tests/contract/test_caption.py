@@ -277,19 +277,75 @@ def test_which_pictures_of_a_folder(tmp_path: Path) -> None:
 
     def todo(recursive: bool, force: bool) -> list[str]:
         listed = list_pictures(tmp_path, recursive, force).todo
-        return [path.relative_to(tmp_path).as_posix() for path, _ in listed]
+        assert all(path.with_suffix(".txt") == one.file for one in listed for path in one.pictures)
+        return [
+            " ".join(path.relative_to(tmp_path).as_posix() for path in one.pictures)
+            for one in listed
+        ]
 
-    assert todo(False, False) == ["a.jpg", "b.JPG"]
-    assert todo(False, True) == ["a.png", "b.JPG", "c.tiff"]
-    assert todo(True, False) == ["a.jpg", "b.JPG", "deep/d.webp"]
+    assert todo(False, False) == ["a.jpg a.png", "b.JPG"]
+    assert todo(False, True) == ["a.png a.jpg", "b.JPG", "c.tiff c.gif"]
+    assert todo(True, False) == ["a.jpg a.png", "b.JPG", "deep/d.webp"]
     skipped = list_pictures(tmp_path, False, False).skipped
     assert [(path.name, why) for path, why in skipped] == [
-        ("a.png", "a.txt is of a.jpg"),
         ("c.gif", "c.txt is there"),
         ("c.tiff", "c.txt is there"),
     ]
     with pytest.raises(InputError):
         list_pictures(tmp_path / "e.txt", False, False)
+
+
+def namesakes(folder: Path) -> Path:
+    """Three pictures that share `a.txt`."""
+    folder.mkdir()
+    for name in ("a.jpg", "a.png", "a.webp"):
+        Image.new("RGB", (40, 30), (9, 99, 200)).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "of"),
+    [((), ("a.jpg", "a.png", "a.webp")), (("--force",), ("a.webp", "a.png", "a.jpg"))],
+)
+def test_a_picture_that_fails_leaves_the_text_to_its_namesake(
+    command: Command, tmp_path: Path, words: tuple[str, ...], of: tuple[str, str, str]
+) -> None:
+    first, second, third = of
+    folder = namesakes(tmp_path / "pictures")
+    if words:
+        (folder / "a.txt").write_text("an old text")
+    broken = result(status="error", data=None, error_message="it is broken")
+    with answering((200, broken, {}), (200, result(), {})) as (base, _):
+        done = command("caption", folder, "--url", base, "--json", *words, code=1)
+    told = {Path(one["picture"]).name: one for one in map(json.loads, done.out.splitlines())}
+    assert "error" in told[first]
+    assert told[second]["caption"] == "a cup"
+    assert told[third]["skipped"] == f"a.txt is of {second}"
+    assert texts(folder) == {"a.txt": b"a cup"}
+    assert "1 captioned, 1 skipped, 1 failed" in done.err
+
+
+def test_where_all_namesakes_fail_nothing_is_written(command: Command, tmp_path: Path) -> None:
+    folder = namesakes(tmp_path / "pictures")
+    with answering((200, result(data=""), {})) as (base, _):
+        done = command("caption", folder, "--url", base, code=1)
+    assert "0 captioned, 0 skipped, 3 failed" in done.err
+    assert not texts(folder)
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (4, "Allow a longer one: --max-length 50"),
+        (50, "Another captioner may find words (that of the server)"),
+    ],
+)
+def test_what_helps_against_an_empty_caption(
+    command: Command, pictures: Path, length: int, said: str
+) -> None:
+    with answering((200, result(data=""), {})) as (base, _):
+        done = command("caption", pictures, "--url", base, "--max-length", length, code=1)
+    assert said in done.err
 
 
 def test_a_text_that_cannot_be_written(command: Command, pictures: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +19,29 @@ Describe = Callable[[Path], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """Pictures to describe, each with its text file, and others with the reason why not."""
+class Text:
+    """A text file to write, and the pictures that it may be of: the first that can be described."""
 
-    todo: list[tuple[Path, Path]]
+    file: Path
+    pictures: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return str(self.pictures[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Texts to write, and pictures with the reason why they are left alone."""
+
+    todo: list[Text]
     skipped: list[tuple[Path, str]]
+
+
+@dataclass(slots=True)
+class _Counts:
+    captioned: int = 0
+    skipped: int = 0
+    failed: int = 0
 
 
 def caption(
@@ -84,18 +102,18 @@ def caption(
     for path, why in listed.skipped:
         _tell(path, {"skipped": why}, f"skipped: {why}", as_json)
     describe = _describer(chosen, url, seconds, max_length) if listed.todo else None
-    failed = _write_all(listed.todo, describe, callers, as_json) if describe else 0
-    done = len(listed.todo) - failed
-    console.note(f"{done} captioned, {len(listed.skipped)} skipped, {failed} failed")
-    if failed:
+    counts = _write_all(listed.todo, describe, callers, as_json) if describe else _Counts()
+    skipped = len(listed.skipped) + counts.skipped
+    console.note(f"{counts.captioned} captioned, {skipped} skipped, {counts.failed} failed")
+    if counts.failed:
         raise typer.Exit(1)
 
 
 def list_pictures(folder: Path, recursive: bool, force: bool) -> Listed:
     """What is to be described in a folder, in the order of names.
 
-    Two pictures that differ in their suffix alone share a text file: without `force` it is that of
-    the first one, with it that of the last. Raises InputError where there is no such folder.
+    Pictures that differ in their suffix alone share a text file: without `force` it is of the first
+    one that can be described, with it of the last. Raises InputError where there is no such folder.
     """
     from kenspeckle.image.decode import SUFFIXES
 
@@ -106,39 +124,49 @@ def list_pictures(folder: Path, recursive: bool, force: bool) -> Listed:
         pictures = sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file())
     except OSError as error:
         raise InputError(str(folder), f"it cannot be listed ({error.strerror})") from error
-    listed = Listed([], [])
-    chosen: dict[Path, Path] = {}
+    skipped: list[tuple[Path, str]] = []
+    sharing: dict[Path, list[Path]] = {}
     for path in pictures:
         text = path.with_suffix(".txt")
         if not force and text.exists():
-            listed.skipped.append((path, f"{text.name} is there"))
-        elif text in chosen and not force:
-            listed.skipped.append((path, f"{text.name} is of {chosen[text].name}"))
+            skipped.append((path, f"{text.name} is there"))
         else:
-            if text in chosen:
-                listed.skipped.append((chosen[text], f"{text.name} is of {path.name}"))
-            chosen[text] = path
-    listed.todo.extend((path, text) for text, path in chosen.items())
-    return listed
+            sharing.setdefault(text, []).append(path)
+    turn = -1 if force else 1
+    return Listed([Text(text, tuple(some[::turn])) for text, some in sharing.items()], skipped)
 
 
 def _describer(chosen: Settings, url: str, seconds: float, max_length: int) -> Describe:
     """What makes a caption of a picture file: the server, or the model of this machine."""
+    from kenspeckle.flows.describe import USUAL, open_captioner
     from kenspeckle.image.decode import decode, read
     from kenspeckle.types import Intake
 
+    advice = f"Allow a longer one: --max-length {USUAL}"
+    if max_length >= USUAL:
+        advice = "Another captioner may find words" + (" (that of the server)" if url else "")
     if url:
         from kenspeckle.cli.caption_server import CaptionServer
 
         server = CaptionServer(url, seconds, _key(chosen.serve.key_file))
-        return lambda path: server.caption(read(path, chosen.image), max_length)
-    from kenspeckle.flows.describe import open_captioner
 
-    captioner = open_captioner(chosen)
-    intake = Intake(rotate=chosen.analyze.rotate, alpha="drop", colour="raw")
-    return lambda path: captioner.caption(
-        decode(path, intake=intake, limits=chosen.image).image, max_length
-    )
+        def said(path: Path) -> str:
+            return server.caption(read(path, chosen.image), max_length)
+    else:
+        captioner = open_captioner(chosen)
+        intake = Intake(rotate=chosen.analyze.rotate, alpha="drop", colour="raw")
+
+        def said(path: Path) -> str:
+            image = decode(path, intake=intake, limits=chosen.image).image
+            return captioner.caption(image, max_length)
+
+    def describe(path: Path) -> str:
+        text = said(path)
+        if not text:
+            raise ModelError(str(path), "an empty caption", do=advice)
+        return text
+
+    return describe
 
 
 def _key(file: str) -> str:
@@ -154,29 +182,38 @@ def _key(file: str) -> str:
     return key
 
 
-def _write_all(
-    todo: Iterable[tuple[Path, Path]], describe: Describe, callers: int, as_json: bool
-) -> int:
-    """Describe pictures and write their texts; how many failed."""
+def _write_all(todo: Sequence[Text], describe: Describe, callers: int, as_json: bool) -> _Counts:
+    """Describe pictures and write their texts, several at once; how many came to what.
+
+    Of pictures that share a text one is tried after the other, until one can be described.
+    """
     from kenspeckle.vectors.pipeline import pooled
 
-    def work(pair: tuple[Path, Path]) -> str:
-        text = describe(pair[0])
-        if not text:
-            raise ModelError(str(pair[0]), "an empty caption", do="Allow a longer one")
-        _write(pair[1], text)
-        return text
+    def work(text: Text) -> str:
+        caption = describe(text.pictures[0])
+        _write(text.file, caption)
+        return caption
 
-    failed = 0
-    for done in pooled(todo, work, callers):
-        path = done.source[0]
-        if done.error is not None:
-            failed += 1
-            why = str(done.error).removeprefix(f"{path}: ")
-            _tell(path, {"error": why}, f"failed: {why}", as_json)
-        else:
+    counts = _Counts()
+    while todo:
+        left = []
+        for done in pooled(todo, work, callers):
+            path, *others = done.source.pictures
+            if done.error is not None:
+                why = str(done.error).removeprefix(f"{path}: ")
+                _tell(path, {"error": why}, f"failed: {why}", as_json)
+                counts.failed += 1
+                if others:
+                    left.append(Text(done.source.file, tuple(others)))
+                continue
             _tell(path, {"caption": done.value}, str(done.value), as_json)
-    return failed
+            counts.captioned += 1
+            for other in others:
+                why = f"{done.source.file.name} is of {path.name}"
+                _tell(other, {"skipped": why}, f"skipped: {why}", as_json)
+                counts.skipped += 1
+        todo = left
+    return counts
 
 
 def _write(path: Path, text: str) -> None:
