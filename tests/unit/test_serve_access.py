@@ -195,7 +195,7 @@ def test_the_command_makes_lists_and_revokes(command: Command, tmp_path: Path) -
 def test_the_file_is_beside_the_index_or_where_the_environment_says(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command("keys", "create", "a", code=1)
+    command("keys", "list", code=1)
     (tmp_path / "gallery.ken").touch()
     command("keys", "create", "a")
     assert (tmp_path / "gallery.ken.keys").exists()
@@ -532,6 +532,9 @@ def test_the_advice_names_the_file_that_is_served(tmp_path: Path) -> None:
     with pytest.raises(AccessRefused) as caught:
         open_access(Settings(serve=ServeSettings(host="::", keys=file)), "x.ken").check(["falcon"])
     assert f"keys create NAME --keys {file}`" in str(caught.value)
+    with pytest.raises(AccessRefused) as caught:
+        open_access(abroad, "").check(["analyze"])
+    assert "`kenspeckle keys create NAME`" in str(caught.value)
 
 
 def test_the_command_says_whose_service_it_closes(command: Command, tmp_path: Path) -> None:
@@ -547,6 +550,22 @@ def test_the_command_says_whose_service_it_closes(command: Command, tmp_path: Pa
     assert (tmp_path / "cards.ken.keys").exists()
     given = command("keys", "create", "camera", "--keys", "my keys").err
     assert "kenspeckle serve … --keys 'my keys'" in given
+
+
+def test_a_service_without_an_index_has_keys_too(command: Command, tmp_path: Path) -> None:
+    """They stay in force when the usual index is made, and no file is made for an index that is
+    named and lost."""
+    command("keys", "list", code=1)
+    command("keys", "revoke", "camera", code=1)
+    command("keys", "create", "camera", "--index", "lost.ken", code=1)
+    assert list(tmp_path.glob("*.keys")) == []
+    told = command("keys", "create", "camera").err
+    assert "gallery.ken.keys, hashed, for `kenspeckle serve --surface analyze`." in told
+    assert "no index here" in told
+    assert "camera" in command("keys", "list").out
+    (tmp_path / "gallery.ken").touch()
+    assert "camera" in command("keys", "list").out
+    assert keys.place(Settings(), "gallery.ken") == keys.place(Settings())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,20 @@ def test_without_a_word_the_usual_one_is_meant(
         named(DUMMY, [])
     Path("gallery.ken").touch()
     assert named(DUMMY, []) == {"gallery": Path("gallery.ken")}
+    assert named(DUMMY, [], needed=False) == {"gallery": Path("gallery.ken")}
+
+
+def test_where_none_is_needed_only_one_that_is_named_has_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert named(DUMMY, [], needed=False) == {}
+    assert named(DUMMY, ["none.ken"], needed=False) == {"none": Path("none.ken")}
+    asked = replace(DUMMY, index=IndexSettings(path="none.ken"))
+    with pytest.raises(IndexMissing, match=r"none\.ken: no such file"):
+        named(asked, [], needed=False)
+    with pytest.raises(IndexMissing, match="--surface analyze"):
+        named(DUMMY, [])
 
 
 def test_a_calibration_that_no_longer_fits_is_said(gallery: Gallery, tmp_path: Path) -> None:

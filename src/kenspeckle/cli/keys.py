@@ -29,6 +29,8 @@ File = Annotated[
 ]
 GIVEN = "… --keys"
 """How a service is started that is told where its keys are."""
+WITHOUT = "--surface analyze"
+"""How one is started that has no index."""
 
 Name = Annotated[str, typer.Argument(help="Name of the key.", metavar="NAME", show_default=False)]
 
@@ -52,10 +54,12 @@ def create(
     """Make a key and show it, this once. A running service knows it at once."""
     from kenspeckle.serve.keys import create
 
-    path, served = _place(keys, index)
+    path, served = _place(keys, index, make=True)
     scopes = [word for given in scope or ["read"] for word in given.split(",")]
     made = create(path, name, scopes)
     console.note(f"Written to {path}, hashed, for `kenspeckle serve {served}`.")
+    if served == WITHOUT:
+        console.note("There is no index here: this is the key of a service without one.")
     if not index and not served.startswith(GIVEN):
         console.note("The service of another index does not know it; make one with --index FILE.")
     console.note("This is the only time the key is shown:")
@@ -88,14 +92,24 @@ def revoke(name: Name, keys: File = None, index: Index = None) -> None:
     console.note(f"{name}: revoked")
 
 
-def _place(keys: str | None, index: str | None) -> tuple[Path, str]:
+def _place(keys: str | None, index: str | None, *, make: bool = False) -> tuple[Path, str]:
     """The file of keys that the options and settings mean, and what a service is started with that
-    reads it."""
+    reads it.
+
+    A service of no index has keys, too: they may be made where no index is. IndexMissing where
+    there is neither.
+    """
+    from kenspeckle.errors import IndexMissing
     from kenspeckle.flows.opened import default_path
     from kenspeckle.serve.keys import place
 
     found = settings({"serve.keys": keys, "index.path": index})
     if found.serve.keys:
         return place(found, ""), f"{GIVEN} {shlex.quote(found.serve.keys)}"
-    path = default_path(found)
+    try:
+        path = default_path(found)
+    except IndexMissing:
+        if found.index.path or not (make or place(found).exists()):
+            raise
+        return place(found), WITHOUT
     return place(found, path), shlex.quote(str(path))

@@ -27,7 +27,10 @@ MOMENT = 0.3
 def serve(
     indexes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INDEX", help="Indexes, each FILE or NAME=FILE. Default: --index."),
+        typer.Argument(
+            metavar="INDEX",
+            help="Indexes, each FILE or NAME=FILE. Default: --index; analyze alone needs none.",
+        ),
     ] = None,
     index: options.Index = None,
     surface: Annotated[
@@ -66,7 +69,7 @@ def serve(
         typer.Option(
             "--keys",
             metavar="FILE",
-            help="File of API keys. Default: beside the first index.",
+            help="File of API keys. Default: beside the first index, gallery.ken.keys without one.",
             show_default=False,
         ),
     ] = None,
@@ -199,6 +202,7 @@ def _tell(service: Service, sockets: Sockets) -> None:
     """The line that says that it is ready, where, and what it holds."""
     places = [_place(some[0].getsockname()[:2]) for some, _ in sockets.values()]
     held = ", ".join(f"{name} ({len(one):,})" for name, one in service.galleries.items())
+    held = held or "no gallery"
     state = service.access.state()
     try:
         for remark in service.notes:

@@ -252,16 +252,21 @@ def open_access(
     *,
     open_surfaces: Iterable[str] = (),
 ) -> Access:
-    """The rules that the settings ask for. Raises AccessRefused for keys that cannot be read."""
+    """The rules that the settings ask for; `index` is the first one served, empty for none.
+
+    Raises AccessRefused for keys that cannot be read.
+    """
     serve = settings.serve
-    which = ["--keys", serve.keys] if serve.keys else ["--index", os.fspath(index)]
+    which = ["--index", os.fspath(index)] if index else []
+    if serve.keys:
+        which = ["--keys", serve.keys]
     return Access(
         place(settings, index),
         host=serve.host,
         first=Path(serve.key_file) if serve.key_file else None,
         origins=serve.origins,
         open_surfaces=open_surfaces,
-        make="kenspeckle keys create NAME " + shlex.join(which),
+        make=shlex.join(["kenspeckle", "keys", "create", "NAME", *which]),
     )
 
 

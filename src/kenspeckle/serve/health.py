@@ -33,7 +33,8 @@ def phase(service: Service, troubles: Mapping[str, Trouble] | None = None) -> st
 def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     """The state of the service, true at this moment; loads nothing.
 
-    `model_loaded` and `device` are those of the first gallery. Sentences about failures may name
+    `model_loaded` and `device` are those of the first gallery; without one, of a model that is in
+    memory. Sentences about failures may name
     files: whoever may read is told them, everybody else that there was one.
     """
     standings = {one.name: one for one in service.models.standings()}
@@ -41,7 +42,10 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     galleries = {
         name: _gallery(one, troubles.get(name), trusted) for name, one in service.galleries.items()
     }
-    first = standings.get(next(iter(galleries.values()))["model"])
+    names = [one["model"] for one in galleries.values()]
+    if not names:
+        names = [one.name for one in standings.values() if one.loaded]
+    first = standings.get(names[0]) if names else None
     asked = service.settings.models.device
     return {
         "phase": phase(service, troubles),

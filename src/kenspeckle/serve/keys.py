@@ -22,6 +22,7 @@ from typing import Any
 from kenspeckle._aside import written
 from kenspeckle.config import Settings
 from kenspeckle.errors import AccessRefused, InputError, SettingError
+from kenspeckle.flows.opened import DEFAULT_PATHS
 from kenspeckle.store.lock import WriterLock
 
 SCOPES = ("read", "write", "admin")
@@ -54,13 +55,16 @@ class Key:
     revoked: str = ""
 
 
-def place(settings: Settings, index: str | os.PathLike[str]) -> Path:
+def place(settings: Settings, index: str | os.PathLike[str] = "") -> Path:
     """Where keys are kept: as the settings say, else beside the index.
 
-    >>> place(Settings(), "things.ken").name
-    'things.ken.keys'
+    Without an index they are where they would be beside the usual one: that may be made later, and
+    must not open what was closed.
+
+    >>> place(Settings(), "things.ken").name, place(Settings()).name
+    ('things.ken.keys', 'gallery.ken.keys')
     """
-    return Path(settings.serve.keys or f"{os.fspath(index)}.keys")
+    return Path(settings.serve.keys or f"{os.fspath(index) or DEFAULT_PATHS[0]}.keys")
 
 
 def digest(key: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kenspeckle._extras import need
 from kenspeckle.config import Settings
-from kenspeckle.errors import GalleryError, SettingError
+from kenspeckle.errors import GalleryError, IndexMissing, SettingError
 from kenspeckle.flows.calibrate import quick
 from kenspeckle.flows.former import taken_for
 from kenspeckle.flows.opened import Opened, default_path, rule
@@ -63,14 +63,15 @@ def remarks(gallery: Gallery) -> Iterator[str]:
         yield "Regions auto: without quad, which needs the extra 'geometry'."
 
 
-def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:
+def named(settings: Settings, indexes: Sequence[str], *, needed: bool = True) -> dict[str, Path]:
     """Index files by the name of their gallery: the one given, else the file's.
 
-    SettingError, also for one file under two names: each would hold it in memory, and what one of
-    them writes would be news to the other.
+    Where none is given and the usual one is not there, that is none at all, unless one is `needed`:
+    IndexMissing. SettingError, also for one file under two names: each would hold it in memory, and
+    what one of them writes would be news to the other.
     """
     found: dict[str, Path] = {}
-    for word in indexes or [str(default_path(settings))]:
+    for word in indexes or _usual(settings, needed=needed):
         name, given, path = word.partition("=")
         if not given or Path(word).exists():
             name, path = Path(word).stem, word
@@ -93,6 +94,18 @@ def named(settings: Settings, indexes: Sequence[str]) -> dict[str, Path]:
                 )
         found[name] = Path(path)
     return found
+
+
+def _usual(settings: Settings, *, needed: bool) -> list[str]:
+    try:
+        return [str(default_path(settings))]
+    except IndexMissing as error:
+        if settings.index.path:
+            raise
+        if needed:
+            do = f"{error.do}; `--surface analyze` needs none"
+            raise IndexMissing(error.thing, error.found, do=do) from error
+        return []
 
 
 def _same(one: Path, other: Path) -> bool:

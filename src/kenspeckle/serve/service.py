@@ -25,7 +25,7 @@ from kenspeckle.serve.pool import Models
 from kenspeckle.serve.ready import calibrated, named, remarks, searched
 from kenspeckle.serve.scheduler import Scheduler
 from kenspeckle.serve.streams import Streams
-from kenspeckle.serve.surfaces import read_surfaces, unused_port
+from kenspeckle.serve.surfaces import need_gallery, read_surfaces, unused_port
 from kenspeckle.serve.turns import changes, downloads
 from kenspeckle.store.open import open_store
 
@@ -33,7 +33,8 @@ T = TypeVar("T")
 
 
 class Service:
-    """Galleries by name, the first of them the default, and what answers about them.
+    """Galleries by name, the first of them the default, and what answers about them; there may be
+    none where no surface needs one.
 
     `analysis` are the engines of people and scenes, or whatever stands in for them.
     `downloads` and `changes` are its threads for what waits for others, for all ports together.
@@ -98,6 +99,13 @@ class Service:
 
     def gallery(self, name: str = "") -> Gallery:
         """The gallery of that name; without one, or by `-`, the first. NotEnrolled."""
+        if not self.galleries:
+            raise NotEnrolled(
+                "gallery",
+                "none is served",
+                expected="one that was named at the start",
+                do="Make an index, and start again with it: kenspeckle serve INDEX",
+            )
         if name in ("", "-"):
             return next(iter(self.galleries.values()))
         try:
@@ -143,8 +151,9 @@ def open_service(
 ) -> Service:
     """Open everything and check it; nothing listens yet.
 
-    `indexes` are files, each as `FILE` or `NAME=FILE`; none is the usual one. A gallery that was
-    never calibrated gets a quick calibration. Raises KenspeckleErrors of one sentence:
+    `indexes` are files, each as `FILE` or `NAME=FILE`; none is the usual one, or no gallery where
+    that is not there and no surface needs one. A gallery that was never calibrated gets a quick
+    calibration. Raises KenspeckleErrors of one sentence:
     IndexMissing, IndexCorrupt, SpaceMismatch, ModelError, SettingError, AccessRefused.
     """
     asked = settings.serve
@@ -159,10 +168,10 @@ def open_service(
     unused = unused_port(surfaces, asked.port)
     notes = [unused] if unused else []
     try:
-        paths = named(settings, indexes)
+        paths = named(settings, indexes, needed=need_gallery(surfaces))
         access = open_access(
             settings,
-            next(iter(paths.values())),
+            next(iter(paths.values()), ""),
             open_surfaces=[surface.name for surface in surfaces if surface.open],
         )
         access.check(surface.name for surface in surfaces)

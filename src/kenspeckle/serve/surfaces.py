@@ -21,16 +21,18 @@ class Kind:
     """One surface of this release: its name, the port that its clients have built in, its app.
 
     `place` is `module:function` below `kenspeckle.serve.routes`; the function takes the service.
+    `gallery` says that it answers from one.
     """
 
     name: str
     port: int
     place: str
+    gallery: bool = True
 
 
 KINDS = (
     Kind("falcon", 8500, "falcon:create"),
-    Kind("analyze", 8000, "analyze:create"),
+    Kind("analyze", 8000, "analyze:create", gallery=False),
 )
 """In the order in which they are served where none is named."""
 
@@ -96,6 +98,16 @@ def by_port(surfaces: Sequence[Surface], port: int) -> dict[int, tuple[Surface, 
         own = surface.port or port
         ports[own] = (*ports.get(own, ()), surface)
     return ports
+
+
+def need_gallery(surfaces: Sequence[Surface]) -> bool:
+    """Whether one of the surfaces answers from a gallery, or there is none beside `/v1`.
+
+    >>> need_gallery(read_surfaces(["analyze"])), need_gallery(read_surfaces([]))
+    (False, True)
+    """
+    without = {kind.name for kind in KINDS if not kind.gallery}
+    return not surfaces or any(surface.name not in without for surface in surfaces)
 
 
 def unused_port(surfaces: Sequence[Surface], port: int) -> str:
