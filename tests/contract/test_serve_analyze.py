@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -418,6 +419,28 @@ def test_item_17_requests_that_are_none(client: Client) -> None:
         faults = answer.json()["detail"]
         assert faults
         assert all({"type", "loc", "msg", "input"} <= set(fault) for fault in faults)
+
+
+def test_a_body_of_no_content_type_is_json(client: Client) -> None:
+    with site(gives(PICTURE)) as (base, asked):
+        body = json.dumps({"image_url": base, "tasks": [task("t", DETECT)]}).encode()
+
+        def sent(**headers: str) -> Any:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return client.http.post("/analyze_image/", content=body, headers=named)
+
+        assert "content-type" not in sent().request.headers
+        for answer in (sent(), sent(content_type=""), sent(content_type="application/x+json")):
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["results"]["t"]["data"] == list(PERSON)
+        form = "application/x-www-form-urlencoded"
+        assert sent(content_type=form).status_code == 422
+        assert sent(content_type="text/plain").status_code == 422
+        # a page can send such a body without being let to: it has to be let to ask, too
+        before = len(asked)
+        assert sent(origin="http://elsewhere.example").status_code == 403
+        assert sent(origin="null").status_code == 403
+        assert len(asked) == before
 
 
 def test_item_18_echo(client: Client) -> None:
