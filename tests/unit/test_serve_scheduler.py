@@ -8,8 +8,8 @@ import gc
 import threading
 import time
 import weakref
-from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -255,6 +255,38 @@ def test_what_takes_too_long_is_answered_and_its_value_thrown_away() -> None:
         assert await scheduler.run(lambda: 5, timeout=PATIENCE) == 5
 
     play(scene)
+
+
+def test_a_late_answer_is_told_while_others_are_refused() -> None:
+    """Who is refused in the moment in which a wait is reckoned is counted before or after it."""
+    scheduler, hangs = Scheduler("model", callers=1, queue=8), threading.Event()
+
+    class Away(deque[float]):
+        def __iter__(self) -> Iterator[float]:
+            before = super().__iter__()
+            if not others:
+                others.append(threading.Thread(target=scheduler.busy))
+                others[0].start()
+                yield next(before)
+                while others[0].is_alive() and not scheduler._lock.locked():
+                    others[0].join(0.01)
+            yield from before
+
+    others: list[threading.Thread] = []
+
+    async def scene() -> None:
+        await scheduler.run(lambda: 1)
+        scheduler.busy(), scheduler.busy()
+        scheduler._away = Away(scheduler._away)
+        with pytest.raises(ServiceBusy, match="no answer within"):
+            await asyncio.wait_for(scheduler.run(hangs.wait, timeout=0.01), PATIENCE)
+        hangs.set()
+        await scheduler.close(PATIENCE)
+
+    asyncio.run(scene())
+    (refused,) = others
+    refused.join(PATIENCE)
+    assert scheduler.tally.refused == 3
 
 
 def test_close_finishes_what_is_there_and_refuses_what_is_new() -> None:

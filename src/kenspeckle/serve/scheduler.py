@@ -206,7 +206,8 @@ class Scheduler:
         error = ServiceBusy(
             self.name, f"no answer within {seconds:g} s", do="Try again with less at once"
         )
-        error.retry_after = self._wait()
+        with self._lock:
+            error.retry_after = self._wait()
         task.settle(None, error)
 
     def _refusal(self) -> ServiceBusy:
@@ -224,7 +225,8 @@ class Scheduler:
     def _wait(self) -> float:
         """Seconds until what is here now will be done, by the latest work, and what comes back
         before: who was refused comes again, and being refused costs both sides. Of those as many
-        count as there are places, so that nobody can send the others far away.
+        count as there are places, so that nobody can send the others far away. Called with the lock
+        held.
         """
         if not self._seconds:
             return 1.0
