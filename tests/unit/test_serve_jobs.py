@@ -215,6 +215,20 @@ def test_a_job_without_a_thread_fails_and_the_next_one_goes_on(
     assert refused == [f"job-{first.id}"]
 
 
+@pytest.mark.parametrize("raised", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
+def test_whatever_ends_a_job_its_lane_is_free_for_the_next_one(
+    jobs: Jobs, raised: BaseException
+) -> None:
+    def leaves(_: Tell) -> Mapping[str, Any]:
+        raise raised
+
+    first = jobs.start("index", leaves, lane="g")
+    second = jobs.start("index", lambda _: {}, lane="g")
+    assert ended(jobs, second).state == "done"
+    assert jobs.get(first.id).state == "failed"
+    assert first.id in jobs.get(first.id).error
+
+
 def test_a_job_fetches_for_so_long_and_no_longer() -> None:
     fetched = fetching(ImageSettings(), 1e-9)
     with pytest.raises(FetchError):

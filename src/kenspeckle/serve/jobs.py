@@ -228,7 +228,7 @@ class Jobs:
             end = {"state": "cancelled"}
         except KenspeckleError as error:
             end = {"state": "failed", "error": told(error)}
-        except Exception:
+        except BaseException:  # whatever it is, its lane is for the next one
             log.exception("job %s ended by a fault", identifier)
             end = {
                 "state": "failed",
