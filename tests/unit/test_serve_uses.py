@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from kenspeckle.config import AnalyzeSettings, ModelSettings, Settings
+from kenspeckle.config import AnalyzeSettings, ModelSettings, Settings, load
 from kenspeckle.errors import SettingError
 from kenspeckle.serve.engines import ModelEngines
 from kenspeckle.serve.pool import Models
 from kenspeckle.serve.uses import MAKES, absent, check_set, shown_names
+
+
+def test_a_gpu_that_is_required_has_to_be_named_too(tmp_path: Path) -> None:
+    names = {"HOME": str(tmp_path), "IMAGE_EMBED_REQUIRE_GPU": "1"}
+    settings, _ = load(environ=names, folder=tmp_path)
+    with pytest.raises(SettingError, match=r"models\.device: cpu; expected a GPU"):
+        ModelEngines(settings, Models())
+    settings, _ = load(environ=names | {"IMAGE_EMBED_DEVICE": "cuda"}, folder=tmp_path)
+    assert (settings.models.device, settings.analyze.require_gpu) == ("cuda", True)
 
 
 def folder_of_a_checkpoint(place: Path) -> str:
