@@ -210,3 +210,23 @@ def test_a_loop_that_is_gone_harms_nobody() -> None:
 
     asyncio.run(scene())
     assert bus.publish(happened("a")).number == 1
+
+
+def test_a_loop_that_closes_in_that_moment_keeps_nothing_from_others() -> None:
+    class Closing:
+        """A loop that is closed between a look at it and a call."""
+
+        def is_closed(self) -> bool:
+            return False
+
+        def call_soon_threadsafe(self, *_: object) -> None:
+            raise RuntimeError("Event loop is closed")
+
+    async def scene() -> None:
+        bus = Bus()
+        bus.subscribe()._loop = Closing()  # type: ignore[assignment]
+        other = bus.subscribe()
+        bus.publish(happened("a"))
+        assert subjects(await heard(other, 1)) == ["a"]
+
+    asyncio.run(scene())

@@ -9,6 +9,7 @@ events and is told how many.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -210,7 +211,7 @@ class Subscription:
             return self._waiting.popleft() if self._waiting else None
 
     def _wake(self) -> None:
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # a loop that is closed by now has nobody to tell
             self._loop.call_soon_threadsafe(self._ready.set)
 
 
