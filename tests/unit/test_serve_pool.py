@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from engines import Device, opener
 
 from kenspeckle import _threads
 from kenspeckle.config import ModelSettings
-from kenspeckle.errors import ModelError, ModelMissing, SettingError
+from kenspeckle.errors import ModelError, ModelMissing, ServiceBusy, SettingError
 from kenspeckle.serve.pool import Models
 from kenspeckle.serve.resident import Resident, Standing, give_back
 from kenspeckle.vectors.admit import drawn_pictures
@@ -24,6 +25,8 @@ from kenspeckle.vectors.probe import BATCH
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from kenspeckle.vectors.base import Embedder
 
 DUMMY = ModelSettings(name="dummy")
 PATIENCE = 30.0
@@ -120,6 +123,83 @@ def test_the_service_is_busy_only_while_no_queue_has_room() -> None:
     assert Models().busy() is None
     asyncio.run(fill())
     assert first.tally.refused == 1
+    closed(models)
+
+
+def test_nobody_waits_for_a_model_that_is_being_opened() -> None:
+    opening, go_on = threading.Event(), threading.Event()
+    plain = opener(Device())
+
+    def slowly(settings: ModelSettings) -> Embedder:
+        if settings.mode:
+            opening.set()
+            assert go_on.wait(PATIENCE)
+        return plain(settings)
+
+    models = Models(opener=slowly)
+    first = models.embedder(DUMMY)
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(models.embedder, replace(DUMMY, mode="letterbox"))
+        assert opening.wait(PATIENCE)
+        beside = pool.submit(_asked, models, first)
+        try:
+            told = beside.result(PATIENCE)
+        finally:
+            go_on.set()
+        assert told == (None, ["dummy"], ["dummy"], True)
+        assert other.result(PATIENCE) is not first
+    closed(models)
+
+
+def _asked(models: Models, first: Embedder) -> tuple[object, list[str], list[str], bool]:
+    """What requests ask while a model is opened."""
+    queues = [one.name for one in models.schedulers()]
+    names = [one.name for one in models.standings()]
+    models.scheduler(first.space_id, "dummy")
+    return models.busy(), queues, names, models.embedder(DUMMY) is first
+
+
+def test_many_who_ask_at_once_get_one_model() -> None:
+    opened: list[ModelSettings] = []
+    plain, together = opener(Device()), threading.Barrier(4)
+
+    def counted(settings: ModelSettings) -> Embedder:
+        opened.append(settings)
+        return plain(settings)
+
+    models = Models(opener=counted)
+
+    def asks(_: int) -> Embedder:
+        together.wait(PATIENCE)
+        return models.embedder(DUMMY)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(map(id, pool.map(asks, range(4))))) == 1
+    assert opened == [DUMMY]
+    closed(models)
+
+
+def test_where_nobody_can_look_for_idle_models_none_is_loaded_until_somebody_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads: list[str] = []
+    models = Models(idle_grace=0.2)
+    kept = models.keep("odd", lambda: loads.append("odd") or "loaded", lambda value: None)
+
+    def none(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as lacking:
+        lacking.setattr(threading.Thread, "start", none)
+        with pytest.raises(ServiceBusy, match="no thread was to be had"), kept.use():
+            pass
+    assert loads == []
+    with kept.use():
+        pass
+    until = time.monotonic() + PATIENCE
+    while standing(models).loaded and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (loads, standing(models).loaded) == (["odd"], False)
     closed(models)
 
 

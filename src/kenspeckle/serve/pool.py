@@ -50,17 +50,23 @@ class Models:
         self._callers = _threads.callers(callers)
         self._pinned = frozenset(_full_name(name) for name in pinned)
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        """Held, before the other one, by whoever opens a model, which may take long."""
         self._opened: dict[ModelSettings, Lent] = {}
         self._spaces: dict[tuple[str, str], Lent] = {}
         self._residents: list[Resident[Any]] = []
         self._schedulers: dict[str, Scheduler] = {}
+        self._every: tuple[Scheduler, ...] = ()
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
 
     def embedder(self, settings: ModelSettings) -> Embedder:
         """The embedder that the settings name, one for all who ask for it. Loads no network where
         the width of the model is known. Raises as `open_embedder`."""
-        with self._lock:
+        found = self._opened.get(settings)
+        if found is not None:
+            return found
+        with self._opening:
             found = self._opened.get(settings)
             if found is None:
                 inner = self._opener(settings)
@@ -88,12 +94,16 @@ class Models:
     def scheduler(self, space_id: str, name: str) -> Scheduler:
         """The one scheduler of a model, called `name`: of its space, for all who use it."""
         with self._lock:
-            return self._scheduler(space_id, name)
+            found = self._schedulers.get(space_id)
+            if found is None:
+                found = Scheduler(name, callers=self._callers, queue=self._queue)
+                self._schedulers[space_id] = found
+                self._every = (*self._every, found)
+            return found
 
     def schedulers(self) -> tuple[Scheduler, ...]:
-        """All of them."""
-        with self._lock:
-            return tuple(self._schedulers.values())
+        """All of them. Never waits: the event loop asks before it reads a picture."""
+        return self._every
 
     def busy(self) -> ServiceBusy | None:
         """What to tell whoever asks for a picture while no queue has room; None while one has.
@@ -141,11 +151,12 @@ class Models:
             one.unload()
 
     def _lent(self, inner: Embedder) -> Lent:
+        """Keep an embedder that was just opened; called by the one who opens."""
         model = inner.fingerprint.model
         # Of one model in two ways (a head, another mode) each has a name of its own.
-        taken = any(one.name == model for one in self._residents)
+        taken = any(one.name == model for one in self.standings())
         name = f"{model} {inner.space_id}" if taken else model
-        scheduler = self._scheduler(inner.space_id, name)
+        scheduler = self.scheduler(inner.space_id, name)
 
         def load() -> Embedder:
             inner.device  # noqa: B018  loads the network
@@ -159,33 +170,33 @@ class Models:
             pinned=self._pins(model),
             clock=self._clock,
         )
-        self._residents.append(resident)
+        with self._lock:
+            self._residents.append(resident)
         return Lent(inner, resident)
 
     def _pins(self, name: str) -> bool:
         return not self._pinned.isdisjoint((name, name.partition(":")[2]))
 
-    def _scheduler(self, space_id: str, name: str) -> Scheduler:
-        found = self._schedulers.get(space_id)
-        if found is None:
-            found = Scheduler(name, callers=self._callers, queue=self._queue)
-            self._schedulers[space_id] = found
-        return found
-
     def _watched(self, load: Callable[[], T]) -> Callable[[], T]:
-        """`load`, and somebody who looks whether what it loads is idle."""
+        """`load`, and somebody who looks whether what it loads is idle. Raises ServiceBusy where
+        nobody is to be had: what is loaded then would stay."""
 
         def loading() -> T:
-            value = load()
             with self._lock:
                 if self._grace and self._watcher is None and not self._stop.is_set():
-                    self._watcher = threading.Thread(
-                        target=self._watch, name="kenspeckle-idle", daemon=True
-                    )
-                    self._watcher.start()
-            return value
+                    self._watcher = self._started()
+            return load()
 
         return loading
+
+    def _started(self) -> threading.Thread:
+        """A thread that looks for idle models. ServiceBusy where the system has none."""
+        watcher = threading.Thread(target=self._watch, name="kenspeckle-idle", daemon=True)
+        try:
+            watcher.start()
+        except RuntimeError as error:
+            raise ServiceBusy("models", "no thread was to be had", do="Try again later") from error
+        return watcher
 
     def _watch(self) -> None:
         while not self._stop.wait(min(max(self._grace / 4, LEAST_LOOK), MOST_LOOK)):
