@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from prints import card
 from rephotographed import laid, scenes, table
 
 from kenspeckle import Gallery
@@ -90,6 +91,48 @@ def test_the_frame_counts_where_no_thing_is_named(gallery: Gallery) -> None:
     (one,) = masks(gallery.opened, picture, Fixed(0.6, 0.05), find=nothing)
     assert one.decision.label == "moon"
     assert lead(one.decision) >= 0.05
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
+    """Drawn cards in whose pictures corners are found; two are prints of one, but for a number."""
+    folder = tmp_path_factory.mktemp("cards")
+    (folder / "refs").mkdir()
+    for seed in range(4, 14):
+        card(seed).save(folder / "refs" / f"LOCH-JP{seed:03}_card_{'abcdefghijklmn'[seed]}.png")
+    for number, rarity in ((41, "ur"), (77, "pscr")):
+        name = f"LOCH-JP0{number}_dark_magician_{rarity}.png"
+        card(1, number).save(folder / "refs" / name)
+    made = Gallery.create(folder / "g.ken", settings=Settings())
+    made.index(folder / "refs")
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["calibrated", "fixed"])
+def test_a_picture_of_the_gallery_is_itself_and_not_what_is_drawn_on_it(
+    cards: Gallery, kind: str
+) -> None:
+    rule = cards.calibration if kind == "calibrated" else Fixed(0.6, 0.02)
+    assert rule
+    found_in = 0
+    for one in cards.references():
+        picture = cards.picture(Path(cards.store.manifest.refs) / one.path)
+        (mask,) = masks(cards.opened, picture, rule)
+        assert mask.region.kind == "whole"
+        assert mask.decision.candidates[0].reference.path == one.path
+        found_in += bool(quads(picture.image))
+    assert found_in > 6
+
+
+@pytest.mark.slow
+def test_a_card_in_a_frame_is_no_copy_of_it(cards: Gallery) -> None:
+    """The frame as a whole is near to it as well; the card is nearer."""
+    frame = Image.new("RGB", (330, 460), "grey")
+    frame.paste(card(1, 77), (15, 20))
+    (mask,) = masks(cards.opened, cards.picture(frame), Fixed(0.6, 0.02))
+    assert mask.region.kind == "quad"
+    assert mask.decision.label == "Dark Magician"
 
 
 def test_another_finder_takes_the_place_of_corners(gallery: Gallery) -> None:

@@ -2,7 +2,7 @@
 
 Every thing that is found (by its four corners, or by a detector) is asked about as a photo of its
 own, so several items of one photo get a name each. Where none of them does, the best region of the
-photo may get one.
+photo may get one. A photo that is nearly a reference itself is that thing, whatever is found in it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from kenspeckle.match.apart import apart
 from kenspeckle.match.methods import ROUNDING
 from kenspeckle.regions.base import QUADS, cut, effective, split
 from kenspeckle.regions.quad import find_quads
+from kenspeckle.regions.whole import whole
 from kenspeckle.store.base import Standing
 from kenspeckle.types import Calibration, Decision, Float32, Picture, Reference, Region
 from kenspeckle.vectors.pipeline import StageTimes, timed
@@ -31,6 +32,9 @@ LEAST_SIDE = 20
 """A thing has at least so many pixels a side."""
 NEAREST = 3
 """References that are told with each mask."""
+
+COPY = 0.9
+"""From this cosine on a whole photo is nearly the picture of a reference."""
 
 Finder = Callable[[Image.Image], Sequence[Region]]
 
@@ -97,7 +101,9 @@ def masks(
     _embed(opened, picture, things, known, times)
     with timed(times, "search"):
         named = _each(opened, picture, [(one, known[one]) for one in things], rule)
-    if not named:
+    if named:
+        named = _copied(opened, picture, known, rule, times, named) or named
+    else:
         named = _whole(opened, picture, things, known, rule, times)
     with timed(times, "search"):
         return tuple(_mask(opened, one) for one in named)
@@ -147,6 +153,27 @@ def _each(
         [one.decision.key for one in found],
     )
     return [found[place] for place in best]
+
+
+def _copied(
+    opened: Opened,
+    picture: Picture,
+    known: dict[Region, Float32],
+    rule: Fixed | Calibration,
+    times: StageTimes | None,
+    parts: Sequence[_Named],
+) -> list[_Named]:
+    """The photo as a whole, if it is nearly a reference, and nearer than any part is to its own.
+
+    Its parts are then what is drawn on the thing: no thing in a photo is nearer when its
+    surroundings are in the picture, too.
+    """
+    frame = whole(picture.size)
+    _embed(opened, picture, [frame], known, times)
+    with timed(times, "search"):
+        found = _each(opened, picture, [(frame, known[frame])], rule)
+    least = max(COPY, *map(_similarity, parts))
+    return [one for one in found if one.confident and _similarity(one) >= least]
 
 
 def _whole(
