@@ -8,6 +8,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,16 @@ from kenspeckle.errors import (
     IndexVersion,
     SpaceMismatch,
 )
-from kenspeckle.store import Enrolled, Manifest, create_store, npz, open_store, peek, records
+from kenspeckle.store import (
+    Enrolled,
+    Manifest,
+    create_store,
+    disk_file,
+    npz,
+    open_store,
+    peek,
+    records,
+)
 from kenspeckle.store.connection import MAX_VALUE
 from kenspeckle.store.disk import DiskStore
 from kenspeckle.types import Fingerprint, Recipe, Reference
@@ -540,3 +551,63 @@ def test_a_path_stored_again_and_again_leaves_no_trail(
             assert connection.execute("SELECT count(*) FROM removals").fetchone() == (3,)
         assert reader.refresh()
         assert reader.ids().tolist() == writer.ids().tolist()
+
+
+def test_whoever_reads_elsewhere_holds_up_no_change_and_no_question(path: Path) -> None:
+    """The log is folded as far as the reader lets it, and the rest with a later question."""
+    log = Path(f"{path}-wal")
+    with open_store(path, write=True, wait=600.0) as store, ThreadPoolExecutor(1) as pool:
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM reference").fetchone()
+            changing = pool.submit(store.remove, store.ids()[:5])
+            try:
+                assert changing.result(60.0) == 5
+                assert not store.refresh()
+                assert log.stat().st_size
+            finally:
+                reader.execute("COMMIT")
+        assert log.stat().st_size
+        store.refresh()
+        assert not log.stat().st_size
+        assert len(store) == 15
+
+
+def test_a_handle_that_wrote_for_a_while_folds_the_log_when_readers_have_left(path: Path) -> None:
+    log = Path(f"{path}-wal")
+    with open_store(path) as store:
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM reference").fetchone()
+            with store.writing():
+                store.remove(store.ids()[:5])
+            assert log.stat().st_size
+        store.refresh()
+        assert not log.stat().st_size
+
+
+def test_questions_are_answered_while_a_writer_that_ends_waits_for_readers(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_file, "SETTLING", 600.0)
+    with open_store(path) as store, ThreadPoolExecutor(2) as pool:
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM reference").fetchone()
+            removed = threading.Event()
+
+            def writes() -> None:
+                with store.writing():
+                    store.remove(store.ids()[:5])
+                    removed.set()
+
+            writing = pool.submit(writes)
+            try:
+                assert removed.wait(60.0)
+                for _ in range(20):
+                    assert pool.submit(store.counts).result(60.0) == (15, 15)
+                assert not writing.done()
+            finally:
+                reader.execute("COMMIT")
+        writing.result(60.0)
+        assert not Path(f"{path}-wal").stat().st_size

@@ -210,6 +210,18 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
             raise
 
 
+def fold(connection: sqlite3.Connection) -> bool:
+    """Fold the log into the file and empty it, as far as nobody reads of it or writes at this
+    moment: nobody is waited for. Whether it is empty."""
+    (wait,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {wait}")
+    return not busy
+
+
 class translated:  # noqa: N801  it reads as a verb: with translated(path)
     """Turn SQLite's errors, and the system's, into ours; under a lock where one is given.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kenspeckle.errors import IndexBusy, IndexMissing, IndexReadOnly, SpaceMismatch
+from kenspeckle.errors import (
+    IndexBusy,
+    IndexMissing,
+    IndexReadOnly,
+    KenspeckleError,
+    SpaceMismatch,
+)
 from kenspeckle.store import connection as file
 from kenspeckle.store import reading, records
 from kenspeckle.store.base import Manifest, Standing
@@ -23,8 +29,8 @@ from kenspeckle.store.recent import Recent
 from kenspeckle.types import Calibration
 
 WAIT = reading.WAIT
-SETTLING = 1000
-"""Milliseconds for which a writer that ends waits for readers to fold its log."""
+SETTLING, PAUSE = 1.0, 0.02
+"""Seconds for which a writer that ends waits for readers to fold its log, and between two tries."""
 
 
 class DiskFile:
@@ -39,7 +45,7 @@ class DiskFile:
         self._lock = threading.RLock()
         self._always = writer is not None
         self._turn, self._lent = threading.Lock(), 0
-        self._one, self._unfolded = False, False
+        self._one = False
         self._assumed: Calibration | None = None
         self._edition = 0
         self._reading = file.translated(path, self._lock)
@@ -50,6 +56,7 @@ class DiskFile:
         self._space, self._manifest = opened.space, opened.manifest
         self._index, self._seen = opened.index, opened.seen
         self._read: Recent | None = None
+        self._unfolded = False
 
     def _follow(self) -> bool:
         """Open the file anew if another has been put in its place; whether one had.
@@ -127,6 +134,9 @@ class DiskFile:
                 return False
             if self._follow():
                 return True
+            if self._unfolded:
+                with contextlib.suppress(KenspeckleError):
+                    self._fold()
             recent = self._recent()
             if recent.current:
                 return False
@@ -179,8 +189,8 @@ class DiskFile:
     def _give_back(self) -> None:
         writer, self._writer = self._writer, None
         try:
+            self._settle()
             with self._reading:
-                self._settle()
                 self._connect(write=False)
         finally:
             if writer is not None:
@@ -206,17 +216,18 @@ class DiskFile:
 
     def close(self, *, drop_empty: bool = False) -> None:
         """Let go of the file; see `Store.close`."""
-        with self._reading:
-            try:
+        try:
+            with self._reading:
                 drop = drop_empty and self._is_empty()
-                if self._writer is not None and not drop:
-                    self._settle()
+            if self._writer is not None and not drop:
+                self._settle()
+            with self._reading:
                 self._connection.close()
                 if drop and reading.place(self._path) == self._place:
                     file.forget(self._path)
-            finally:
-                if self._writer is not None:
-                    self._writer.release()
+        finally:
+            if self._writer is not None:
+                self._writer.release()
 
     def _is_empty(self) -> bool:
         """Whether this handle may write and the file, as it is now, holds no reference."""
@@ -236,23 +247,29 @@ class DiskFile:
         self.close()
 
     def _fold(self) -> None:
-        """Fold the log, which still holds the pages that were erased, into the file."""
+        """Fold the log, which still holds the pages that were erased, into the file.
+
+        Where another process reads of it, as far as that one lets it; the rest with a later
+        question or change. Whoever asks here waits for nobody there.
+        """
         with self._reading:
-            if self._one:  # there is nothing to fold before it is committed
-                self._unfolded = True
-                return
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._unfolded = True
+            if not self._one:  # there is nothing to fold before it is committed
+                self._unfolded = not file.fold(self._connection)
 
     def _settle(self) -> None:
         """Leave no log behind when writing ends, as far as others let it be folded soon.
 
         SQLite would take its pages for those of a file that is put in the place of this one. What
-        was committed is safe either way.
+        was committed is safe either way. Questions go on while others are waited for.
         """
-        if reading.place(self._path) == self._place:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute(f"PRAGMA busy_timeout = {SETTLING}")
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        until = time.monotonic() + SETTLING
+        with contextlib.suppress(KenspeckleError):
+            while reading.place(self._path) == self._place:
+                self._fold()
+                if not self._unfolded or time.monotonic() >= until:
+                    break
+                time.sleep(PAUSE)
 
     def _recent(self) -> Recent:
         """What was read since the last commit of whichever process."""
@@ -313,9 +330,7 @@ class DiskFile:
             except BaseException:
                 self._space, self._manifest, self._index = before
                 raise
-            finally:
-                fold, self._unfolded = self._unfolded, False
-            if fold:
+            if self._unfolded:
                 self._fold()
             self.refresh()
 
