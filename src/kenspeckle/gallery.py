@@ -20,12 +20,12 @@ from kenspeckle.catalog.renames import Renames, follow
 from kenspeckle.catalog.sync import Plan, plan
 from kenspeckle.catalog.walk import place
 from kenspeckle.config import IdentifySettings
-from kenspeckle.errors import GalleryError, InputError
+from kenspeckle.errors import InputError
 from kenspeckle.flows import calibrate, enrol, feedback, given, index
 from kenspeckle.flows.carry import Carried, carry
 from kenspeckle.flows.handle import Handle, Source
 from kenspeckle.flows.identify import Answer, answer, identify
-from kenspeckle.flows.index import IndexReport, Progress
+from kenspeckle.flows.index import IndexReport, Progress, Step
 from kenspeckle.flows.info import Info, info_of
 from kenspeckle.flows.opened import absolute
 from kenspeckle.flows.rename import rename
@@ -80,7 +80,8 @@ class Gallery(Handle):
         """Make the gallery equal to a folder (or a table) of references; embed only what changed.
 
         Pictures that cannot be used are named in the report, the others go on. What was added by
-        `add` stays. Calibrates anew unless nothing changed or the settings say not to. With `flat`
+        `add` stays. Calibrates anew unless nothing changed or the settings say not to; meanwhile
+        `progress` is told that all pictures are done. What it raises ends the run. With `flat`
         folders below `refs` are left out, and formats other than JPEG, PNG and WebP.
         Raises CatalogError (for a folder that vanishes meanwhile too), GalleryError (another folder
         that lacks most of what is stored, unless `replace_all`), ModelError.
@@ -107,7 +108,7 @@ class Gallery(Handle):
         index.check_there(report, base_of(os.fspath(refs)), before)
         notes = index.outdated(report, work) + listing_notes
         report = replace(report, skipped=skipped, notes=notes)
-        return self._finished(report)
+        return self._finished(report, progress)
 
     def add(
         self,
@@ -152,30 +153,7 @@ class Gallery(Handle):
         """
         for name in names:
             given.texts(name=name)
-        with self._store.one_commit():
-            going = self._named(names)
-            count = self._store.remove(sorted(going))
-            feedback.forget(self._store, list(going.values()))
-        return count
-
-    def _named(self, names: Sequence[str]) -> dict[int, Reference]:
-        """The references of items by key or label, or those of a path. GalleryError."""
-        going: dict[int, Reference] = {}
-        for name in names:
-            found = {
-                number: reference
-                for number, reference in self._store.references()
-                if name in (reference.key, reference.label, reference.path)
-            }
-            if not found:
-                raise GalleryError(
-                    name,
-                    "not in this gallery",
-                    expected="a key, a label or a path",
-                    do="See `kenspeckle list`",
-                )
-            going |= found
-        return going
+        return enrol.erase(self._store, names)
 
     def confirm(self, photo: Source, key: str, *, variant: str | None = None) -> Feedback:
         """Say that a photo shows the item of that key or label: it becomes a reference of it.
@@ -250,6 +228,7 @@ class Gallery(Handle):
     ) -> Calibration | None:
         """Fit the rule for unknowns, and store it.
 
+        It is of the gallery as it is now; what is changed meanwhile leaves it out of date.
         With `seconds` the quick one, from the gallery itself, and none of the rest. Else the full
         one: `strangers` is a folder of photos of other things, `photos` a table with the columns
         path and label, `views` how many camera views are made of each item, `second_look` the local
@@ -260,7 +239,7 @@ class Gallery(Handle):
         given.places(strangers=strangers, photos=photos)
         opened = self._opened()
         if seconds is not None:
-            calibration = calibrate.quick(opened, seconds=seconds)
+            calibration = calibrate.quick(opened, seconds=seconds, progress=progress)
         else:
             wanted = calibrate.Wanted(
                 fpir=fpir,
@@ -384,13 +363,19 @@ class Gallery(Handle):
         follow(work, listing, index.by_hand(self._store))
         return work, listing.notes, listing.skipped, listing.scheme
 
-    def _finished(self, report: IndexReport) -> IndexReport:
+    def _finished(self, report: IndexReport, progress: Progress | None) -> IndexReport:
         """The quick calibration and, by what it measured, look-alikes, where anything changed."""
+        total = report.added + report.changed + len(report.failed)
+
+        def step(_: Step) -> None:
+            if progress is not None:
+                progress(Step(total, total, ""))
+
         calibration, wanted = self.calibration, self._settings.index.calibrate
         changed = report.added + report.changed + report.removed + report.relabelled
         # A full calibration stays, out of date: a quick one would know nothing of its strangers.
         quick = calibration is None or calibration.method == "quick"
         if wanted and len(self._store) and quick and (calibration is None or self.stale):
-            calibration = self.calibrate(min(max(5.0, report.seconds), 60.0))
-        pairs = look_alikes(self._store) if changed else ()
+            calibration = self.calibrate(min(max(5.0, report.seconds), 60.0), progress=step)
+        pairs = look_alikes(self._store.snapshot()) if changed else ()
         return replace(report, look_alikes=tuple(pairs), calibration=calibration)

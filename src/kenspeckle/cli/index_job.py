@@ -155,6 +155,8 @@ def index_npz(job: Job) -> None:
         console.line(f"[index] {text}")
 
     def step(one: Step) -> None:
+        if not one.path:  # all are done, and the rule is being fitted
+            return
         if one.error is not None:
             tell(f"skip {one.path}: {one.error.found}")
         if one.done % EVERY == 0 or one.done == one.total:

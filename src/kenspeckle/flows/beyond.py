@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import ReadOnly
 from kenspeckle.flows.trials import BLOCK, Known, Query, ask
 from kenspeckle.match.choose import Material
 from kenspeckle.match.promise import percent
@@ -22,7 +22,7 @@ SMALLER = (0.01, 0.003, 0.001)
 
 
 def beyond_trials(
-    opened: Opened,
+    opened: ReadOnly,
     known: Known,
     strangers: Sequence[Query],
     material: Material,
@@ -51,7 +51,7 @@ def beyond_trials(
 
 
 def _growth(
-    opened: Opened,
+    opened: ReadOnly,
     known: Known,
     strangers: Sequence[Query],
     material: Material,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from kenspeckle.flows.gathered import exclusions, gather, look_alikes, subject_o
 from kenspeckle.flows.index import Progress, Step
 from kenspeckle.flows.labelled import Photos, photos_in, strangers_in
 from kenspeckle.flows.material import Answers, general_of, offered
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import Opened, ReadOnly
 from kenspeckle.flows.photos import Embedded, distinct, embed, remembered
 from kenspeckle.flows.remarks import side_by_side, too_few, unseen, weaker
 from kenspeckle.flows.trials import (
@@ -55,12 +55,21 @@ COHORT_SHARE = 0.4
 SEED = 0
 
 
-def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | None:
+def quick(
+    opened: Opened, *, seconds: float, seed: int = 0, progress: Progress | None = None
+) -> Calibration | None:
     """The rule fitted in about `seconds`, or None when the gallery offers no stranger at all.
 
-    Originals that have moved or fail, and those behind addresses, are passed over and counted in
-    the notes. Raises ModelError.
+    It is of the gallery as it is at the start, whatever is committed meanwhile. Originals that have
+    moved or fail, and those behind addresses, are passed over and counted in the notes. Raises
+    ModelError, and what `progress` raises.
     """
+    return _quick(opened.still(), seconds, seed, progress)
+
+
+def _quick(
+    opened: ReadOnly, seconds: float, seed: int, progress: Progress | None
+) -> Calibration | None:
     start = time.monotonic()
     store, cohort = opened.store, opened.embedder.cohort
     standing, known = store.standing(), known_of(opened)
@@ -68,8 +77,10 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     plan = plan_views(known, seed)
     general = NO_TRIALS
     if cohort is not None and known.references:
-        general = general_trials(opened, cohort, kind, start + COHORT_SHARE * seconds, seed)
-    made = gather(opened, known, (kind,), make_views(opened, plan, start + seconds))
+        tried = _told(len(plan), progress)
+        general = general_trials(opened, cohort, kind, start + COHORT_SHARE * seconds, seed, tried)
+    making = _counted(make_views(opened, plan, start + seconds), len(plan), progress)
+    made = gather(opened, known, (kind,), making)
     stood = made.stand_in(opened, known)
     twins = known.twins | look_alikes(opened, known, made.level_of_twins())
     strangers: dict[Strangers, Trials] = {
@@ -91,7 +102,7 @@ def quick(opened: Opened, *, seconds: float, seed: int = 0) -> Calibration | Non
     )
 
 
-def _unheard(opened: Opened) -> Iterator[str]:
+def _unheard(opened: ReadOnly) -> Iterator[str]:
     """A note where the quick calibration passes over what people said."""
     if count := len(opened.store.feedback()):
         yield f"feedback on {count} answers is not used here; `kenspeckle calibrate` uses it"
@@ -125,10 +136,14 @@ class Wanted:
 def full(opened: Opened, wanted: Wanted, progress: Progress | None = None) -> Calibration:
     """The rule fitted on everything there is.
 
-    A rate that is asked for is refused if the trials do not support it; without one the promise
-    says what is supported. Raises PromiseRefused, CatalogError, ModelError, MissingExtra; nothing
-    is stored.
+    It is of the gallery as it is at the start, whatever is committed meanwhile. A rate that is
+    asked for is refused if the trials do not support it; without one the promise says what is
+    supported. Raises PromiseRefused, CatalogError, ModelError, MissingExtra; nothing is stored.
     """
+    return _full(opened.still(), wanted, progress)
+
+
+def _full(opened: ReadOnly, wanted: Wanted, progress: Progress | None) -> Calibration:
     store = opened.store
     standing, known = store.standing(), known_of(opened)
     listed = strangers_in(wanted.strangers) if wanted.strangers is not None else Photos()
@@ -173,7 +188,7 @@ def _refuse_early(known: Known, listed: Photos, wanted: Wanted) -> None:
         refuse_few(kind, len(things or known.references), wanted.fpir)
 
 
-def _again(opened: Opened, asked: str) -> SecondLookRule | None:
+def _again(opened: ReadOnly, asked: str) -> SecondLookRule | None:
     """The second look whose weight is to be fitted: the one asked for, else that of the settings.
 
     Its features are tried once, so that a missing extra is told before the work."""
@@ -185,6 +200,11 @@ def _again(opened: Opened, asked: str) -> SecondLookRule | None:
     return replace(USUAL, features=features, shortlist=shortlist)
 
 
+def _told(total: int, progress: Progress | None) -> Callable[[], None] | None:
+    """Tell that the work goes on before the first of the views."""
+    return None if progress is None else lambda: progress(Step(0, total, ""))
+
+
 def _counted(
     views: Iterator[Query | None], total: int, progress: Progress | None
 ) -> Iterator[Query | None]:
@@ -194,7 +214,7 @@ def _counted(
         yield view
 
 
-def _with_feedback(opened: Opened, photos: Embedded, again: SecondLookRule | None) -> Embedded:
+def _with_feedback(opened: ReadOnly, photos: Embedded, again: SecondLookRule | None) -> Embedded:
     """The photos with near copies of strangers counted once, and with what people have said.
 
     Of photos that people have spoken about only vectors are kept, which a second look cannot see:
@@ -219,7 +239,7 @@ def _with_feedback(opened: Opened, photos: Embedded, again: SecondLookRule | Non
 
 
 def _fitted(
-    opened: Opened,
+    opened: ReadOnly,
     answers: Answers,
     subject: Subject,
     asked: tuple[float, SecondLookRule | None],

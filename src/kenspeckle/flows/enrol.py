@@ -118,6 +118,28 @@ def _store(
     return list(dict.fromkeys(pictures_alone))
 
 
+def erase(store: Store, names: Sequence[str]) -> int:
+    """Erase items by key or label, or references by path, and what was said of them, in one commit.
+
+    Returns how many references there were. GalleryError names one that is not there.
+    """
+    with store.one_commit():
+        rows, going = list(store.references()), dict[int, Reference]()
+        for name in names:
+            found = {n: one for n, one in rows if name in (one.key, one.label, one.path)}
+            if not found:
+                raise GalleryError(
+                    name,
+                    "not in this gallery",
+                    expected="a key, a label or a path",
+                    do="See `kenspeckle list`",
+                )
+            going |= found
+        count = store.remove(sorted(going))
+        feedback.forget(store, list(going.values()))
+        return count
+
+
 def item_of(store: Store, key: str) -> Item:
     """The item of exactly that key. NotEnrolled."""
     item = feedback.item_with(store, key)

@@ -20,7 +20,7 @@ from kenspeckle.errors import GalleryError, KenspeckleError, NotEnrolled, SpaceM
 from kenspeckle.flows import index
 from kenspeckle.flows.again import again
 from kenspeckle.flows.identify import identify
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import Opened, ReadOnly
 from kenspeckle.image.decode import decode, read
 from kenspeckle.regions.base import cut, effective, split
 from kenspeckle.store.base import Enrolled, Store
@@ -233,13 +233,13 @@ def forget(store: Store, gone: Sequence[Reference]) -> None:
             store.remove_feedback(one.id)
 
 
-def heard(opened: Opened) -> Heard:
+def heard(opened: ReadOnly) -> Heard:
     """All feedback on enrolled items, its rows under the region rule in force.
 
     What was given under another rule, or another model, is made from the photo again if that is
     still there, unchanged.
     """
-    rule, keys = effective(opened.regions), {item.key for item in opened.store.items()}
+    rule, keys = effective(opened.regions), {one.key for _, one in opened.store.references()}
     usable, aside = [], []
     for one in opened.store.feedback():
         if one.key not in keys:
@@ -253,13 +253,13 @@ def heard(opened: Opened) -> Heard:
     return Heard(tuple(usable), tuple(aside))
 
 
-def seen_again(opened: Opened, said: Feedback) -> Float32 | None:
+def seen_again(opened: ReadOnly, said: Feedback) -> Float32 | None:
     """The rows of a photo under the rule in force; None when it is gone or another by now."""
     photo = photo_of(opened, said)
     return None if photo is None else region_rows(opened, photo)
 
 
-def photo_of(opened: Opened, said: Feedback) -> Photo | None:
+def photo_of(opened: ReadOnly, said: Feedback) -> Photo | None:
     """The photo that something was said about, if it is still there, unchanged."""
     if not Path(said.name).is_absolute():
         return None
@@ -270,14 +270,14 @@ def photo_of(opened: Opened, said: Feedback) -> Photo | None:
     return photo if photo.sha256 == said.sha256 else None
 
 
-def region_rows(opened: Opened, photo: Photo) -> Float32:
+def region_rows(opened: ReadOnly, photo: Photo) -> Float32:
     """The vectors `(k, D)` of a photo's regions under the rule in force. Raises PictureError."""
     picture = _decoded(opened, photo)
     parts = [cut(picture.image, region) for region in split(picture, opened.regions)]
     return opened.embedder.vectors(parts)
 
 
-def _decoded(opened: Opened, photo: Photo) -> Picture:
+def _decoded(opened: ReadOnly, photo: Photo) -> Picture:
     return decode(photo.data, name=photo.name, limits=opened.settings.image)
 
 

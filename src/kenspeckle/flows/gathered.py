@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import ReadOnly
 from kenspeckle.flows.trials import (
     BLOCK,
     Asked,
@@ -35,7 +35,7 @@ USUAL_LEVEL = 0.77
 """Cosine from which on two items look alike where no view tells it: the highest of five sets."""
 
 
-def subject_of(opened: Opened, known: Known, standing: Standing) -> Subject:
+def subject_of(opened: ReadOnly, known: Known, standing: Standing) -> Subject:
     """What a calibration made now is for. `standing` is from before the first trial: what came
     since, it does not know."""
     return Subject(
@@ -65,7 +65,7 @@ class Gathered:
     again: bool = False
     asked: list[Asked] = field(default_factory=list)
 
-    def add(self, opened: Opened, known: Known, block: Sequence[Query | None]) -> None:
+    def add(self, opened: ReadOnly, known: Known, block: Sequence[Query | None]) -> None:
         """Judge some views; None is one that was not made."""
         queries = [query for query in block if query is not None]
         self.tried += len(block)
@@ -73,7 +73,7 @@ class Gathered:
         if queries:
             self.judge(opened, known, queries)
 
-    def judge(self, opened: Opened, known: Known, queries: Sequence[Query]) -> None:
+    def judge(self, opened: ReadOnly, known: Known, queries: Sequence[Query]) -> None:
         """Ask the gallery, and keep what comes of it."""
         asked = ask(opened, known, queries)
         if self.again:
@@ -113,7 +113,7 @@ class Gathered:
         """Views that were not made."""
         return self.tried - self.made
 
-    def stand_in(self, opened: Opened, known: Known) -> int:
+    def stand_in(self, opened: ReadOnly, known: Known) -> int:
         """Ask about items whose views could not be made by their stored vectors; how many.
 
         Left out of the gallery such an item is a stranger like the others. It tells nothing of how
@@ -130,7 +130,7 @@ class Gathered:
 
 
 def gather(
-    opened: Opened,
+    opened: ReadOnly,
     known: Known,
     kinds: Sequence[ScoreKind],
     views: Iterator[Query | None],
@@ -144,7 +144,7 @@ def gather(
     return made
 
 
-def look_alikes(opened: Opened, known: Known, level: float | None) -> set[int]:
+def look_alikes(opened: ReadOnly, known: Known, level: float | None) -> set[int]:
     """Items that look like another one: left out of the gallery, they are still in it.
 
     A view of one is rightly found near the other, which says nothing about strangers; as trials,
@@ -159,7 +159,7 @@ def look_alikes(opened: Opened, known: Known, level: float | None) -> set[int]:
 
 
 def exclusions(
-    opened: Opened, made: Gathered, twins: int, planned: int, stood: int = 0
+    opened: ReadOnly, made: Gathered, twins: int, planned: int, stood: int = 0
 ) -> tuple[str, ...]:
     """What the views did not come to, and why; `stood` items are known by stored vectors alone."""
     notes = []

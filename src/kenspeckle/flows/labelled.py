@@ -20,7 +20,7 @@ from kenspeckle.catalog.rows import Row, read_rows
 from kenspeckle.catalog.walk import walk_through
 from kenspeckle.errors import CatalogError
 from kenspeckle.image.decode import SUFFIXES
-from kenspeckle.store.base import Store
+from kenspeckle.store.snapshot import Readable
 
 NOBODY = frozenset({"", "unknown"})
 """Labels of a photo that shows nothing enrolled."""
@@ -71,7 +71,7 @@ def strangers_in(folder: Path) -> Photos:
     return Photos(tuple(sorted(rows, key=lambda row: str(row.file))), notes)
 
 
-def photos_in(table: Path, store: Store) -> Photos:
+def photos_in(table: Path, store: Readable) -> Photos:
     """The photos of a table with the columns `path`, `label` and, if it has one, `item`.
 
     Paths are relative to the table. A label is that of an item, its key or file name; an empty
@@ -126,7 +126,7 @@ def _check(row: Row, name: str) -> None:
         )
 
 
-def _names(store: Store) -> dict[str, int]:
+def _names(store: Readable) -> dict[str, int]:
     """Item number by key and label, whatever case and spacing; a key wins over another's label."""
     names: dict[str, int] = {}
     numbers = [number for number, _ in store.references()]

@@ -13,7 +13,7 @@ from kenspeckle.config import ImageSettings
 from kenspeckle.engines.features import Extractor, Features
 from kenspeckle.errors import IndexBusy, IndexMissing, IndexReadOnly, InputError, PictureError
 from kenspeckle.image.decode import decode
-from kenspeckle.store.base import Store
+from kenspeckle.store.snapshot import Readable
 from kenspeckle.types import Reference
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _ByFeatures:
 
 
 def features_of(
-    store: Store,
+    store: Readable,
     looks: Looks,
     extractor: Extractor,
     references: Sequence[tuple[int, Reference]],
@@ -104,7 +104,7 @@ def features_of(
 
 
 def read_of(
-    store: Store,
+    store: Readable,
     looks: Looks,
     reader: Reader[Found],
     references: Sequence[tuple[int, Reference]],
@@ -147,7 +147,7 @@ def _read(reader: Reader[Found], data: bytes) -> Found | None:
         return None
 
 
-def _original(store: Store, reference: Reference, limits: ImageSettings) -> Image.Image | None:
+def _original(store: Readable, reference: Reference, limits: ImageSettings) -> Image.Image | None:
     """The original, None where it is not there as it was enrolled."""
     path = on_disk(base_of(store.manifest.refs), reference.path)
     if "://" in reference.path or not path.is_file():
@@ -161,7 +161,7 @@ def _original(store: Store, reference: Reference, limits: ImageSettings) -> Imag
     return picture.image
 
 
-def _keep(store: Store, kind: str, fresh: dict[int, bytes]) -> None:
+def _keep(store: Readable, kind: str, fresh: dict[int, bytes]) -> None:
     """Into the index, where this handle may write it."""
     try:
         store.set_features(kind, fresh)

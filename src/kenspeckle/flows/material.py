@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kenspeckle.flows.gathered import Gathered
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import ReadOnly
 from kenspeckle.flows.photos import Embedded
 from kenspeckle.flows.trials import BLOCK, Asked, Known, Query, ask, general_trials
 from kenspeckle.match.aggregate import SCORES, ScoreKind
@@ -18,7 +18,7 @@ from kenspeckle.match.second_look import Looked
 from kenspeckle.match.trials import NO_TRIALS, Trials, but, joined
 
 
-def offered(opened: Opened, items: int) -> tuple[ScoreKind, ...]:
+def offered(opened: ReadOnly, items: int) -> tuple[ScoreKind, ...]:
     """The scores that a gallery can be judged by: all need what they compare with, also where an
     item is left out."""
     cohort = opened.embedder.cohort is not None
@@ -43,7 +43,7 @@ class Answers:
 
     @classmethod
     def of(
-        cls, opened: Opened, known: Known, made: Gathered, photos: Embedded, twins: set[int]
+        cls, opened: ReadOnly, known: Known, made: Gathered, photos: Embedded, twins: set[int]
     ) -> Answers:
         """Ask about the photos; the views have been asked about."""
         mated, strangers, rejected = (
@@ -99,7 +99,7 @@ class Answers:
         return mated + [one for one in left_out if one.item not in self.twins]
 
 
-def general_of(opened: Opened, kind: ScoreKind, seed: int) -> Trials:
+def general_of(opened: ReadOnly, kind: ScoreKind, seed: int) -> Trials:
     """The cohort's trials, all of them."""
     cohort = opened.embedder.cohort
     if cohort is None:
@@ -107,7 +107,7 @@ def general_of(opened: Opened, kind: ScoreKind, seed: int) -> Trials:
     return general_trials(opened, cohort, kind, math.inf, seed)
 
 
-def _blocks(opened: Opened, known: Known, queries: Sequence[Query]) -> Iterator[Asked]:
+def _blocks(opened: ReadOnly, known: Known, queries: Sequence[Query]) -> Iterator[Asked]:
     for start in range(0, len(queries), BLOCK):
         yield ask(opened, known, queries[start : start + BLOCK])
 

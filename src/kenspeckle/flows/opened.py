@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from kenspeckle.config import USUAL_FPIR, IdentifySettings, Settings
 from kenspeckle.errors import GalleryError, IndexMissing, SpaceMismatch
@@ -13,6 +14,7 @@ from kenspeckle.flows.former import former_embedder
 from kenspeckle.flows.looks import Looks
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Standing, Store
+from kenspeckle.store.snapshot import Readable
 from kenspeckle.types import Calibration, Fingerprint
 from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
@@ -21,16 +23,16 @@ DEFAULT_PATHS = ("gallery.ken", "card_index.npz")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A store, the embedder whose space it holds, the settings in force, and what a second look
-    keeps of references."""
+class ReadOnly:
+    """A store or a snapshot of one, the embedder whose space it holds, the settings in force, and
+    what a second look keeps of references."""
 
-    store: Store
+    store: Readable
     embedder: Embedder
     settings: Settings
     looks: Looks = field(default_factory=Looks, compare=False, repr=False)
 
-    def asked(self, how: IdentifySettings | None) -> Opened:
+    def asked(self, how: IdentifySettings | None) -> Self:
         """The same, asked in another way; None is the way of the settings."""
         if how is None:
             return self
@@ -51,6 +53,17 @@ class Opened:
         """The false-positive rate asked for, else the one calibrated for, else the usual one."""
         calibration = self.store.calibration()
         return self.settings.identify.fpir or (calibration.fpir if calibration else USUAL_FPIR)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(ReadOnly):
+    """The same with a store that others, or a flow itself, may change."""
+
+    store: Store
+
+    def still(self) -> ReadOnly:
+        """It as it is now, for work that takes long: what is committed meanwhile does not show."""
+        return ReadOnly(self.store.snapshot(), self.embedder, self.settings, self.looks)
 
 
 def rule(calibration: Calibration | None, asked: str) -> str:

@@ -11,7 +11,7 @@ from kenspeckle.catalog.entry import shown
 from kenspeckle.errors import KenspeckleError, ModelError
 from kenspeckle.flows.index import Progress, Step
 from kenspeckle.flows.labelled import Labelled, Photos
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import ReadOnly
 from kenspeckle.flows.trials import Known, Query, asked_about
 from kenspeckle.image.decode import decode
 from kenspeckle.regions.base import effective
@@ -38,7 +38,7 @@ class Embedded:
 
 
 def embed(
-    opened: Opened,
+    opened: ReadOnly,
     photos: Photos,
     known: Known,
     progress: Progress | None,
@@ -106,21 +106,21 @@ def distinct(strangers: Sequence[Query]) -> tuple[tuple[Query, ...], int]:
     return merged, len(parent) - len({query.item for query in merged})
 
 
-def remembered(opened: Opened, feedback: Sequence[Feedback]) -> Embedded:
+def remembered(opened: ReadOnly, feedback: Sequence[Feedback]) -> Embedded:
     """Photos that people have said something about, where they were split by the same rule.
 
     A photo that was renamed (rejected as one item, confirmed as another) counts as confirmed.
     """
     store, rule = opened.store, effective(opened.regions)
+    first = {one.key: number for number, one in store.references()}
     usable = [one for one in feedback if len(one.rows) and one.regions == rule]
     confirmed = {one.sha256 for one in usable if one.kind == "confirmed" and one.sha256}
     known: list[Query] = []
     rejected: list[Query] = []
     for one in usable:
-        ids = store.select({"key": one.key})
-        if not len(ids):
+        if one.key not in first:
             continue
-        item = int(store.owners(ids[:1])[0])
+        item = int(store.owners([first[one.key]])[0])
         query = Query(item, None, one.rows, one.sha256)
         if one.kind == "confirmed":
             known.append(query)

@@ -9,7 +9,7 @@ from kenspeckle.engines.features import Features, open_features
 from kenspeckle.engines.geometry import Geometry, compare
 from kenspeckle.engines.layout import agreements
 from kenspeckle.flows.looks import features_of
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import ReadOnly
 from kenspeckle.match.second_look import USUAL, Seen, shortlist, told, weighed
 from kenspeckle.store.base import Hits, Store
 from kenspeckle.types import Calibration, Decision, Picture, Reference, SecondLookRule
@@ -46,7 +46,7 @@ def rule_for(
     return replace(fitted, shortlist=shortlist) if shortlist else fitted
 
 
-def look(opened: Opened, picture: Picture, found: Hits, rule: SecondLookRule) -> Look:
+def look(opened: ReadOnly, picture: Picture, found: Hits, rule: SecondLookRule) -> Look:
     """Compare a photo with the best references of the shortlist.
 
     `found` are the hits of its regions; the whole photo is compared, since a homography finds the
@@ -105,7 +105,7 @@ def _agree(seen: Look, item: int) -> str:
 
 
 def best_references(
-    opened: Opened, found: Hits, items: list[int]
+    opened: ReadOnly, found: Hits, items: list[int]
 ) -> dict[int, list[tuple[int, Reference]]]:
     """For each item its best references, views counted as the picture they were made of."""
     best: dict[int, dict[int, float]] = {item: {} for item in items}

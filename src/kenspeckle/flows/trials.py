@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -12,7 +12,7 @@ import numpy as np
 from kenspeckle import _threads
 from kenspeckle.catalog.entry import base_of, on_disk
 from kenspeckle.errors import ModelError, PictureError
-from kenspeckle.flows.opened import Opened
+from kenspeckle.flows.opened import ReadOnly
 from kenspeckle.flows.second_look import look
 from kenspeckle.image.decode import decode
 from kenspeckle.image.views import camera_views
@@ -64,7 +64,7 @@ class Known:
     files: dict[str, list[int]]
 
 
-def known_of(opened: Opened) -> Known:
+def known_of(opened: ReadOnly) -> Known:
     """Read once what the trials ask for again and again."""
     references: dict[int, list[tuple[int, Reference]]] = {}
     views: dict[str, list[int]] = {}
@@ -120,7 +120,7 @@ def unchanged(known: Known) -> list[tuple[int, int, Reference, int]]:
 
 
 def asked_about(
-    opened: Opened, picture: Picture, again: SecondLookRule | None
+    opened: ReadOnly, picture: Picture, again: SecondLookRule | None
 ) -> tuple[Float32, Mapping[int, float]]:
     """The vectors of a picture's regions, and the evidence of a second look where one is wanted.
 
@@ -135,13 +135,13 @@ def asked_about(
     return rows, look(opened, picture, found, wide).evidence
 
 
-def stood_in(opened: Opened, item: int, number: int, reference: Reference) -> Query:
+def stood_in(opened: ReadOnly, item: int, number: int, reference: Reference) -> Query:
     """A reference whose picture is not at hand, by the vector that is stored of it."""
     return Query(item, reference, opened.store.rows([number]), unchanged=True)
 
 
 def make_views(
-    opened: Opened,
+    opened: ReadOnly,
     plan: Sequence[tuple[int, int, Reference, int]],
     deadline: float,
     again: SecondLookRule | None = None,
@@ -247,7 +247,9 @@ class Asked:
         return judge(kind, self.found, self.near, self.owner, self.items, without=self.items)
 
 
-def ask(opened: Opened, known: Known, queries: Sequence[Query], ids: Int64 | None = None) -> Asked:
+def ask(
+    opened: ReadOnly, known: Known, queries: Sequence[Query], ids: Int64 | None = None
+) -> Asked:
     """Search for some queries at once, in all references or those of some `ids`.
 
     Where an item has another reference of the same print, the one that a view was made of takes no
@@ -289,7 +291,7 @@ def _held_out(known: Known, query: Query) -> list[int]:
     return own + known.views.get(query.reference.path, [])
 
 
-def beside_prints(opened: Opened, known: Known, query: Query) -> tuple[float, float]:
+def beside_prints(opened: ReadOnly, known: Known, query: Query) -> tuple[float, float]:
     """The view's cosine to its own reference, and the lead of its print over the item's others."""
     assert query.reference is not None  # noqa: S101  a view has one
     rows = known.references[query.item]
@@ -302,14 +304,19 @@ def beside_prints(opened: Opened, known: Known, query: Query) -> tuple[float, fl
 
 
 def general_trials(
-    opened: Opened, cohort: Float32, kind: ScoreKind, deadline: float, seed: int
+    opened: ReadOnly,
+    cohort: Float32,
+    kind: ScoreKind,
+    deadline: float,
+    seed: int,
+    tried: Callable[[], None] | None = None,
 ) -> Trials:
     """Trials of the cohort: as many vectors a trial as the rule has regions at most, drawn without
     repetition.
 
     The cohort has whole pictures only; unrelated vectors stand for the regions of a photo. They
     differ more from each other than its regions would, so the best of them is rather too good: the
-    threshold errs to the careful side.
+    threshold errs to the careful side. `tried` is called before each block of them.
     """
     regions = most(opened.regions)
     drawn = np.random.default_rng(seed).permutation(len(cohort))
@@ -320,6 +327,8 @@ def general_trials(
     for first in range(0, len(drawn), step):
         if first and time.monotonic() >= deadline:
             break
+        if tried is not None:
+            tried()
         own: Int64 = drawn[first : first + step]
         rows = cohort[own]
         owner = np.repeat(np.arange(len(own) // regions), regions)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kenspeckle.match.aggregate import reach
-from kenspeckle.store.base import Store
+from kenspeckle.store.snapshot import Readable
 from kenspeckle.types import Reference
 
 MOST_PRODUCTS = 100_000_000
@@ -33,7 +33,7 @@ class Pair:
     identical: bool
 
 
-def look_alikes(store: Store) -> list[Pair]:
+def look_alikes(store: Readable) -> list[Pair]:
     """Look-alikes of a gallery, the same files first, then by cosine; the nearest of each two
     items.
 
@@ -62,7 +62,7 @@ def _same_bytes(rows: Iterable[tuple[int, Reference]]) -> list[Pair]:
     return found
 
 
-def nearer_than(store: Store, numbers: list[int], level: float) -> list[Pair]:
+def nearer_than(store: Readable, numbers: list[int], level: float) -> list[Pair]:
     """For each reference the nearest one of another item, where it is nearer than `level`.
 
     Of the newest references only, where all would take more than `MOST_PRODUCTS` cosines.

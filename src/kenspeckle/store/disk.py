@@ -175,7 +175,7 @@ class DiskStore(DiskFile):
             standing = reading.standing(self._connection, self._path, self._space)
             rule = self._standing().calibration
             vectors, known = self._index.frozen(), Known(standing, tuple(said), rule)
-        return Snapshot(self._manifest, list(pages.all_sorted(found)), vectors, known)
+        return Snapshot(self._manifest, list(pages.all_sorted(found)), vectors, known, self)
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""

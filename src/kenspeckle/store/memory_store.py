@@ -136,7 +136,7 @@ class MemoryStore(Homed):
             held, vectors = self._held, self._held.vectors.frozen()
             said = tuple(self.feedback())
             known = Known(held.standing, said, self.calibration())
-            return Snapshot(held.manifest, list(self.references()), vectors, known)
+            return Snapshot(held.manifest, list(self.references()), vectors, known, self)
 
     def select(self, where: Mapping[str, str]) -> Int64:
         """Ids of references that equal every named value; see `Store.select`."""
