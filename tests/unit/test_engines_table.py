@@ -61,9 +61,20 @@ def test_convolutional_clip_is_refused_with_the_reason(name: str) -> None:
         find(name)
 
 
-@pytest.mark.parametrize("name", ["defualt", "clip-vit-b32", "nothing like it", "../x", "a/b/c"])
+@pytest.mark.parametrize("name", ["defualt", "clip-vit-b32", "nothing like it", "a/b/c"])
 def test_unknown_names_are_errors(name: str) -> None:
     with pytest.raises(ModelError, match="no model has this name"):
+        find(name)
+
+
+@pytest.mark.parametrize("name", ["../x", "./x/y", "/x/y", "~/x"])
+def test_a_path_where_nothing_is_is_missing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ModelMissing, match=r"^/.*: no such file or folder"):
         find(name)
 
 

@@ -71,6 +71,17 @@ def test_what_is_only_not_here_is_a_remark(tmp_path: Path) -> None:
     assert list(absent(Settings(models=settings.models))) == []  # of the usual ones nobody asked
 
 
+@pytest.mark.parametrize("name", ["./nets/mine", "../mine", "~/nets/mine", "/nets/of/mine"])
+def test_a_path_where_nothing_is_may_come_to_be(name: str, tmp_path: Path) -> None:
+    asked = AnalyzeSettings(clip=name)
+    check_set(asked)
+    assert shown_names(asked)["clip"] == "mine"
+    missing = ModelEngines(Settings(analyze=asked), Models()).missing("clip")
+    assert missing.startswith("mine: no such file or folder")
+    (note,) = absent(Settings(models=ModelSettings(home=str(tmp_path)), analyze=asked))
+    assert note.startswith("analyze.clip: /")
+
+
 def test_a_path_is_told_by_its_last_part(tmp_path: Path) -> None:
     asked = AnalyzeSettings(
         person=str(tmp_path / "people.onnx"),

@@ -264,6 +264,9 @@ REFUSED: dict[str, str] = {
     "rn50x16": "a convolutional CLIP, for which there is no loader",
 }
 
+_HERE = ("./", "../", ".\\", "..\\")
+"""What no name begins with."""
+
 _ROWS = {row.name: row for row in MODELS}
 _SOURCES = {row.source.lower(): row for row in MODELS if row.origin == "hub"}
 
@@ -274,7 +277,7 @@ def find(name: str) -> ModelRow:
     A path is an ONNX file or the folder of a checkpoint; the row's `source` is that path made
     absolute, which finds the same model from any folder. Raises ModelError for a name that nobody
     knows (near names are listed) and for a model that cannot be loaded (with the reason),
-    ModelMissing for an absolute path where nothing is.
+    ModelMissing for a path where nothing is: an absolute one, or one that begins with a dot.
 
     >>> find("default").name, find("ViT-B/32").name
     ('efflite0-288-gem-w384', 'clip-vit-b-32')
@@ -291,8 +294,10 @@ def find(name: str) -> ModelRow:
         return ModelRow(path.stem, "onnx", "local", str(path), task="")
     if path.is_dir():
         return _folder(path)
-    if named.is_absolute():
-        raise ModelMissing(name, "no such file or folder", expected="an .onnx file or a checkpoint")
+    if named.is_absolute() or name.strip().startswith(_HERE):
+        raise ModelMissing(
+            str(path), "no such file or folder", expected="an .onnx file or a checkpoint"
+        )
     if _is_hub_name(name):
         return ModelRow(name, "torch", "hub", name, note=NEEDS_PULL, task="")
     near = difflib.get_close_matches(key, [*_ROWS, *ALIASES], n=3, cutoff=0.5)
