@@ -391,7 +391,9 @@ def test_galleries_tell_what_they_hold_and_promise(api: Api) -> None:
     assert own["calibration"]["method"] == "quick"
     assert own["promise"][0].startswith("Strangers")
     api.post("/items", 201, files=[file(90, "late.png")])
-    assert api.get("")["promise"][-1].startswith("Out of date: references were added")
+    stale = api.get("")["promise"][-1]
+    assert stale.startswith("Out of date: references were added")
+    assert stale.endswith("run a job of the kind calibrate (POST jobs).")
     api.ask("GET", "/v1/galleries/none", 404)
 
 

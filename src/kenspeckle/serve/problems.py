@@ -83,12 +83,27 @@ _REQUESTS = tuple(
         (r"kenspeckle reject PHOTO KEY", "?key=KEY"),
         (r"kenspeckle feedback --undo (\d+)", r"DELETE feedback/\1"),
         (r"kenspeckle remove PATH", "DELETE references/NUMBER"),
+        (
+            r"kenspeckle calibrate --strangers FOLDER, --second-look",
+            'a job of the kind calibrate with "strangers" or "second_look" (POST jobs)',
+        ),
+        (
+            r"Use --replace to exchange them, `kenspeckle add` to add, or another --out",
+            'Say "replace_all": true to exchange them, or add pictures by POST items',
+        ),
         (r"`kenspeckle list`", "GET items"),
         (r"`kenspeckle feedback`", "GET feedback"),
-        (r"`kenspeckle calibrate`", "POST jobs of the kind calibrate"),
+        (r"`kenspeckle calibrate`", "a job of the kind calibrate (POST jobs)"),
+        (r"To make the two one item: --merge", 'To make the two one item: "merge": true'),
+        (r"not in the gallery: --strangers", 'not in the gallery: "strangers"'),
+        (r"Ask for --fpir ([\d.e-]+)", r'Ask for "fpir": \1'),
     )
 )
-"""Commands that errors name, and what does the same below a gallery's address."""
+"""Commands and options that errors and notes name, and what does the same below a gallery's
+address."""
+
+_COMMAND = re.compile(r"kenspeckle [^;`]*")
+_OPTION = re.compile(r"(?<!\S)--[a-z]")
 
 
 def status_of(error: KenspeckleError) -> int:
@@ -103,7 +118,8 @@ def status_of(error: KenspeckleError) -> int:
 def told(error: KenspeckleError) -> str:
     """What a stranger is told of an error: its sentence, without folders of this machine.
 
-    A key with slashes is no path, and told whole.
+    A key with slashes is no path, and told whole. Advice that names a command is told as the
+    request that does the same; where there is none and it names options alone, it is left out.
 
     >>> told(GalleryError("/srv/things.ken", "it is damaged"))
     'things.ken: it is damaged'
@@ -116,10 +132,11 @@ def told(error: KenspeckleError) -> str:
         return NOT_FETCHED
     thing = error.thing
     if error.file or thing.startswith(("/", "\\")) or re.match(r"[A-Za-z]:\\", thing):
-        plain = PureWindowsPath(thing).name if "\\" in thing else PurePath(thing).name
-        shown = KenspeckleError(plain, error.found, expected=error.expected, do=error.do)
-        return _PATHS.sub("", str(shown))[:_LONGEST]
-    return _PATHS.sub("", str(error))[:_LONGEST]
+        thing = PureWindowsPath(thing).name if "\\" in thing else PurePath(thing).name
+    found, expected, do = map(over_http, (error.found, error.expected, error.do))
+    if _OPTION.search(_COMMAND.sub("", do)):  # advice for whoever starts the service
+        do = ""
+    return _PATHS.sub("", str(KenspeckleError(thing, found, expected=expected, do=do)))[:_LONGEST]
 
 
 def over_http(text: str) -> str:
@@ -179,14 +196,14 @@ def answer(error: Exception, request: Request) -> Response:
     headers: Mapping[str, str] = {}
     kind = ""
     if isinstance(error, KenspeckleError):
-        status, detail, headers = status_of(error), over_http(told(error)), headers_of(error)
+        status, detail, headers = status_of(error), told(error), headers_of(error)
         kind = kind_of(error)
     elif isinstance(error, RequestValidationError):
-        status, detail = 422, "the request is not as it has to be"
-        more["errors"] = faults(error.errors())
+        found = error.errors()
+        status, detail, more["errors"] = 422, fault(found), faults(found)
         kind = "invalid-request"
     elif isinstance(error, HTTPException):
-        status, detail, headers = error.status_code, str(error.detail), error.headers or {}
+        status, detail, headers = error.status_code, str(error.detail), _with_head(error.headers)
     else:
         raise error
     content = body(
@@ -200,6 +217,28 @@ def answer(error: Exception, request: Request) -> Response:
     if status in (204, 304):
         return Response(status_code=status, headers=dict(headers))
     return Response(content, status, dict(headers), media_type=PROBLEM)
+
+
+def _with_head(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers of an error; where GET is allowed HEAD is, which routes do not list."""
+    found = dict(headers or {})
+    if found.get("Allow") == "GET":
+        found["Allow"] = "GET, HEAD"
+    return found
+
+
+def fault(errors: Sequence[Any]) -> str:
+    """The first thing that is wrong with a request as one sentence, and how many more there are.
+
+    >>> fault([{"loc": ("query", "limit"), "msg": "Input should be at most 1000", "type": "most"}])
+    'query.limit: Input should be at most 1000'
+    """
+    if not errors:
+        return "the request is not as it has to be"
+    (first,), others = faults(errors[:1]), len(errors) - 1
+    place = ".".join(map(str, first["loc"])) or "request"
+    more = f" (and {others} more, see `errors`)" if others else ""
+    return f"{place}: {first['msg']}{more}"
 
 
 def faults(errors: Sequence[Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from kenspeckle.match.promise import promise_lines
 from kenspeckle.serve.access import needs
+from kenspeckle.serve.problems import over_http
 from kenspeckle.serve.routes.v1 import cursor, documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName
 from kenspeckle.serve.routes.v1.working import At, at, service_of
@@ -63,7 +64,7 @@ def told_of(here: At) -> shapes.Gallery:
         naming=store.manifest.naming,
         calibration=None if calibration is None else rule(calibration),
         stale=stale,
-        promise=promise_lines(calibration, stale),
+        promise=list(map(over_http, promise_lines(calibration, stale))),
         url=here.links.base,
     )
 
@@ -78,5 +79,5 @@ def rule(one: Calibration) -> shapes.Calibration:
         method=one.method,
         date=one.date,
         promises=[shapes.Promise(**asdict(promise)) for promise in one.promises],
-        notes=list(one.notes),
+        notes=list(map(over_http, one.notes)),
     )
