@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -110,6 +112,83 @@ def test_a_key_like_an_address_is_refused(client: httpx2.Client, about: dict[str
         f"{THINGS}/rename", json={"item": "thing 1", "label": "A", "key": "a/references"}
     )
     assert "ends in /references" in told(renamed, 422)
+
+
+@pytest.mark.parametrize("key", [".", "..", "a/.", "../a", "a/../b", "./a"])
+def test_a_key_that_clients_would_shorten_is_refused(client: httpx2.Client, key: str) -> None:
+    made = client.post(f"{THINGS}/items", params={"key": key}, content=png(15), headers=RAW)
+    assert "has a part . or .." in told(made, 422)
+    renamed = client.post(f"{THINGS}/rename", json={"item": "thing 1", "key": key})
+    assert "has a part . or .." in told(renamed, 422)
+    assert key not in [one["key"] for one in client.get(f"{THINGS}/items").json()["items"]]
+
+
+def test_dots_within_a_part_of_a_key_are_nothing_special(client: httpx2.Client) -> None:
+    about = {"key": "v1.2/...x"}
+    made = client.post(f"{THINGS}/items", params=about, content=png(16), headers=RAW)
+    assert made.status_code == 201, made.text
+    assert client.get(f"{THINGS}/items/{about['key']}").json()["key"] == about["key"]
+
+
+def test_an_item_that_has_such_a_key_already_is_listed_and_can_be_renamed(tmp_path: Path) -> None:
+    with Gallery.create(tmp_path / "old.ken", settings=SETTINGS) as gallery:
+        gallery.add(png(0), key="..", label="Dots")
+    with (
+        served(SETTINGS, [tmp_path / "old.ken"]) as (base, _),
+        httpx2.Client(base_url=f"{base}/v1/galleries/old", timeout=60) as client,
+    ):
+        assert [one["key"] for one in client.get("/items").json()["items"]] == [".."]
+        (one,) = client.get("/references").json()["items"]
+        assert client.get(one["picture_url"].replace("/v1/galleries/old", "")).status_code == 200
+        named = client.post("/rename", json={"item": "..", "key": "dots"})
+        assert named.status_code == 200, named.text
+        assert client.get("/items/dots").json()["label"] == "Dots"
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        ({"params": {"limit": "0"}}, "query.limit: Input should be greater than or equal to 1"),
+        ({"params": {"colour": "red"}}, "query.colour: no such parameter; expected limit, cursor"),
+    ],
+)
+def test_the_detail_says_what_is_wrong(client: httpx2.Client, ask: Any, said: str) -> None:
+    answer = client.get(f"{THINGS}/items", **ask)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(said)
+
+
+def test_the_detail_counts_what_else_is_wrong(client: httpx2.Client) -> None:
+    wish = {"item": 1, "label": 2, "key": 3}
+    answer = client.post(f"{THINGS}/rename", json=wish)
+    detail, errors = answer.json()["detail"], answer.json()["errors"]
+    assert len(errors) == 3
+    assert detail == f"body.item: {errors[0]['msg']} (and 2 more, see `errors`)"
+
+
+def test_a_key_that_is_taken_is_refused_with_the_request_that_makes_one_of_both(
+    client: httpx2.Client,
+) -> None:
+    wish = {"item": "thing 1", "key": "thing 2"}
+    refused = client.post(f"{THINGS}/rename", json=wish)
+    assert '"merge": true' in refused.json()["detail"]
+    assert "--" not in told(refused, 409)
+
+
+@pytest.mark.parametrize("left", [3, 10, 100, 1000])
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_a_form_that_was_cut_off_is_said_to_be_one(
+    client: httpx2.Client, left: int, pictures: int
+) -> None:
+    files = [("image", (f"{number}.png", png(number))) for number in range(pictures)]
+    request = client.build_request("POST", f"{THINGS}/identify/batch", files=files)
+    whole = request.read()
+    cut = client.post(
+        f"{THINGS}/identify/batch",
+        content=whole[:-left],
+        headers={"content-type": request.headers["content-type"]},
+    )
+    assert "it ends in the middle of a part" in told(cut, 422)
 
 
 def test_one_file_under_two_names_is_no_two_items(client: httpx2.Client) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,7 @@ from anyio.to_thread import run_sync
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kenspeckle.serve.parts import Part, cut
@@ -37,6 +37,7 @@ FIELDS = 32
 """Most other parts of a form."""
 MOST_TEXT = 256 * 1024
 """Longest other part of a form, bytes."""
+_CUT = "it ends in the middle of a part, before its last boundary; send all of it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,24 @@ class _InMemory(MultiPartParser):
     """Keeps files in memory: the whole body is bounded, and disks are slow."""
 
     spool_max_size = 0  # never rolled over to a disk
+    _ended = False
+
+    def on_end(self) -> None:
+        """The last boundary was there."""
+        self._ended = True
+
+    async def whole(self) -> FormData:
+        """The form. Raises MultiPartException for one that was cut off or is broken otherwise."""
+        self.stream = self._to_the_end(self.stream)
+        return await self.parse()
+
+    async def _to_the_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        begun = False
+        async for piece in stream:
+            begun = begun or bool(piece)
+            yield piece
+        if begun and not self._ended:
+            raise MultiPartException(_CUT)
 
 
 async def received(
@@ -175,7 +194,7 @@ async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
         max_part_size=MOST_TEXT,
     )
     try:
-        form = await parser.parse()
+        form = await parser.whole()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
             raise too_many(f"more than {most + 1}", most) from error
