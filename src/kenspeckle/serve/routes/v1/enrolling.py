@@ -19,6 +19,8 @@ from kenspeckle.types import Reference
 Ready = list[list[Enrolled]]
 LIST = "/references"
 """What the address of an item's references ends in."""
+DOTS = (".", "..")
+"""Parts of an address that clients leave out before they ask (RFC 3986, 5.2.4)."""
 
 
 async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
@@ -64,6 +66,13 @@ def addressed(key: str) -> None:
             ("body", "key"),
             f"the key {key[:80]!r} ends in {LIST}, and its address would be that of the "
             "references of another item; give it another key",
+            "value_error",
+        )
+    if not set(DOTS).isdisjoint(key.split("/")):
+        raise wrong(
+            ("body", "key"),
+            f"the key {key[:80]!r} has a part . or .., which clients leave out of addresses; "
+            "give it another key",
             "value_error",
         )
 
