@@ -12,6 +12,7 @@ from kenspeckle import __version__
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes.query import known
 from kenspeckle.serve.routes.v1 import documented
+from kenspeckle.serve.routes.v1.heads import Heads
 
 if TYPE_CHECKING:
     from kenspeckle.serve.service import Service
@@ -48,6 +49,7 @@ def create(service: Service) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
+    app.add_middleware(Heads)
     for subject in SUBJECTS:
         app.include_router(import_module(f"kenspeckle.serve.routes.v1.{subject}").router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
