@@ -164,6 +164,37 @@ def test_a_service_stops_for_its_own_program_too(index: Path) -> None:
         httpx.get(f"{base}/livez")
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_is_told_to_stop_does_not_wait_until_the_model_is_loaded(
+    folder: Path, index: Path, times: int
+) -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    def load(*_: object) -> tuple[Engine, str]:
+        loading.set()
+        assert go_on.wait(120)
+        return Device(), ""
+
+    models = Models(opener=lambda asked: ModelEmbedder(find("dummy"), asked, load))
+    gallery = Gallery(open_store(index), DUMMY, models.embedder)
+    service = Service(DUMMY, {"gallery": gallery}, models, open_access(DUMMY, index))
+    service.warm_up()
+    port, said = free_port(), list[str]()
+    running = Running(service, opened(DUMMY, port))
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(running.run, lambda: said.append("ready"))
+        try:
+            assert loading.wait(60)
+            until(lambda: answers(f"http://127.0.0.1:{port}/livez"))
+            assert httpx.get(f"http://127.0.0.1:{port}/readyz").text == "loading\n"
+            for _ in range(times):
+                running._loop.call_soon_threadsafe(running._signalled)  # type: ignore[union-attr]
+            served.result(60)
+        finally:
+            go_on.set()
+    assert (said, service.ready) == ([], False)
+
+
 def test_a_model_that_cannot_be_loaded_ends_the_start(index: Path) -> None:
     def load(*_: object) -> tuple[Engine, str]:
         raise ModelError("dummy", "it is broken")

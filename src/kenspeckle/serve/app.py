@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -173,7 +172,7 @@ async def _lived(service: Service, receive: Receive, send: Send) -> None:
     """The start and the end of a server that is not ours."""
     await receive()
     try:
-        await asyncio.to_thread(service.warmed)
+        await service.warmed()
     except KenspeckleError as error:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return

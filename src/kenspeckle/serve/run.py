@@ -149,14 +149,30 @@ class Running:
                         if task.done():
                             task.result()
                     await asyncio.sleep(PAUSE / 4)
-                await asyncio.to_thread(self._service.warmed)
-                self._service.ready = True
-                ready()
-                resting = asyncio.create_task(rest(self._service.limits))
-                await self._stop.wait()
-                resting.cancel()
+                if await self._warmed(self._stop):
+                    self._service.ready = True
+                    ready()
+                    resting = asyncio.create_task(rest(self._service.limits))
+                    await self._stop.wait()
+                    resting.cancel()
             finally:
                 await self._ended(tasks)
+
+    async def _warmed(self, stop: asyncio.Event) -> bool:
+        """Wait until the models are loaded, or until it is told to stop; whether it may begin.
+
+        Raises ModelError.
+        """
+        loading = asyncio.create_task(self._service.warmed())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+        finally:
+            loading.cancel()
+            stopping.cancel()
+        return not stop.is_set()
 
     async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
         """What runs may finish, all of it within the grace; whoever comes meanwhile is told to

@@ -92,10 +92,13 @@ class Service:
             self._loader.submit(searched, gallery)
         self._loader.shutdown(wait=False)
 
-    def warmed(self) -> None:
-        """Wait until the models that are wanted at once are loaded. Raises ModelError."""
+    async def warmed(self) -> None:
+        """Wait until the models that are wanted at once are loaded. Raises ModelError.
+
+        No thread waits for them, so that whoever is told to stop need not wait for it.
+        """
         for loading in self._loading:
-            loading.result()
+            await asyncio.wrap_future(loading)
 
     def gallery(self, name: str = "") -> Gallery:
         """The gallery of that name; without one, or by `-`, the first. NotEnrolled."""
