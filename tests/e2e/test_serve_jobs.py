@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from analysing import gives, site
 from listening import listening
 from serving import served
 
@@ -26,6 +28,7 @@ SETTINGS = Settings(
     serve=ServeSettings(surfaces=("falcon",)),
 )
 AT = "/v1/galleries/things"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 @pytest.fixture
@@ -192,6 +195,30 @@ def test_an_address_that_may_not_be_fetched_fails_alone(client):
     assert job["result"] == {"photos": 4, "known": 0, "unknown": 0, "failed": 4}
     rows = client.get(f"/v1/jobs/{job['id']}/answers").json()["items"]
     assert len({row["error"] for row in rows}) == 1, "who asks learns nothing of the targets"
+
+
+def test_the_jobs_that_the_page_shows_are_done_and_answered_as_it_shows(index, folder):
+    page = (DOCS / "how-to/events-and-jobs.md").read_text(encoding="utf-8").partition("## Jobs")[2]
+    wishes = re.findall(r"-d '(\{.*?\})'", page) + re.findall(r"`(\{\"kind.*?\})`", page)
+    kinds = {json.loads(wish)["kind"] for wish in wishes}
+    assert kinds == {"index", "identify", "calibrate"}
+    shown = re.search(r'"items":\[(\{"photo".*?\}),', page, re.DOTALL)
+    assert shown is not None
+    image = replace(SETTINGS.image, fetch_allow=("127.0.0.1/32",))
+    with (
+        site(gives((folder / "thing_1.png").read_bytes())) as (photos, _),
+        served(replace(SETTINGS, image=image), [index]) as (base, _),
+        httpx2.Client(base_url=base, timeout=90) as client,
+    ):
+        for wish in wishes:
+            asked = json.loads(wish.replace("https://example.com", photos))
+            job = ended(client, start(client, **asked))
+            assert (job["state"], job["error"]) == ("done", "")
+            if asked["kind"] == "identify":
+                rows = client.get(f"/v1/jobs/{job['id']}/answers").json()["items"]
+                assert [row["photo"] for row in rows] == asked["urls"]
+                assert {row["key"] for row in rows} == {"thing 1"}
+                assert list(rows[0]) == list(json.loads(shown[1]))
 
 
 @pytest.mark.slow
