@@ -153,8 +153,9 @@ def extras() -> str:
         (f"`{name}`", PURPOSE[name], ", ".join(f"`{part}`" for part in parts))
         for name, parts in extra_parts().items()
     ]
-    text = 'Install one with `pip install "kenspeckle[NAME]"`. What needs a part that is missing '
-    text += "says so in one sentence that names the extra."
+    text = "Install one with `pip install '.[NAME]'` in a copy of the source, several with a comma "
+    text += "between them. What needs a part that is missing says so in one sentence that names "
+    text += "the extra, and a command that adds it to what is installed."
     return _page(["# Extras", text, _table(("extra", "what for", "brings"), rows)])
 
 

@@ -107,6 +107,14 @@ def test_every_extra_is_described(writer):
         assert f"`{name}`" in text
 
 
+def test_pages_install_from_the_source_as_the_readme_does():
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r"install [\"']?kenspeckle\b.*", text), path.name
+        for extras in re.findall(r"pip install '\.\[([a-z,]+)\]'", text):
+            assert all(f"`{extra}`" in page("extras") for extra in extras.split(",")), path.name
+
+
 def test_models_of_examples_are_there():
     found = set(Model.model_fields["name"].examples or ())
     for path in (ROOT / "docs").rglob("*.md"):
