@@ -101,10 +101,7 @@ class Gallery(Handle):
                 )
         else:
             report = index.rearrange(self._store, work)
-        manifest = self._store.manifest
-        now = replace(manifest, naming=scheme, refs=absolute(refs))
-        if now != manifest:
-            self._store.set_manifest(now)
+        index.note(self._store, scheme, absolute(refs))
         index.check_there(report, base_of(os.fspath(refs)), before)
         notes = index.outdated(report, work) + listing_notes
         report = replace(report, skipped=skipped, notes=notes)

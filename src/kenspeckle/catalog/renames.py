@@ -59,14 +59,24 @@ class Renames:
         names |= dict.fromkeys(listed, (key, label))
         return Renames(MappingProxyType(names))
 
-    def over(self, reference: Reference) -> Reference:
-        """The reference as it reads under its new name.
+    def anew(self, references: Iterable[Reference]) -> list[Reference]:
+        """References that were named by some of these names, under all of them.
+
+        What was enrolled by hand keeps its key and takes the label that its item was given.
 
         >>> mug = Reference("mug", "Mug", "mug.jpg")
-        >>> Renames({"mug": ("cup", "Cup")}).over(mug).label
-        'Cup'
+        >>> [one.label for one in Renames({"mug": ("cup", "Cup")}).anew([mug])]
+        ['Cup']
         """
-        return self._over(reference, dict(self.names.values()))
+        labels, found = dict(self.names.values()), []
+        for one in references:
+            if not one.origin:
+                found.append(self._over(replace(one, key=listed_key(one)), labels))
+            elif label := labels.get(one.key):
+                found.append(renamed(one, one.key, label))
+            else:
+                found.append(one)
+        return found
 
     def listing(self, listing: Listing) -> Listing:
         """A listing under the new names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from kenspeckle.catalog.renames import Renames, listed_key
+from kenspeckle.catalog.renames import Renames
 from kenspeckle.catalog.sync import Relabel
 from kenspeckle.errors import GalleryError, IndexBusy, IndexMissing, IndexReadOnly, PictureError
 from kenspeckle.flows import index
@@ -58,13 +58,15 @@ def _names(store: Store, theirs: Renames) -> int:
     both = Renames(MappingProxyType({**theirs.names, **own.names}))
     if both.names == own.names:
         return 0
-    rows = []
-    for number, reference in index.listed(store):
-        new = both.over(replace(reference, key=listed_key(reference)))
-        if new != reference:
-            rows.append(Relabel(number, new, reference))
     with store.one_commit():
         store.set_manifest(replace(manifest, options=both.into(manifest.options)))
+        listed = list(index.listed(store))
+        new = both.anew(reference for _, reference in listed)
+        rows = [
+            Relabel(number, now, reference)
+            for (number, reference), now in zip(listed, new, strict=True)
+            if now != reference
+        ]
         index.relabel(store, rows)
     return sum(not row.reference.view for row in rows)
 

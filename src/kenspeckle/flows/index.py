@@ -13,9 +13,10 @@ from itertools import groupby
 from pathlib import Path
 
 from kenspeckle.catalog.entry import Entry
-from kenspeckle.catalog.sync import Plan, Relabel
+from kenspeckle.catalog.sync import Plan, Relabel, Row
 from kenspeckle.catalog.walk import place
 from kenspeckle.errors import CatalogError, GalleryError, KenspeckleError, ModelError
+from kenspeckle.flows import meanwhile
 from kenspeckle.flows.opened import Opened
 from kenspeckle.image.decode import decode, read
 from kenspeckle.image.fetch import fetch
@@ -75,7 +76,8 @@ class IndexReport:
 def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> IndexReport:
     """Carry out a plan. Pictures that fail are reported; the rest is stored.
 
-    Raises IndexBusy, IndexReadOnly, SpaceMismatch of the store, ModelError of the model.
+    Names that are given meanwhile hold, and what is erased meanwhile is not moved. Raises
+    IndexBusy, IndexReadOnly, SpaceMismatch of the store, ModelError of the model.
     """
     start, stages = time.perf_counter(), StageTimes()
     new = {entry.reference.path for entry in plan.add}
@@ -84,8 +86,8 @@ def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> Index
 
     entries = [*plan.add, *(change.entry for change in plan.change)]
     for batch in _batches(_embedded(opened, entries, stages, failed, progress)):
-        with stages.stage("store"):
-            opened.store.add(batch)
+        with stages.stage("store"), opened.store.one_commit():
+            opened.store.add(meanwhile.named(opened.store, batch))
         stored += (one.reference.path for one in batch if not one.reference.view)
     report = rearrange(opened.store, plan)
     return replace(
@@ -127,6 +129,13 @@ def check_there(report: IndexReport, folder: Path, before: tuple[int, int] | Non
         )
 
 
+def note(store: Store, naming: str, refs: str) -> None:
+    """Keep which folder or table a gallery was made of, and by which scheme it was read."""
+    if (store.manifest.naming, store.manifest.refs) != (naming, refs):
+        with store.one_commit():
+            store.set_manifest(replace(store.manifest, naming=naming, refs=refs))
+
+
 def guard(store: Store, plan: Plan, refs: str) -> None:
     """Refuse to empty a gallery because another folder was named by mistake. GalleryError."""
     former, gone = store.manifest.refs, len(plan.remove) + len(plan.change)
@@ -144,16 +153,19 @@ def guard(store: Store, plan: Plan, refs: str) -> None:
 def rearrange(store: Store, plan: Plan) -> IndexReport:
     """The part of a plan that needs no model: new names, new file times, what has vanished."""
     start = time.perf_counter()
-    _relabel(store, plan.relabel)
+    relabelled = _relabel(store, plan.relabel)
     if plan.touch:
         store.touch(plan.touch)
+    gone: dict[int, Row] = {}
     if plan.remove:
-        store.remove([number for number, _ in plan.remove])
+        with store.one_commit():
+            gone = meanwhile.there(store, plan.remove)
+            store.remove([number for number, _ in gone.values()])
     return IndexReport(
         added=0,
         changed=0,
-        relabelled=sum(not row.reference.view for row in plan.relabel),
-        removed=sum(not reference.view for _, reference in plan.remove),
+        relabelled=relabelled,
+        removed=sum(not reference.view for _, reference in gone.values()),
         same=len(plan.same) + plan.touched,
         failed=(),
         stages=StageTimes(),
@@ -247,25 +259,34 @@ def _batches(pictures: Iterator[list[Enrolled]]) -> Iterator[list[Enrolled]]:
         yield batch
 
 
-def _relabel(store: Store, rows: Sequence[Relabel]) -> None:
-    """Store references under their new names with the vectors they have; then drop old places.
+def _relabel(store: Store, rows: Sequence[Relabel]) -> int:
+    """Store references under their new names with the vectors they have; how many pictures.
 
     A picture and its views stay together: what is stored of a path replaces all that was.
     """
     batch: list[Relabel] = []
+    count = 0
     for _, group in groupby(rows, key=lambda row: row.reference.path):
         batch += group
         if len(batch) >= COMMIT_ROWS:
-            relabel(store, batch)
+            count += _relabelled(store, batch)
             batch = []
-    relabel(store, batch)
-    store.remove([row.id for row in rows if row.reference.path != row.former.path])
+    return count + (_relabelled(store, batch) if batch else 0)
+
+
+def _relabelled(store: Store, planned: Sequence[Relabel]) -> int:
+    """Some of them, and their old places dropped, in one commit."""
+    with store.one_commit():
+        rows = meanwhile.relabels(store, planned)
+        relabel(store, rows)
+        store.remove([row.id for row in rows if row.reference.path != row.former.path])
+    return sum(not row.reference.view for row in rows)
 
 
 def relabel(store: Store, rows: Sequence[Relabel]) -> None:
-    """Store references under their new names; vectors and all else go along.
+    """Store references under their new names; vectors and all else go along. In one commit.
 
-    One that stays where it was, of the same item, keeps its id.
+    All have to be there. One that stays where it was, of the same item, keeps its id.
     """
     moving = {row.reference.path for row in rows if not _stays(row)}
     moved = [row for row in rows if row.reference.path in moving]
