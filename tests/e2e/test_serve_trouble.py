@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +16,12 @@ import httpx2 as httpx
 import pytest
 from drawing import draw
 from serving import command, served
-from started import DUMMY, identified
+from started import DUMMY, identified, until
 
 from kenspeckle import Gallery
 from kenspeckle.config import ServeSettings
 from kenspeckle.serve import keys
-from kenspeckle.serve.lookout import AGAIN, Lookout
+from kenspeckle.serve.lookout import AGAIN, HELD, Lookout
 
 pytestmark = pytest.mark.slow
 
@@ -180,3 +184,48 @@ def test_a_bad_file_is_read_again_when_it_changes_and_else_now_and_then(index: P
         (again,) = lookout.look().values()
         assert gallery.trouble == first.sentence == again.sentence
         assert again.since == first.since
+
+
+@contextmanager
+def held(gallery: Gallery) -> Iterator[None]:
+    """Somebody holds the index of a gallery for as long as a block runs."""
+    has, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with gallery.store.still():
+            has.set()
+            assert let_go.wait(120)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        assert has.wait(60)
+        try:
+            yield
+        finally:
+            let_go.set()
+        holding.result(60)
+
+
+def test_who_looks_after_the_service_waits_for_nobody_who_holds_an_index(index: Path) -> None:
+    paths = ["/health", "/readyz", "/metrics", "/livez"]
+    with served(DUMMY, [index]) as (base, service), ThreadPoolExecutor(40) as pool:
+        before = told_of(base)
+        with held(service.gallery()):
+            asked = [pool.submit(httpx.get, base + path, timeout=60) for path in paths * 10]
+            assert [one.result().status_code for one in asked] == [200] * 40
+            assert told_of(base) == before
+        assert readiness(base) == (200, "ready\n")
+
+
+def test_an_index_that_is_held_for_long_answers_no_question_and_is_told_so(index: Path) -> None:
+    now = [0.0]
+    with Gallery.open(index, settings=DUMMY) as gallery:
+        lookout = Lookout({"gallery": gallery}, clock=lambda: now[0])
+        until(lambda: lookout.seen()["gallery"].calibrated is not None)
+        with held(gallery):
+            assert lookout.look() == {}
+            now[0] += HELD
+            (found,) = lookout.look().values()
+            assert found.failing
+            assert f"{index}: in use for {HELD:.0f} s" in found.sentence
+        until(lambda: lookout.look() == {})

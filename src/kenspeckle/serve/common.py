@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from kenspeckle import __version__
 from kenspeckle.errors import KenspeckleError
 from kenspeckle.serve import health, metrics, problems
 from kenspeckle.serve.access import may
+from kenspeckle.serve.latest import Latest
 from kenspeckle.serve.pages import page
 from kenspeckle.serve.service import Service
 
@@ -31,14 +33,15 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 Fields = Mapping[str, Any]
-Answer = Callable[["Scope"], Response]
+Answer = Callable[["Scope"], Response | Awaitable[Response]]
+"""What answers: a function on a thread, a coroutine function on the event loop."""
 
 
 def answers(service: Service, more: Sequence[Callable[[], Fields]]) -> dict[str, Answer]:
     """Who answers which of the shared paths; `more` are what surfaces add to `/health`."""
-    state = partial(_health, service, more)
+    state = partial(_health, service, [Latest(one) for one in more])
     return {
-        "/livez": lambda _: PlainTextResponse("alive\n"),
+        "/livez": _alive,
         "/readyz": partial(_readiness, service),
         "/metrics": partial(_metrics, service),
         "/health": state,
@@ -52,7 +55,7 @@ def health_below(service: Service, prefix: str, app: FastAPI) -> dict[str, Answe
     Beside it stands what this surface adds, and no other one.
     """
     own = getattr(app.state, "health", None)
-    state = partial(_health, service, [own] if own else [])
+    state = partial(_health, service, [Latest(own)] if own else [])
     return {f"{prefix}/health": state, f"{prefix}/health/": state}
 
 
@@ -63,6 +66,11 @@ def where_nobody_answers(native: FastAPI) -> dict[str, Answer]:
         "/docs": lambda _: RedirectResponse("/v1/docs"),
         "/openapi.json": partial(document, native),
     }
+
+
+async def _alive(_: Scope) -> Response:
+    """The process answers. It says so without a thread: those may all be waiting."""
+    return PlainTextResponse("alive\n")
 
 
 def _readiness(service: Service, _: Scope) -> Response:
@@ -80,13 +88,13 @@ def _metrics(service: Service, scope: Scope) -> Response:
     return Response(service.metrics.text(service), media_type=metrics.CONTENT_TYPE)
 
 
-def _health(service: Service, more: Sequence[Callable[[], Fields]], scope: Scope) -> Response:
+def _health(service: Service, more: Sequence[Latest[Fields]], scope: Scope) -> Response:
     """Our state, and beside it what surfaces on this port tell their clients."""
     trusted = "read" in scope["state"]["principal"].scopes
     found = health.report(service, trusted=trusted)
     for one in more:
         with contextlib.suppress(KenspeckleError):  # an index that cannot be read: ours tells of it
-            found = {**one(), **found}
+            found = {**(one.now() or {}), **found}
     return JSONResponse(found)
 
 
@@ -106,10 +114,12 @@ def document(app: FastAPI, _: Scope) -> Response:
 
 
 async def told(scope: Scope, answer: Answer) -> Response:
-    """What one of our own functions says. It runs on a thread: it may wait for an index."""
+    """What one of our own functions says."""
     if scope["method"] not in ("GET", "HEAD"):
         return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
     try:
-        return await asyncio.to_thread(answer, scope)
+        if inspect.iscoroutinefunction(answer):
+            return cast("Response", await answer(scope))
+        return cast("Response", await asyncio.to_thread(answer, scope))
     except (KenspeckleError, HTTPException) as error:
         return problems.answer(error, Request(scope))

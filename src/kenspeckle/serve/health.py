@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle import __version__
-from kenspeckle.errors import KenspeckleError
 
 if TYPE_CHECKING:
     from kenspeckle.gallery import Gallery
-    from kenspeckle.serve.lookout import Trouble
+    from kenspeckle.serve.lookout import Seen
     from kenspeckle.serve.resident import Standing
     from kenspeckle.serve.service import Service
 
 
-def phase(service: Service, troubles: Mapping[str, Trouble] | None = None) -> str:
+def phase(service: Service, seen: Mapping[str, Seen] | None = None) -> str:
     """`loading`, `ready`, `stopping`, or `failing` where the index of a gallery cannot be read.
 
-    `troubles` are those that the lookout has just found, if it was asked already.
+    `seen` is what the lookout has just said, if it was asked already.
     """
     if service.stopping:
         return "stopping"
     if not service.ready:
         return "loading"
-    found = service.lookout.look() if troubles is None else troubles
-    return "failing" if any(one.failing for one in found.values()) else "ready"
+    found = service.lookout.seen() if seen is None else seen
+    failing = any(one.trouble is not None and one.trouble.failing for one in found.values())
+    return "failing" if failing else "ready"
 
 
 def report(service: Service, *, trusted: bool) -> dict[str, Any]:
-    """The state of the service, true at this moment; loads nothing.
+    """The state of the service, true at this moment; loads nothing. Of an index that somebody holds
+    it says how it was when it could be looked at the last time.
 
     `model_loaded` and `device` are those of the first gallery; without one, of a model that is in
     memory. Sentences about failures may name
     files: whoever may read is told them, everybody else that there was one.
     """
     standings = {one.name: one for one in service.models.standings()}
-    troubles = service.lookout.look()
+    seen = service.lookout.seen()
     galleries = {
-        name: _gallery(one, troubles.get(name), trusted) for name, one in service.galleries.items()
+        name: _gallery(one, seen[name], trusted) for name, one in service.galleries.items()
     }
     names = [one["model"] for one in galleries.values()]
     if not names:
@@ -48,7 +48,7 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     first = standings.get(names[0]) if names else None
     asked = service.settings.models.device
     return {
-        "phase": phase(service, troubles),
+        "phase": phase(service, seen),
         "model_loaded": first is not None and first.loaded,
         "device": (first.device if first is not None else "") or asked,
         "version": __version__,
@@ -63,19 +63,17 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     }
 
 
-def _gallery(gallery: Gallery, trouble: Trouble | None, trusted: bool) -> dict[str, Any]:
+def _gallery(gallery: Gallery, seen: Seen, trusted: bool) -> dict[str, Any]:
     """A gallery: what it holds, and whether its index can be read.
 
     Whether it is calibrated is `None` where that cannot be read either.
     """
-    calibrated, stale = None, ""
-    with contextlib.suppress(KenspeckleError):
-        calibrated, stale = gallery.calibration is not None, gallery.stale
+    trouble = seen.trouble
     return {
         "references": len(gallery),
         "model": gallery.store.manifest.fingerprint.model,
-        "calibrated": calibrated,
-        "stale": stale,
+        "calibrated": seen.calibrated,
+        "stale": seen.stale,
         "last_failure": _shown(trouble.sentence if trouble else "", trusted),
         "failing": trouble is not None and trouble.failing,
         "trouble_since": trouble.since if trouble else "",

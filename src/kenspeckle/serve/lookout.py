@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kenspeckle.errors import KenspeckleError
 from kenspeckle.gallery import Gallery
+from kenspeckle.serve.latest import Latest
 
 AGAIN = 1.0
 """Seconds after which a file that could not be read, and has not changed, is tried again: reading
 it may take long, and anybody may ask."""
+
+HELD = 15.0
+"""Seconds after which an index that somebody holds is told as one that answers no question."""
 
 GONE = (
     "deleted or moved since it was opened; questions are answered from memory, changes are "
@@ -32,36 +36,62 @@ class Trouble:
     failing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is the matter with an index, if anything is; whether it is calibrated, `None` where that
+    is not known; and why that no longer fits."""
+
+    trouble: Trouble | None = None
+    calibrated: bool | None = None
+    stale: str = ""
+
+
 class Lookout:
-    """Looks after the index files of some galleries; `clock` counts seconds."""
+    """Looks after the index files of some galleries; `clock` counts seconds.
+
+    Nobody waits for whoever holds an index: they hear what was seen the last time.
+    """
 
     def __init__(
         self, galleries: Mapping[str, Gallery], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._watches = {name: _Watch(one, clock) for name, one in galleries.items()}
 
+    def seen(self) -> dict[str, Seen]:
+        """How each gallery is, by its name."""
+        return {name: watch.look() for name, watch in self._watches.items()}
+
     def look(self) -> dict[str, Trouble]:
         """What is the matter now, by gallery; nothing of those that are well."""
-        found = {name: watch.look() for name, watch in self._watches.items()}
-        return {name: trouble for name, trouble in found.items() if trouble is not None}
+        found = self.seen()
+        return {name: one.trouble for name, one in found.items() if one.trouble is not None}
 
 
 class _Watch:
-    """One index file. Who asks while another looks hears what was found the last time."""
+    """One index file."""
 
     def __init__(self, gallery: Gallery, clock: Callable[[], float]) -> None:
         self._gallery, self._clock = gallery, clock
-        self._lock = threading.Lock()
+        self._latest = Latest(self._looked, clock=clock)
         self._trouble: Trouble | None = None
         self._tried: tuple[object, float] = ((), 0.0)
 
-    def look(self) -> Trouble | None:
-        if self._lock.acquire(blocking=False):
-            try:
-                self._trouble = self._found()
-            finally:
-                self._lock.release()
-        return self._trouble
+    def look(self) -> Seen:
+        """How it is now, or was when somebody could look the last time."""
+        seen, held = self._latest.now() or Seen(), self._latest.held
+        if held < HELD:
+            return seen
+        since = datetime.now(UTC) - timedelta(seconds=held)
+        sentence = f"{self._gallery.store.path}: in use for {held:.0f} s, nobody could look at it"
+        trouble = Trouble(sentence, since.isoformat(timespec="milliseconds"), failing=True)
+        return replace(seen, trouble=trouble)
+
+    def _looked(self) -> Seen:
+        self._trouble = self._found()
+        calibrated, stale = None, ""
+        with contextlib.suppress(KenspeckleError):
+            calibrated, stale = self._gallery.calibration is not None, self._gallery.stale
+        return Seen(self._trouble, calibrated, stale)
 
     def _found(self) -> Trouble | None:
         path, now = self._gallery.store.path, self._clock()

@@ -62,7 +62,7 @@ class Service:
         self.started, self.in_flight, self.ready = time.time(), 0, False
         self.notes: list[str] = []
         self._loader = ThreadPoolExecutor(1, "kenspeckle-load")
-        self._loading: list[Future[str] | Future[None]] = []
+        self._loading: list[Future[Any]] = []
 
     @property
     def stopping(self) -> bool:
