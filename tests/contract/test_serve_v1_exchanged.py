@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from serving import served
 
 from kenspeckle import Gallery
 from kenspeckle.config import ModelSettings, Settings
+from kenspeckle.serve.pool import Models
 from kenspeckle.store import open_store
+from kenspeckle.store.disk import DiskStore
 
 SETTINGS = Settings(models=ModelSettings(name="dummy"))
 OTHER = Settings(models=ModelSettings(name="dummy", mode="letterbox"))
@@ -179,3 +183,33 @@ def test_others_may_write_while_a_photo_is_looked_at(
     answer = client.post(f"{THINGS}/{way}", params={"key": "thing 1"}, files=[file(20)])
     assert answer.status_code == 201, answer.text
     assert seen
+
+
+def test_feedback_is_that_of_the_file_that_is_there(
+    service: tuple[httpx2.Client, Gallery], index: Path
+) -> None:
+    client, _ = service
+    same = Path(shutil.copy(index, index.with_name("same.ken")))
+    said = client.post(f"{THINGS}/confirm", params={"key": "thing 1"}, files=[file(10)])
+    assert said.status_code == 201
+    assert len(client.get(f"{THINGS}/feedback").json()["items"]) == 1
+    same.replace(index)
+    assert client.get(f"{THINGS}/feedback").json()["items"] == []
+
+
+def test_an_index_is_closed_when_the_last_who_uses_it_has_ended(index: Path) -> None:
+    models = Models(idle_grace=0)
+    gc.disable()  # it comes when it likes
+    try:
+        with Gallery(open_store(index), SETTINGS, models.embedder, following=True) as gallery:
+            asked = gallery.opened
+            assert isinstance(asked.store, DiskStore)
+            connection = asked.store._connection
+            index.with_name("other.ken").replace(index)
+            assert gallery.opened.store is not asked.store
+            assert len(asked.store.items()) == 4
+            del asked
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                connection.execute("SELECT 1")
+    finally:
+        gc.enable()

@@ -229,6 +229,12 @@ class DiskFile:
             if self._writer is not None:
                 self._writer.release()
 
+    def __del__(self) -> None:
+        """Give the file back as soon as nobody uses this: alone, a connection of SQLite keeps its
+        files open until the garbage collector comes by."""
+        if hasattr(self, "_connection"):
+            self._connection.close()
+
     def _is_empty(self) -> bool:
         """Whether this handle may write and the file, as it is now, holds no reference."""
         if self._writer is None or not self._writer.held:

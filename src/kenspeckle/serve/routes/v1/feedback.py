@@ -48,8 +48,12 @@ async def listed(
     kind = f"feedback {said}"
     after = marks.read(cursor, kind, here.name, int) if cursor else 0
     where = {"kind": said} if said else {}
-    store = here.gallery.store
-    rows = await here.read(lambda: store.feedback(where, after=after, most=limit + 1))
+
+    def work() -> list[Feedback]:
+        here.gallery.store.refresh()
+        return here.gallery.store.feedback(where, after=after, most=limit + 1)
+
+    rows = await here.read(work)
     more = marks.written(rows[limit - 1].id, kind, here.name) if len(rows) > limit else None
     items = [shapes.Feedback.model_validate(_shown(one)) for one in rows[:limit]]
     return told.sent(Page(items=items, next=more))
