@@ -95,7 +95,7 @@ class Gallery(Handle):
             report = index.index(self._opened(), work, progress)
             if len(report.failed) == len(work.add) + len(work.change) and not len(self._store):
                 raise InputError(
-                    str(refs),
+                    Path(refs),
                     f"none of {len(report.failed)} pictures could be read, the first because "
                     f"{report.failed[0][1]}",
                 )

@@ -153,7 +153,7 @@ class Handle:
     def _store(self) -> Store:
         if self._closed:
             raise GalleryError(
-                self._held.path or "gallery",
+                Path(self._held.path) if self._held.path else "gallery",
                 "this gallery was closed",
                 expected="an open one",
                 do="Open it again, or ask inside its `with` block",
@@ -197,12 +197,12 @@ class Handle:
             if self._store is store:
                 raise
             found = "an index of another model was put in its place just now"
-            raise IndexBusy(path, found, do="Do it again") from error
+            raise IndexBusy(Path(path), found, do="Do it again") from error
         except IndexMissing as error:
             if Path(path).exists():  # it is another index that is missing
                 raise
             found = "deleted or moved since it was opened, nothing can be changed"
-            raise IndexMissing(path, found, do="Put it back") from error
+            raise IndexMissing(Path(path), found, do="Put it back") from error
 
     @property
     def store(self) -> Store:
