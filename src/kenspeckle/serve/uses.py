@@ -73,7 +73,8 @@ def absent(settings: Settings) -> Iterator[str]:
         try:
             files.check_present(table.find(name), settings.models)
         except ModelError as error:
-            yield f"analyze.{use}: {str(error).rstrip('.')}. Its tasks are skipped until it is there."
+            why = str(error).rstrip(".")
+            yield f"analyze.{use}: {why}. Its tasks are skipped until it is there."
 
 
 def shown_names(asked: AnalyzeSettings) -> dict[str, str]:
