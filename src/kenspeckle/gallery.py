@@ -231,10 +231,11 @@ class Gallery(Handle):
         path and label, `views` how many camera views are made of each item, `second_look` the local
         features (`sift`, `orb`) whose weight is fitted as well. A rate `fpir` that the trials do
         not support is PromiseRefused, and nothing changes. Raises CatalogError, SettingError,
-        ModelError, MissingExtra.
+        ModelError, MissingExtra, and IndexBusy where another file took the place of the index.
         """
         given.places(strangers=strangers, photos=photos)
         opened = self._opened()
+        edition = opened.store.edition
         if seconds is not None:
             calibration = calibrate.quick(opened, seconds=seconds, progress=progress)
         else:
@@ -246,7 +247,7 @@ class Gallery(Handle):
                 second_look=second_look,
             )
             calibration = calibrate.full(opened, wanted, progress)
-        self._store.set_calibration(calibration)
+        calibrate.keep(opened.store, calibration, edition)
         return calibration
 
     # Asking it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from drawing import draw
 
 from kenspeckle import Gallery
 from kenspeckle.config import ModelSettings, Settings
+from kenspeckle.errors import IndexBusy
 from kenspeckle.flows.index import Step
 
 SETTINGS = Settings(models=ModelSettings(name="dummy"))
@@ -108,3 +110,25 @@ def test_a_run_that_closes_with_a_calibration_can_be_stopped_there(
             gallery.index(folder, progress=stop)
         assert len(gallery) == ITEMS
         assert gallery.calibration is None
+
+
+@pytest.mark.parametrize("kind", ["ken", "npz"])
+def test_the_rule_of_one_file_is_not_stored_in_another(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    path, another = tmp_path / f"one.{kind}", tmp_path / f"another.{kind}"
+    for one in (path, another):
+        with Gallery.create(one, settings=SETTINGS) as made:
+            made.index(folder)
+            assert made.calibration is not None
+            rule = replace(made.calibration, notes=(f"of {one.name}",))
+            made.store.set_calibration(rule)
+
+    def exchange(_: Step) -> None:
+        if another.exists():
+            another.replace(path)
+
+    with Gallery.open(path, settings=SETTINGS, write=True) as gallery:
+        with pytest.raises(IndexBusy, match="while it was calibrated"):
+            gallery.calibrate(0.5, progress=exchange)
+        assert gallery.calibration == rule

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kenspeckle.config import check_rate
 from kenspeckle.engines.features import open_features
-from kenspeckle.errors import PromiseRefused, SettingError
+from kenspeckle.errors import IndexBusy, PromiseRefused, SettingError
 from kenspeckle.flows.beyond import beyond_trials
 from kenspeckle.flows.feedback import heard
 from kenspeckle.flows.gathered import exclusions, gather, look_alikes, subject_of
@@ -46,6 +46,7 @@ from kenspeckle.match.promise import VIEWS, percent
 from kenspeckle.match.second_look import USUAL, fit_weight
 from kenspeckle.match.threshold import refuse_few
 from kenspeckle.match.trials import NO_TRIALS, Strangers, Trials, but
+from kenspeckle.store.base import Store
 from kenspeckle.types import Calibration, SecondLookRule
 
 MOST_VIEWS = 100
@@ -174,6 +175,22 @@ def _full(opened: ReadOnly, wanted: Wanted, progress: Progress | None) -> Calibr
     )
     beyond = beyond_trials(opened, known, photos.strangers, material, rule)
     return replace(rule, notes=(*rule.notes, *beyond))
+
+
+def keep(store: Store, calibration: Calibration | None, edition: int) -> None:
+    """Store a rule, unless another file has taken the place of the one of that `edition`.
+
+    The counters of that one may be the same by chance, and the rule look as if it were of it.
+    Raises IndexBusy.
+    """
+    with store.one_commit():
+        if store.edition != edition:
+            raise IndexBusy(
+                Path(store.path),
+                "another file was put in its place while it was calibrated",
+                do="Calibrate that one",
+            )
+        store.set_calibration(calibration)
 
 
 def _refuse_early(known: Known, listed: Photos, wanted: Wanted) -> None:
