@@ -206,9 +206,9 @@ def test_undo_takes_the_reference_along(gallery, photo):
     assert len(paths(gallery, "thing 3")) == 2
 
 
-def test_a_confirmation_that_was_cut_off_can_be_repeated(gallery, photo):
+def test_a_confirmed_photo_of_which_nothing_is_said_can_be_confirmed(gallery, photo):
     said = gallery.confirm(photo, "thing 3")
-    gallery.store.remove_feedback(said.id)  # as if killed between the two commits
+    gallery.store.remove_feedback(said.id)
     gallery.confirm(photo, "thing 3")
     assert paths(gallery, "thing 3") == [str(photo), "thing 3.png"]
 
