@@ -215,9 +215,9 @@ def test_a_chain_of_redirects_leads_from_host_to_host(status: int) -> None:
     assert b"\r\nHost: d.example:" in asked_last[0]
 
 
-@pytest.mark.parametrize("target", ["localhost", "2130706433", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("target", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
 def test_a_redirect_is_held_to_the_allowed_hosts(target: str) -> None:
-    limits = ImageSettings(fetch_private=True, fetch_allow=("127.0.0.1",))
+    limits = ImageSettings(fetch_private=True, fetch_allow=("a.example",))
     with serving(lambda line: line.sendall(FRAMES["1.0, no length"])) as (inner, reached):
         onward = inner.replace("127.0.0.1", target)
         moved = head("1.0", f"Location: {onward}", status="302 Found")
@@ -225,7 +225,11 @@ def test_a_redirect_is_held_to_the_allowed_hosts(target: str) -> None:
             serving(lambda line: line.sendall(moved)) as (url, _),
             pytest.raises(FetchError, match="is not allowed"),
         ):
-            fetch(url, limits)
+            fetch(
+                url.replace("127.0.0.1", "a.example"),
+                limits,
+                resolver=lambda host, port: ["127.0.0.1"],
+            )
     assert reached == []
 
 
