@@ -150,7 +150,7 @@ def test_image_embed(command: Command, drawn: Draw, tmp_path: Path) -> None:
         network.text_decoder.cls.predictions.bias[:6] = -100.0  # what are no words
     network.save_pretrained(tmp_path / "captioner")
     quiet = {"KENSPECKLE_ANALYZE_CAPTION": str(tmp_path / "captioner"), "PYTHONWARNINGS": "ignore"}
-    refs = things(command, drawn, tmp_path)
+    refs = things(drawn, tmp_path)
     start, *others = rows("image_embed")
     with served(start, tmp_path, **quiet) as base:
         for row in others:
@@ -166,7 +166,7 @@ def test_image_embed(command: Command, drawn: Draw, tmp_path: Path) -> None:
 def test_image_embed_without_a_model_for_captions(
     command: Command, drawn: Draw, tmp_path: Path
 ) -> None:
-    refs = things(command, drawn, tmp_path)
+    refs = things(drawn, tmp_path)
     start, *others = rows("image_embed")
     with served(start, tmp_path) as base:
         (row,) = (row for row in others if row.startswith("kenspeckle caption"))
@@ -175,13 +175,12 @@ def test_image_embed_without_a_model_for_captions(
     assert not list(refs.glob("*.txt"))
 
 
-def things(command: Command, drawn: Draw, folder: Path) -> Path:
-    """A folder of twelve pictures, indexed."""
+def things(drawn: Draw, folder: Path) -> Path:
+    """A folder of twelve pictures; the former service knew no index, and none is made."""
     refs = folder / "refs"
     refs.mkdir()
     for number, name in enumerate("abcdefghijkl"):
         drawn(number).save(refs / f"{name}.jpg")
-    command("index", refs)
     return refs
 
 
