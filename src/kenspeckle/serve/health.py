@@ -34,8 +34,8 @@ def report(service: Service, *, trusted: bool) -> dict[str, Any]:
     it says how it was when it could be looked at the last time.
 
     `model_loaded` and `device` are those of the first gallery; without one, of a model that is in
-    memory. Sentences about failures may name
-    files: whoever may read is told them, everybody else that there was one.
+    memory. Sentences about failures may name files: whoever may read is told them, everybody else
+    that there was one.
     """
     standings = {one.name: one for one in service.models.standings()}
     seen = service.lookout.seen()

@@ -108,7 +108,8 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
                     if self.parser.get_method() == b"CONNECT":
                         self.send_400_response("")
                         return
-                    data = _plain(self.parser, self.url, self.headers) + data[offer.args[0] :]
+                    head = _without_offer(self.parser, self.url, self.headers)
+                    data = head + data[offer.args[0] :]
                     self.parser = httptools.HttpRequestParser(self)
                     continue
                 return
@@ -241,7 +242,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
     return Line
 
 
-def _plain(parser: Any, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+def _without_offer(parser: Any, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
     """A head as it came, without the offer of another protocol."""
     version = parser.get_http_version().encode("ascii")
     lines = [b"%s %s HTTP/%s" % (parser.get_method(), target, version)]
