@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kenspeckle.serve import problems
 from kenspeckle.serve.limits import HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, Limits, neighbourhood
+from kenspeckle.serve.outbox import Outbox
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -48,6 +49,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
     class Line(httptools_impl.HttpToolsProtocol):
         """One connection."""
 
+        transport: Any = None  # an Outbox
         _timer: TimerHandle | None = None
         _head = 0
         _pairs = 0
@@ -61,6 +63,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
             """Take a client, unless there are too many, or too many of its address."""
             super().connection_made(transport)
+            self.transport = Outbox(transport, self.loop)
             self.flow = self._flow = Flow(transport)
             who = neighbourhood(self.client[0] if self.client else "")
             if limits.lines.enter(self, who):
@@ -171,6 +174,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
 
         def on_response_complete(self) -> None:
             """An answer is written; whoever does not take it in time is left."""
+            self.transport.flush()
             if self.transport.get_write_buffer_size():
                 self.loop.call_later(limits.body_timeout, self._abandon)
             super().on_response_complete()

@@ -1,0 +1,102 @@
+"""Writes of one turn of the loop leave as one piece, and none is held back longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from kenspeckle.serve import outbox
+from kenspeckle.serve.outbox import Outbox
+
+
+class Wire:
+    """A transport that notes each piece that it is given."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.closed = False
+        self.untaken = 0
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.sent.append(b"".join(pieces))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return self.untaken
+
+    def get_extra_info(self, name: str) -> str:
+        return f"the {name}"
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def box(wire: Wire) -> Iterator[Outbox]:
+    """One whose loop never comes to its turn."""
+    loop = asyncio.new_event_loop()
+    yield Outbox(wire, loop)
+    loop.close()
+
+
+def in_turn(wire: Wire, *steps: bytes | None) -> list[bytes]:
+    """What was sent of the writes of these steps; None ends a turn of the loop."""
+
+    async def done() -> None:
+        box = Outbox(wire, asyncio.get_running_loop())
+        for step in steps:
+            if step is None:
+                await asyncio.sleep(0)
+            else:
+                box.write(step)
+        await asyncio.sleep(0)
+
+    asyncio.run(done())
+    return wire.sent
+
+
+def test_writes_of_a_turn_are_one_piece(wire: Wire) -> None:
+    assert in_turn(wire, b"head", b"", b"body") == [b"headbody"]
+
+
+def test_a_head_alone_is_not_kept_for_its_body(wire: Wire) -> None:
+    assert in_turn(wire, b"head", None, b"body", b"more") == [b"head", b"bodymore"]
+
+
+def test_much_is_sent_at_once(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MOST", 8)
+    assert in_turn(wire, b"1234", b"5678", b"9", None, b"0") == [b"12345678", b"9", b"0"]
+
+
+def test_what_waits_is_sent_before_the_line_is_closed(wire: Wire, box: Outbox) -> None:
+    box.write(b"last words")
+    box.close()
+    assert (wire.sent, wire.closed) == ([b"last words"], True)
+
+
+def test_a_line_that_was_torn_down_gets_nothing(wire: Wire, box: Outbox) -> None:
+    box.write(b"too late")
+    box.abort()
+    box.flush()
+    assert wire.sent == []
+    assert box.is_closing()
+
+
+def test_what_waits_counts_among_what_was_not_taken(wire: Wire, box: Outbox) -> None:
+    wire.untaken = 7
+    box.write(b"12345")
+    assert box.get_write_buffer_size() == 12
+    box.flush()
+    assert box.get_write_buffer_size() == 7
+    assert box.get_extra_info("peername") == "the peername"
