@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,33 @@ def test_a_reader_that_does_not_read_costs_lines_and_nobody_waits(
     assert re.search(r"count\W+16\b", lost)
     assert lost.startswith("{" if form == "json" else "time=")
     assert sum("more" in line for line in told) == 4
+
+
+def test_lines_that_come_soon_after_others_are_written_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "PAUSE", 60.0)
+    first = threading.Event()
+
+    class Counted(io.StringIO):
+        pieces: ClassVar[list[str]] = []
+
+        def write(self, text: str) -> int:
+            self.pieces.append(text)
+            return len(text)
+
+        def flush(self) -> None:
+            first.set()
+
+    log = Log("text", Counted())
+    log.tell("first", {})
+    assert first.wait(20)
+    for _ in range(5):
+        log.tell("more", {})
+    log.close(20)  # which waits for no pause
+    one, rest = Counted.pieces
+    assert "event=first" in one
+    assert rest.count("event=more") == rest.count("\n") == 5
 
 
 def test_a_stream_that_is_closed_is_no_fault() -> None:

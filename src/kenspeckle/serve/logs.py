@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -28,11 +29,18 @@ STAGES = (
 WAITING = 10_000
 """Lines that wait to be written; what comes on top is counted, and the number told."""
 
+PAUSE = 0.05
+"""Seconds for which lines are gathered after some were written."""
+
 LIBRARIES = ("kenspeckle", "uvicorn", "asyncio", "python_multipart", "PIL", "py.warnings")
 """Loggers whose words are written in our form."""
 
 LONGEST = 512
 """Characters of one value."""
+
+_PLAIN = (bool, int, float, type(None))
+_BARE = re.compile(r"[!#-&(-<>-~]+")
+"""Printable ASCII without spaces, quotes and the equals sign."""
 
 
 class Log:
@@ -43,37 +51,46 @@ class Log:
 
     def __init__(self, form: str = "text", stream: TextIO | None = None) -> None:
         self._form, self._stream = form, stream or sys.stderr
-        self._lines: queue.Queue[str | None] = queue.Queue(WAITING)
-        self._lost = 0
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lost, self._ends = 0, threading.Event()
         self._thread = threading.Thread(target=self._write, name="kenspeckle-log", daemon=True)
         self._thread.start()
 
     def tell(self, event: str, values: Mapping[str, Any], *, level: str = "info") -> None:
         """One line about `event`; values are cut to a length and control characters escaped."""
-        try:
-            self._lines.put_nowait(record(self._form, event, values, level=level))
-        except queue.Full:
+        if self._lines.qsize() < WAITING:
+            self._lines.put(record(self._form, event, values, level=level))
+        else:
             self._lost += 1
 
     def close(self, wait: float = 2.0) -> None:
         """Write what waits, for at most `wait` seconds."""
-        try:
-            self._lines.put(None, timeout=wait)
-        except queue.Full:
-            return
+        self._lines.put(None)
+        self._ends.set()
         self._thread.join(wait)
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        """Write what is there, then rest: to be woken for each line would cost its teller more
+        than the line."""
+        lines: list[str | None] = []
+        while None not in lines:
+            lines = [self._lines.get(), *self._rest()]
+            told = [line for line in lines if line is not None]
+            if lost := self._lost:
+                self._lost = 0
+                told.append(record(self._form, "lines_lost", {"count": lost}))
             try:
-                self._stream.write(line + "\n")
-                if lost := self._lost:
-                    self._lost = 0
-                    self._stream.write(record(self._form, "lines_lost", {"count": lost}) + "\n")
-                if self._lines.empty():
-                    self._stream.flush()
+                self._stream.write("".join(f"{line}\n" for line in told))
+                self._stream.flush()
             except (OSError, ValueError):  # nobody reads it any more
-                self._lost += 1
+                self._lost += lost + len(lines)
+            self._ends.wait(PAUSE)
+
+    def _rest(self) -> Iterator[str | None]:
+        """The lines that wait."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._lines.get_nowait()
 
 
 class _Ear(logging.Handler):
@@ -120,17 +137,15 @@ def _now() -> str:
 
 
 def _as_json(line: Mapping[str, Any]) -> str:
-    return json.dumps({name: _short(value) for name, value in line.items()}, allow_nan=False)
+    plain = {
+        name: value if isinstance(value, _PLAIN) else str(value)[:LONGEST]
+        for name, value in line.items()
+    }
+    return json.dumps(plain, allow_nan=False)
 
 
 def _as_text(line: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={_word(_short(value))}" for name, value in line.items())
-
-
-def _short(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return str(value)[:LONGEST]
+    return " ".join([f"{name}={_word(value)}" for name, value in line.items()])
 
 
 def _word(value: Any) -> str:
@@ -141,10 +156,8 @@ def _word(value: Any) -> str:
     """
     if isinstance(value, float):
         return f"{value:.4f}"
-    text = str(value)
-    if text and text.isascii() and text.isprintable() and not set(text) & set(" \"'="):
-        return text
-    return json.dumps(text)
+    text = str(value)[:LONGEST]
+    return text if _BARE.fullmatch(text) else json.dumps(text)
 
 
 def frames(error: BaseException, most: int = 8) -> str:
