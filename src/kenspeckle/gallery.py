@@ -258,7 +258,7 @@ class Gallery(Handle):
         `source` is a path, an address, bytes, a file object or a Picture. Raises PictureError,
         FetchError, SpaceMismatch, ModelError.
         """
-        picture = self.picture(source)
+        picture = self.picture(source, hashed=False)
         return self.steady(lambda opened: identify(opened, picture))
 
     def answer(
@@ -274,13 +274,13 @@ class Gallery(Handle):
         `decode`, `detection`, `embedding` and `search`. Raises SettingError too.
         """
         with timed(times, "decode"):
-            picture = self.picture(source)
+            picture = self.picture(source, hashed=False)
         return self.steady(lambda opened: answer(opened.asked(asked), picture, times=times))
 
     def search(self, source: Source, top: int = 10) -> list[Candidate]:
         """The items most like a whole picture, best first; nothing is decided."""
         given.whole("top", top, least=1)
-        picture = self.picture(source)
+        picture = self.picture(source, hashed=False)
         whole = replace(self._settings.identify, regions="whole", top=top)
         return list(self.steady(lambda opened: identify(opened.asked(whole), picture)).candidates)
 
@@ -288,7 +288,7 @@ class Gallery(Handle):
         """The unit vector `(D,)` of a whole picture, as a reference would have it."""
         opened = self._opened()
         with timed(times, "decode"):
-            picture = self.picture(source)
+            picture = self.picture(source, hashed=False)
         with timed(times, "embedding"):
             return opened.embedder.vector(picture.image)
 

@@ -79,6 +79,7 @@ def test_formats(kind: str, options: dict[str, object], most: float) -> None:
     assert picture.format == kind
     assert picture.name == "photo"
     assert picture.sha256 == hashlib.sha256(data).hexdigest()
+    assert decode(data, hashed=False).sha256 == ""
     assert picture.size == PHOTO.size
     assert off(np.asarray(picture.image, np.int16), PHOTO) <= most
 

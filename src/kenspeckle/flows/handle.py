@@ -133,8 +133,8 @@ class Handle:
     def __len__(self) -> int:
         return len(self._store)
 
-    def picture(self, source: Source) -> Picture:
-        """Read a picture within the limits of the settings.
+    def picture(self, source: Source, *, hashed: bool = True) -> Picture:
+        """Read a picture within the limits of the settings; `hashed` as for `decode`.
 
         A Pillow image and an array `(height, width, 3)` uint8, RGB, are taken as they are. Raises
         PictureError, FetchError.
@@ -143,11 +143,11 @@ class Handle:
             return source
         if isinstance(source, (Image, np.ndarray)):
             return in_memory(source)
+        limits = self._settings.image
         if isinstance(source, str) and _is_address(source):
-            data = fetch(source, self._settings.image)
-            return decode(data, name=source, limits=self._settings.image)
+            return decode(fetch(source, limits), name=source, limits=limits, hashed=hashed)
         _check_source(source)
-        return decode(source, limits=self._settings.image)
+        return decode(source, limits=limits, hashed=hashed)
 
     @property
     def _store(self) -> Store:

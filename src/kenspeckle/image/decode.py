@@ -67,6 +67,7 @@ def decode(
     name: str = "",
     intake: Intake = OUR_INTAKE,
     limits: ImageSettings = DEFAULT_LIMITS,
+    hashed: bool = True,
 ) -> Picture:
     """The picture in a file, in bytes or in a file object, as RGB.
 
@@ -76,6 +77,8 @@ def decode(
         Ours applies the EXIF rotation, puts alpha on white and converts to sRGB.
     limits
         Bytes, pixels and frames. Pillow's own limit `Image.MAX_IMAGE_PIXELS` holds too.
+    hashed
+        Whether it gets its `sha256`, which takes a hundredth of the time of an answer.
 
     Of an animated picture the first frame counts. Thread-safe. Raises PictureError; for a HEIC
     without the extra `heic` it says how to install it.
@@ -88,7 +91,7 @@ def decode(
     """
     data, name = _bytes(source, name, limits)
     del source
-    result = _decoded(data, name, intake, limits)
+    result = _decoded(data, name, intake, limits, hashed=hashed)
     del data
     if isinstance(result, PictureError):
         # Raised here, away from its cause: an error that is kept in a report of a large folder
@@ -98,7 +101,7 @@ def decode(
 
 
 def _decoded(
-    data: bytes, name: str, intake: Intake, limits: ImageSettings
+    data: bytes, name: str, intake: Intake, limits: ImageSettings, *, hashed: bool
 ) -> Picture | PictureError:
     """The picture, or what is wrong with it."""
     shown = _printable(name)
@@ -106,7 +109,8 @@ def _decoded(
         header = _reader(data)(data)
         _check(header, shown, limits)
         image = _pixels(header, intake)
-        return Picture(image, name, header.format, hashlib.sha256(data).hexdigest())
+        digest = hashlib.sha256(data).hexdigest() if hashed else ""
+        return Picture(image, name, header.format, digest)
     except PictureError as error:
         return error.with_traceback(None)
     except UnreadableError as error:

@@ -32,7 +32,8 @@ class Picture:
     """One decoded picture.
 
     `image` is a Pillow image in mode RGB, after the intake. `name` is what people call it (a path,
-    an address, `stdin`). `sha256` is of the undecoded bytes, empty for a picture made in memory.
+    an address, `stdin`). `sha256` is of the undecoded bytes, empty for a picture made in memory
+    and for one that was decoded without it.
     """
 
     image: Image

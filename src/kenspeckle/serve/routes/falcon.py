@@ -78,7 +78,7 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
 
         def work() -> tuple[tuple[int, int], list[schemas.Mask]]:
             with timed(times, "decode"):
-                picture = state.gallery.picture(data)
+                picture = state.gallery.picture(data, hashed=False)
 
             def seen(opened: Opened) -> list[tuple[Mask, Print]]:
                 rule = state.deciding.now(opened.store, begin=True)
