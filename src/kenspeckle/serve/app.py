@@ -122,7 +122,7 @@ class Port:
             return _Found("", None, answer=answer)
         quick = direct.found(self._native.app, NATIVE, scope) if path.startswith(NATIVE) else None
         if quick is not None:
-            return replace(self._native, direct=quick)
+            return _Found(self._native.surface, self._native.app, NATIVE, direct=quick)
         for one in self._below:
             if path == one.prefix or path.startswith(one.prefix + "/"):
                 return self._documented(one, path)

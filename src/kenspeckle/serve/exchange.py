@@ -139,29 +139,36 @@ class Exchange:
             self._check(length, most)
             if not self._limits.room(length, self.who):
                 raise Refusal(503, _FULL)
-        size = 0
         try:
-            async with self._limits.arrival():
-                more = True
-                while more:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        self._left = True
-                        return
-                    part = message.get("body", b"")
-                    size += len(part)
-                    self._check(size, most)
-                    self._count(part)
-                    self._hold(len(part))
-                    if part:
-                        self._parts.append(part)
-                    more = message.get("more_body", False)
-            self.unread = False
+            async with asyncio.timeout(self._limits.body_timeout) as clock:
+                self._limits.arrives(clock)
+                try:
+                    await self._take(most)
+                finally:
+                    self._limits.arrived(clock)
         except TimeoutError:
             if self._limits.stopping:
                 raise Refusal(503, STOPPING, wait=5.0) from None
             found = f"the request did not arrive within {self._limits.body_timeout:g} s"
             raise Refusal(408, found) from None
+
+    async def _take(self, most: int) -> None:
+        """The parts of the body, until the last one or until the client leaves."""
+        size, more = 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._left = True
+                return
+            part = message.get("body", b"")
+            size += len(part)
+            self._check(size, most)
+            self._count(part)
+            self._hold(len(part))
+            if part:
+                self._parts.append(part)
+            more = message.get("more_body", False)
+        self.unread = False
 
     def _check(self, size: int, most: int) -> None:
         if size > most:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from kenspeckle.config import ServeSettings
 from kenspeckle.serve.lines import Lines
@@ -72,17 +71,15 @@ class Limits:
         for clock in self._arriving:
             self._hurry(clock)
 
-    @contextlib.asynccontextmanager
-    async def arrival(self) -> AsyncIterator[None]:
-        """The time in which a body has to arrive. TimeoutError; `stopping` tells which was over."""
-        async with asyncio.timeout(self.body_timeout) as clock:
-            self._arriving.add(clock)
-            if self.stopping:
-                self._hurry(clock)
-            try:
-                yield
-            finally:
-                self._arriving.discard(clock)
+    def arrives(self, clock: asyncio.Timeout) -> None:
+        """A body has until then to arrive; less once the service stops."""
+        self._arriving.add(clock)
+        if self.stopping:
+            self._hurry(clock)
+
+    def arrived(self, clock: asyncio.Timeout) -> None:
+        """It has arrived, or will not."""
+        self._arriving.discard(clock)
 
     def _hurry(self, clock: asyncio.Timeout) -> None:
         soon = asyncio.get_running_loop().time() + LINGER

@@ -17,6 +17,7 @@ LONGEST_HEAD = 8 * 1024
 
 _KIND = re.compile(r'multipart/form-data; *boundary="?([A-Za-z0-9\'()+_,./:=? -]{1,70})"?', re.I)
 _DISPOSITION = b"content-disposition:"
+_USUAL = re.compile(rb'form-data; name="([^"\\;]*)"(?:; filename="([^"\\;]*)")?')
 _ENCODED = b"content-transfer-encoding:"
 
 
@@ -70,10 +71,19 @@ def _part(head: bytes, data: bytes) -> Part | None:
     odd = any(b":" not in line or line.startswith(_ENCODED) for line in small)
     if len(own) != 1 or odd or b"\r" in head.replace(b"\r\n", b"") or b"\0" in head:
         return None
-    _, options = parse_options_header(lines[own[0]].partition(b":")[2].strip())
-    try:
-        name = options[b"name"].decode()
-        filename = options[b"filename"].decode() if b"filename" in options else None
-    except (KeyError, UnicodeDecodeError):
+    name, filename = _names(lines[own[0]].partition(b":")[2].strip())
+    if name is None:
         return None
-    return Part(name, filename, data)
+    try:
+        return Part(name.decode(), None if filename is None else filename.decode(), data)
+    except UnicodeDecodeError:
+        return None
+
+
+def _names(disposition: bytes) -> tuple[bytes | None, bytes | None]:
+    """The name of a part and of its file."""
+    usual = _USUAL.fullmatch(disposition)
+    if usual:
+        return usual[1], usual[2]
+    _, options = parse_options_header(disposition)
+    return options.get(b"name"), options.get(b"filename")

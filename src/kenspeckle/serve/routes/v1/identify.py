@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -43,12 +43,9 @@ class Options:
 
     def over(self, settings: IdentifySettings) -> IdentifySettings:
         """The settings with what is asked for put over them."""
-        return replace(
-            settings,
-            top=self.top or settings.top,
-            regions=self.regions or settings.regions,
-            second_look=self.second_look or settings.second_look,
-        )
+        named = {"top": self.top, "regions": self.regions, "second_look": self.second_look}
+        wished: dict[str, Any] = {name: value for name, value in named.items() if value}
+        return replace(settings, **wished) if wished else settings
 
 
 PLAIN = Options()
