@@ -21,6 +21,8 @@ from serving import served
 from kenspeckle import Gallery
 from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
 from kenspeckle.serve.keys import create
+from kenspeckle.serve.schemas.work import Calibrate
+from kenspeckle.serve.work import work_of
 
 SETTINGS = Settings(
     models=ModelSettings(name="dummy"),
@@ -160,6 +162,37 @@ def test_photos_of_a_folder_are_answered_in_pages(client, folder):
     assert all(row["known"] for row in rows[1:])
     forged = client.get(f"/v1/jobs/{job['id']}/answers", params={"cursor": "x"})
     assert forged.status_code == 400
+
+
+def test_photos_of_a_folder_are_told_by_their_path_below_it(client, folder, tmp_path, drawn):
+    photos = tmp_path / "photos"
+    for place in ("", "a", "a/b"):
+        (photos / place).mkdir(exist_ok=True)
+        drawn(1).save(photos / place / "same name.png")
+    (photos / "a" / "broken.png").write_bytes(b"junk")
+    job = start(client, kind="identify", folder=str(photos))
+    done = ended(client, job)
+    told = client.get(f"/v1/jobs/{job['id']}/answers")
+    rows = told.json()["items"]
+    assert [row["photo"] for row in rows] == [
+        *("a/b/same name.png", "a/broken.png", "a/same name.png", "same name.png"),
+    ]
+    assert [row["key"] for row in rows] == ["thing 1", "", "thing 1", "thing 1"]
+    assert str(tmp_path) not in told.text + json.dumps(done)
+
+
+@pytest.mark.slow
+def test_photos_of_strangers_are_told_by_their_name_as_a_rule_is_fitted(index, tmp_path, drawn):
+    others = tmp_path / "others"
+    others.mkdir()
+    for number in range(70, 80):
+        drawn(number).save(others / f"other_{number}.png")
+    wish = Calibrate(kind="calibrate", strangers=str(others), views=1, fpir=0.5)
+    steps: list[str] = []
+    with Gallery.open(index, settings=SETTINGS, write=True) as gallery:
+        work_of(gallery, wish, lambda work: work())(lambda done, total, name: steps.append(name))
+    assert {f"other_{number}.png" for number in range(70, 80)} <= set(steps)
+    assert not any("/" in step for step in steps)
 
 
 @pytest.mark.slow

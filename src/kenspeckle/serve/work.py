@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from asyncio import AbstractEventLoop, run_coroutine_threadsafe
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from kenspeckle.catalog.entry import shown
 from kenspeckle.catalog.walk import walk_through
 from kenspeckle.config import ImageSettings
 from kenspeckle.errors import CatalogError, InputError, KenspeckleError, ServiceBusy
-from kenspeckle.flows.index import Step
 from kenspeckle.gallery import Gallery
 from kenspeckle.image.fetch import fetch
 from kenspeckle.serve.jobs import Tell, Work
@@ -35,6 +35,8 @@ ANSWERS = "answers"
 
 
 Turn = Callable[[Callable[[], Decision]], Decision]
+Photo = tuple[str, Callable[[], "bytes | Path"]]
+"""What answers call a photo, and what brings it."""
 
 
 def in_turn(service: Service, gallery: Gallery, loop: AbstractEventLoop) -> Turn:
@@ -104,7 +106,7 @@ def _indexing(gallery: Gallery, wish: Index, refs: str) -> Work:
                 rehash=wish.rehash,
                 flat=wish.flat,
                 replace_all=wish.replace_all,
-                progress=_steps(tell),
+                progress=lambda step: tell(step.done, step.total, step.path),
             )
         counts = ("added", "changed", "relabelled", "removed", "same")
         failed = [{"path": path, "error": told(error)} for path, error in report.failed]
@@ -137,7 +139,7 @@ def _calibrating(gallery: Gallery, wish: Calibrate) -> Work:
                 photos=wish.photos,
                 views=wish.views,
                 second_look=wish.second_look or "",
-                progress=_steps(tell),
+                progress=lambda step: tell(step.done, step.total, PurePath(step.path).name),
             )
         return {"calibration": _calibration(made)}
 
@@ -146,13 +148,13 @@ def _calibrating(gallery: Gallery, wish: Calibrate) -> Work:
 
 def _identifying(gallery: Gallery, wish: Identify, turn: Turn) -> Work:
     def work(tell: Tell) -> Mapping[str, Any]:
-        names = list(wish.urls or _photos_below(wish.folder or ""))
-        source = fetching(gallery.settings.image) if wish.urls is not None else Path
+        fetched = fetching(gallery.settings.image)
+        photos = _photos_below(wish.folder) if wish.folder else _photos_at(wish.urls, fetched)
         rows = []
-        for number, name in enumerate(names):
-            tell(number, len(names), name)
+        for number, (name, source) in enumerate(photos):
+            tell(number, len(photos), name)
             rows.append(_answer(gallery, name, turn, source))
-        tell(len(names), len(names), "")
+        tell(len(photos), len(photos), "")
         failed = sum(bool(row["error"]) for row in rows)
         known = sum(row["known"] for row in rows)
         counts = {"photos": len(rows), "known": known, "failed": failed}
@@ -161,15 +163,21 @@ def _identifying(gallery: Gallery, wish: Identify, turn: Turn) -> Work:
     return work
 
 
-def _photos_below(folder: str) -> list[str]:
+def _photos_at(urls: Sequence[str] | None, fetched: Callable[[str], bytes]) -> list[Photo]:
+    return [(url, partial(fetched, url)) for url in urls or ()]
+
+
+def _photos_below(folder: str) -> list[Photo]:
+    """The pictures of a folder, each called by its path below it: where the folder lies on this
+    machine is told to nobody. Raises CatalogError."""
     if not Path(folder).is_dir():
         raise CatalogError(folder, "no such folder", expected="a folder of photos")
-    found = sorted(one.file for one in walk_through(folder, flat=False).pictures)
+    found = sorted(walk_through(folder, flat=False).pictures)
     if not 0 < len(found) <= MOST_PHOTOS:
         raise CatalogError(
             folder, f"{len(found)} pictures", expected=f"1 to {MOST_PHOTOS} in one job"
         )
-    return [os.fspath(one) for one in found]
+    return [(shown(one.path), partial(Path, one.file)) for one in found]
 
 
 def fetching(limits: ImageSettings, most: float | None = None) -> Callable[[str], bytes]:
@@ -198,11 +206,11 @@ def fetching(limits: ImageSettings, most: float | None = None) -> Callable[[str]
 
 
 def _answer(
-    gallery: Gallery, name: str, turn: Turn, source: Callable[[str], bytes | Path]
+    gallery: Gallery, name: str, turn: Turn, source: Callable[[], bytes | Path]
 ) -> dict[str, Any]:
     """One photo; what is wrong with it is its own matter."""
     try:
-        photo = source(name)
+        photo = source()
         return _row(name, turn(lambda: gallery.identify(photo)), "")
     except ServiceBusy:
         raise  # it stops, which is no photo's fault
@@ -223,10 +231,6 @@ def _row(name: str, decision: Decision | None, error: str) -> dict[str, Any]:
         "reason": decision.reasons[0] if decision else "",
         "error": error,
     }
-
-
-def _steps(tell: Tell) -> Callable[[Step], None]:
-    return lambda step: tell(step.done, step.total, step.path)
 
 
 def _calibration(made: Calibration | None) -> dict[str, Any] | None:

@@ -83,7 +83,10 @@ class Job(Told):
 class PhotoAnswer(Told):
     """What one photo of a job showed, or why nothing can be said."""
 
-    photo: str = Field(examples=["https://example.com/photo.jpg"])
+    photo: str = Field(
+        examples=["https://example.com/photo.jpg"],
+        description="Its address as it was given, or its path below the folder that was named.",
+    )
     known: bool
     key: str = Field(examples=["red mug"], description="Empty when unknown.")
     label: str = Field(examples=["Red Mug"])
