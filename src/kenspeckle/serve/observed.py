@@ -56,6 +56,7 @@ class Observed:
         values: dict[str, Any] = {"req_id": scope["state"].get("request_id", "-")}
         values |= {"path": scope["path"], "route": route, "method": scope["method"]}
         values |= {"status": status, **stages}
-        values |= {"other": seconds - sum(stages.values()), "total": seconds}
+        rest = max(0.0, seconds - sum(stages.values()))  # stages of a batch run beside each other
+        values |= {"other": rest, "total": seconds}
         self._service.metrics.seen(scope["method"], route, status, seconds, stages)
         self._service.log.tell("request_finished", values)
