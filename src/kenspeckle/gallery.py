@@ -84,15 +84,18 @@ class Gallery(Handle):
         `progress` is told that all pictures are done. What it raises ends the run. With `flat`
         folders below `refs` are left out, and formats other than JPEG, PNG and WebP.
         Raises CatalogError (for a folder that vanishes meanwhile too), GalleryError (another folder
-        that lacks most of what is stored, unless `replace_all`), ModelError.
+        that lacks most of what is stored, unless `replace_all`), ModelError, and IndexBusy where
+        another file took the place of the index, which is left as it is.
         """
         given.places(refs=refs, table=table)
         before = place(base_of(os.fspath(refs)))
+        self._store.refresh()
+        edition = self._store.edition
         work, listing_notes, skipped, scheme = self._planned(refs, table, rehash, flat)
         if not replace_all:
             index.guard(self._store, work, absolute(refs))
         if work.add or work.change:
-            report = index.index(self._opened(), work, progress)
+            report = index.index(self._opened(), work, edition, progress)
             if len(report.failed) == len(work.add) + len(work.change) and not len(self._store):
                 raise InputError(
                     Path(refs),
@@ -100,12 +103,12 @@ class Gallery(Handle):
                     f"{report.failed[0][1]}",
                 )
         else:
-            report = index.rearrange(self._store, work)
-        index.note(self._store, scheme, absolute(refs))
+            report = index.rearrange(self._store, work, edition)
+        index.note(self._store, scheme, absolute(refs), edition)
         index.check_there(report, base_of(os.fspath(refs)), before)
         notes = index.outdated(report, work) + listing_notes
         report = replace(report, skipped=skipped, notes=notes)
-        return self._finished(report, progress)
+        return self._finished(report, edition, progress)
 
     def add(
         self,
@@ -361,7 +364,9 @@ class Gallery(Handle):
         follow(work, listing, index.by_hand(self._store))
         return work, listing.notes, listing.skipped, listing.scheme
 
-    def _finished(self, report: IndexReport, progress: Progress | None) -> IndexReport:
+    def _finished(
+        self, report: IndexReport, edition: int, progress: Progress | None
+    ) -> IndexReport:
         """The quick calibration and, by what it measured, look-alikes, where anything changed."""
         total = report.added + report.changed + len(report.failed)
 
@@ -374,6 +379,8 @@ class Gallery(Handle):
         # A full calibration stays, out of date: a quick one would know nothing of its strangers.
         quick = calibration is None or calibration.method == "quick"
         if wanted and len(self._store) and quick and (calibration is None or self.stale):
-            calibration = self.calibrate(min(max(5.0, report.seconds), 60.0), progress=step)
+            seconds, opened = min(max(5.0, report.seconds), 60.0), self._opened()
+            calibration = calibrate.quick(opened, seconds=seconds, progress=step)
+            calibrate.keep(opened.store, calibration, edition)
         pairs = look_alikes(self._store.snapshot()) if changed else ()
         return replace(report, look_alikes=tuple(pairs), calibration=calibration)

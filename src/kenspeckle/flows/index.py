@@ -73,8 +73,11 @@ class IndexReport:
     calibration: Calibration | None = None
 
 
-def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> IndexReport:
-    """Carry out a plan. Pictures that fail are reported; the rest is stored.
+def index(
+    opened: Opened, plan: Plan, edition: int, progress: Progress | None = None
+) -> IndexReport:
+    """Carry out a plan for the file of that `edition`. Pictures that fail are reported; the rest is
+    stored.
 
     Names that are given meanwhile hold, and what is erased meanwhile is not moved. Raises
     IndexBusy, IndexReadOnly, SpaceMismatch of the store, ModelError of the model.
@@ -86,10 +89,10 @@ def index(opened: Opened, plan: Plan, progress: Progress | None = None) -> Index
 
     entries = [*plan.add, *(change.entry for change in plan.change)]
     for batch in _batches(_embedded(opened, entries, stages, failed, progress)):
-        with stages.stage("store"), opened.store.one_commit():
+        with stages.stage("store"), meanwhile.commit(opened.store, edition):
             opened.store.add(meanwhile.named(opened.store, batch))
         stored += (one.reference.path for one in batch if not one.reference.view)
-    report = rearrange(opened.store, plan)
+    report = rearrange(opened.store, plan, edition)
     return replace(
         report,
         added=sum(path in new for path in stored),
@@ -129,10 +132,14 @@ def check_there(report: IndexReport, folder: Path, before: tuple[int, int] | Non
         )
 
 
-def note(store: Store, naming: str, refs: str) -> None:
-    """Keep which folder or table a gallery was made of, and by which scheme it was read."""
+def note(store: Store, naming: str, refs: str, edition: int) -> None:
+    """Keep which folder or table a gallery was made of, and by which scheme it was read.
+
+    Raises IndexBusy where its file is no longer the one of that `edition`.
+    """
+    meanwhile.check(store, edition)
     if (store.manifest.naming, store.manifest.refs) != (naming, refs):
-        with store.one_commit():
+        with meanwhile.commit(store, edition):
             store.set_manifest(replace(store.manifest, naming=naming, refs=refs))
 
 
@@ -150,15 +157,16 @@ def guard(store: Store, plan: Plan, refs: str) -> None:
     )
 
 
-def rearrange(store: Store, plan: Plan) -> IndexReport:
+def rearrange(store: Store, plan: Plan, edition: int) -> IndexReport:
     """The part of a plan that needs no model: new names, new file times, what has vanished."""
     start = time.perf_counter()
-    relabelled = _relabel(store, plan.relabel)
+    relabelled = _relabel(store, plan.relabel, edition)
     if plan.touch:
-        store.touch(plan.touch)
+        with meanwhile.commit(store, edition):
+            store.touch(plan.touch)
     gone: dict[int, Row] = {}
     if plan.remove:
-        with store.one_commit():
+        with meanwhile.commit(store, edition):
             gone = meanwhile.there(store, plan.remove)
             store.remove([number for number, _ in gone.values()])
     return IndexReport(
@@ -259,7 +267,7 @@ def _batches(pictures: Iterator[list[Enrolled]]) -> Iterator[list[Enrolled]]:
         yield batch
 
 
-def _relabel(store: Store, rows: Sequence[Relabel]) -> int:
+def _relabel(store: Store, rows: Sequence[Relabel], edition: int) -> int:
     """Store references under their new names with the vectors they have; how many pictures.
 
     A picture and its views stay together: what is stored of a path replaces all that was.
@@ -269,14 +277,14 @@ def _relabel(store: Store, rows: Sequence[Relabel]) -> int:
     for _, group in groupby(rows, key=lambda row: row.reference.path):
         batch += group
         if len(batch) >= COMMIT_ROWS:
-            count += _relabelled(store, batch)
+            count += _relabelled(store, batch, edition)
             batch = []
-    return count + (_relabelled(store, batch) if batch else 0)
+    return count + (_relabelled(store, batch, edition) if batch else 0)
 
 
-def _relabelled(store: Store, planned: Sequence[Relabel]) -> int:
+def _relabelled(store: Store, planned: Sequence[Relabel], edition: int) -> int:
     """Some of them, and their old places dropped, in one commit."""
-    with store.one_commit():
+    with meanwhile.commit(store, edition):
         rows = meanwhile.relabels(store, planned)
         relabel(store, rows)
         store.remove([row.id for row in rows if row.reference.path != row.former.path])

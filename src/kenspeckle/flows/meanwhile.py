@@ -1,22 +1,46 @@
 """What a plan comes to when it is carried out: others may have renamed or erased since it was made.
 
-Every call is for use within one commit, so that nothing changes between what it finds and what is
-done about it.
+Every call but `commit` and `check` is for use within one commit, so that nothing changes between
+what it finds and what is done about it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from kenspeckle.catalog.renames import Renames
 from kenspeckle.catalog.sync import Relabel, Row
+from kenspeckle.errors import IndexBusy
 from kenspeckle.store.base import Enrolled, Store
 from kenspeckle.types import Reference
 
 SOME = 500
 """References looked up at once."""
+
+
+@contextmanager
+def commit(store: Store, edition: int) -> Iterator[None]:
+    """One commit to the file of that `edition`; raises as `check`, and as every change."""
+    with store.one_commit():
+        check(store, edition)
+        yield
+
+
+def check(store: Store, edition: int) -> None:
+    """Refuse to go on where another file has taken the place of the one of that `edition`.
+
+    The numbers of its references may be the same, and mean others. IndexBusy.
+    """
+    if store.edition != edition:
+        raise IndexBusy(
+            Path(store.path),
+            "another file was put in its place while it was indexed",
+            do="Nothing was written to that one; index again where it is to match the references",
+        )
 
 
 def named(store: Store, pictures: Sequence[Enrolled]) -> list[Enrolled]:
