@@ -45,6 +45,30 @@ def test_a_second_handle_sees_commits(kind: str, path: Path, store: Store) -> No
             assert reader.owners().tolist() == fresh.owners().tolist() or kind == "npz"
 
 
+def test_a_manifest_of_another_writer_is_seen_and_kept(kind: str, path: Path, store: Store) -> None:
+    if kind == "memory":
+        pytest.skip("has no file")
+    store.add(enrolled(3))
+    store.close()
+
+    def elsewhere(refs: str) -> None:
+        with open_store(path, write=True) as writer:
+            writer.set_manifest(replace(writer.manifest, refs=refs))
+
+    with open_store(path) as reader:
+        elsewhere("moved")
+        assert reader.refresh()
+        assert not reader.refresh()
+        assert reader.manifest.refs == reader.snapshot().manifest.refs == "moved"
+        elsewhere("moved again")
+        assert reader.snapshot().manifest.refs == "moved again" or kind == "npz"
+        elsewhere("and again")
+        with reader.writing():
+            reader.set_manifest(replace(reader.manifest, naming="cards"))
+    manifest = peek(path).manifest
+    assert (manifest.refs, manifest.naming) == ("and again", "cards")
+
+
 def test_a_file_of_another_model_is_never_taken(kind: str, path: Path, store: Store) -> None:
     if kind == "memory":
         pytest.skip("has no file")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,13 @@ def stores(tmp_path: Path) -> Iterator[tuple[DiskStore, DiskStore]]:
         writer.add(enrolled(20))
         with DiskStore.open(tmp_path / "things.ken") as reader:
             yield writer, reader
+
+
+def moved(store: DiskStore, refs: str) -> None:
+    """What another program does that changes what the index says of its folder."""
+    with closing(sqlite3.connect(store.path)) as other, other:
+        text = json.dumps({**MANIFEST.to_dict(), "refs": refs})
+        other.execute("UPDATE state SET value = ? WHERE name = 'manifest'", (text,))
 
 
 def statements(store: DiskStore) -> list[str]:
@@ -60,6 +70,33 @@ def test_a_commit_of_another_is_seen_at_once(stores: tuple[DiskStore, DiskStore]
             store.get([second])
         with pytest.raises(KeyError):
             store.prints(item)
+
+
+def test_a_commit_begins_with_the_manifest_that_is_there(
+    stores: tuple[DiskStore, DiskStore],
+) -> None:
+    writer, _ = stores
+    moved(writer, "moved")
+    with writer.one_commit():
+        assert writer.manifest.refs == "moved"
+    moved(writer, "moved again")
+    writer.touch([(int(writer.ids()[0]), 1, 2)])
+    assert writer.manifest.refs == "moved again"
+
+
+def test_while_nothing_is_committed_that_is_all_that_is_asked(
+    stores: tuple[DiskStore, DiskStore],
+) -> None:
+    _, reader = stores
+    reader.refresh()
+    told = statements(reader)
+    assert not reader.refresh()
+    assert told == ["PRAGMA data_version"]
+    moved(reader, "moved")
+    assert reader.refresh()
+    told.clear()
+    assert not reader.refresh()
+    assert told == ["PRAGMA data_version"]
 
 
 def test_what_a_failed_commit_would_have_made_is_not_remembered(

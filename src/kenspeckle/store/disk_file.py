@@ -137,15 +137,7 @@ class DiskFile:
             if self._unfolded:
                 with contextlib.suppress(KenspeckleError):
                     self._fold()
-            recent = self._recent()
-            if recent.current:
-                return False
-            behind = records.number(self._connection, self._path, "change") != self._seen
-            if behind:
-                with reading.one_read(self._connection):
-                    self._load()
-            recent.current = True
-            return behind
+            return self._take_in()
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -181,6 +173,7 @@ class DiskFile:
         try:
             with self._reading:
                 self._connect(write=True)
+                self.refresh()
                 self._writer = writer
         except BaseException:
             writer.release()
@@ -310,8 +303,7 @@ class DiskFile:
             try:
                 with file.transaction(self._connection, self._path):
                     self._check_place()
-                    if records.number(self._connection, self._path, "space") != self._space:
-                        raise _other_model(self._path)
+                    self._take_in()
                     yield
                     self._check_place()
             finally:
@@ -363,21 +355,32 @@ class DiskFile:
                 return
             self._follow()
             with reading.one_read(self._connection):
-                if records.number(self._connection, self._path, "change") != self._seen:
-                    self._load()
+                self._take_in()
                 yield
 
-    def _load(self) -> None:
+    def _take_in(self) -> bool:
+        """Bring what is in memory to the last commit, or to the one that is being read; whether
+        it was behind. A manifest may change without a change of references."""
+        recent, connection, path = self._recent(), self._connection, self._path
+        if recent.current:
+            return False
+        with reading.one_read(connection):
+            space, manifest = records.read_manifest(connection, path)
+            if space != self._space:
+                found = "another process has set another model"
+                raise SpaceMismatch(path, found, do="Open it anew")
+            behind = records.number(connection, path, "change") != self._seen
+            if behind:
+                self._load(manifest.fingerprint.width)
+        behind = behind or manifest != self._manifest
+        self._manifest, recent.current = manifest, True
+        return behind
+
+    def _load(self, width: int) -> None:
         """Bring the vectors in memory to the commit that is being read."""
         connection, path = self._connection, self._path
-        space, manifest = records.read_manifest(connection, path)
-        if space != self._space:
-            raise _other_model(path)
         behind = self._seen < records.number(connection, path, "removals_from")
-        index = VectorIndex(manifest.fingerprint.width) if behind else self._index
-        seen = reading.bring_up(index, -1 if behind else self._seen, connection, path, space)
-        self._manifest, self._index, self._seen = manifest, index, seen
-
-
-def _other_model(path: Path) -> SpaceMismatch:
-    return SpaceMismatch(path, "another process has set another model", do="Open it anew")
+        index = VectorIndex(width) if behind else self._index
+        seen = -1 if behind else self._seen
+        self._seen = reading.bring_up(index, seen, connection, path, self._space)
+        self._index = index
