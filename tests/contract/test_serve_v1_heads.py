@@ -83,7 +83,9 @@ def test_the_head_of_events_ends_and_holds_no_listener(
 def test_what_has_no_get_has_no_head(client: httpx2.Client) -> None:
     refused = client.head(f"{THINGS}/identify")
     assert refused.status_code == 405
-    assert client.post(f"{THINGS}/items/a/b").headers["allow"] == "GET, HEAD"
+    assert refused.headers["allow"] == "POST"
+    assert client.post(f"{THINGS}/references/1/picture").headers["allow"] == "GET, HEAD"
+    assert client.post(f"{THINGS}/items/a/b").headers["allow"] == "DELETE, GET, HEAD"
 
 
 def test_the_log_and_the_figures_tell_of_a_head_by_its_route(client: httpx2.Client) -> None:

@@ -166,6 +166,35 @@ def test_the_detail_counts_what_else_is_wrong(client: httpx2.Client) -> None:
     assert detail == f"body.item: {errors[0]['msg']} (and 2 more, see `errors`)"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "said"),
+    [
+        ("GET", "/v1/none", 404, "/v1/none: no such path; expected one of those in "),
+        ("GET", f"{THINGS}/identify", 405, "this method is not taken here; expected POST"),
+        ("POST", f"{THINGS}/items/a", 405, "not taken here; expected DELETE, GET, HEAD"),
+        ("PUT", f"{THINGS}/items", 405, "not taken here; expected GET, HEAD, POST"),
+    ],
+)
+def test_what_nobody_answers_is_told_with_what_there_is(
+    client: httpx2.Client, method: str, path: str, status: int, said: str
+) -> None:
+    answer = client.request(method, path)
+    told(answer, status)
+    detail = answer.json()["detail"]
+    assert path in detail
+    assert said in detail
+    if status == 404:
+        assert client.get(detail.rpartition(" ")[2]).json()["openapi"]
+    else:
+        assert detail.endswith(f"expected {answer.headers['allow']}")
+
+
+def test_a_long_path_is_told_in_part(client: httpx2.Client) -> None:
+    answer = client.get("/v1/" + "x" * 3000)
+    assert "no such path" in told(answer, 404)
+    assert len(answer.json()["detail"]) < 400
+
+
 def test_a_key_that_is_taken_is_refused_with_the_request_that_makes_one_of_both(
     client: httpx2.Client,
 ) -> None:

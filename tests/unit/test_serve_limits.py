@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import select
 import socket
 import threading
@@ -87,6 +88,8 @@ def test_a_body_that_says_it_is_too_long_is_not_read(behind: Behind) -> None:
         told = line.recv(65536)
         assert time.monotonic() - start < SOON
     assert told.startswith(b"HTTP/1.1 413 ")
+    found = f"request: {MAX + 1} bytes; expected at most {MAX} (serve.max_body). "
+    assert found.encode() in told
     assert behind.settled()
 
 
@@ -95,7 +98,15 @@ def test_a_body_without_a_length_is_counted(behind: Behind) -> None:
     assert told.status_code == 413
     assert told.headers["content-type"] == "application/problem+json"
     assert told.json()["request_id"] == told.headers["x-request-id"]
+    found = f"request: more than {MAX} bytes; expected at most {MAX} (serve.max_body). "
+    assert told.json()["detail"].startswith(found)
     assert behind.settled()
+
+
+def test_too_many_values_are_counted_and_told(behind: Behind) -> None:
+    told = httpx2.post(f"{behind.base}/v1/json", content=b"[" + b"1," * 200_000)
+    assert told.status_code == 413
+    assert "more than 200000 values; expected at most 200000" in told.json()["detail"]
 
 
 def test_the_sender_of_too_much_reads_why(behind: Behind) -> None:
@@ -187,6 +198,16 @@ def test_heads(behind: Behind, head: bytes, status: int) -> None:
     assert behind.faults == []
 
 
+def test_a_head_that_is_too_large_is_told_with_what_may_be(behind: Behind) -> None:
+    path = httpx2.get(f"{behind.base}/{'x' * 5_000}")
+    assert "a path of 5001 bytes, a query of 0; expected at most 4096 and" in path.json()["detail"]
+    many = httpx2.get(f"{behind.base}/v1/read", headers={"X-A": "x" * 32_700})
+    assert many.status_code == 431
+    assert re.search(
+        r"headers: \d+ of 32\d{3} bytes; expected at most 100 of", many.json()["detail"]
+    )
+
+
 def test_headers_after_the_body_are_counted(behind: Behind) -> None:
     told = behind.ask(
         b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
@@ -271,7 +292,9 @@ def test_the_rate_counts_for_each_key(tmp_path: Path) -> None:
         assert statuses[:4] == [200] * 4
         assert 429 in statuses
         late = next(one for one in told if one.status_code == 429)
-        assert int(late.headers["retry-after"]) >= 1
+        after = int(late.headers["retry-after"])
+        assert after >= 1
+        assert f"at most 2 a second (serve.rate). Come back in {after} s" in late.json()["detail"]
         assert ask(second).status_code == 200
         assert client.get(f"{behind.base}/health").status_code == 200
         wrong = [ask("ksp_wrong").status_code for _ in range(12)]

@@ -136,7 +136,7 @@ class Exchange:
         """
         most = self._limits.max_body
         if length is not None:
-            self._check(length, most)
+            self._check(length, most, f"{length} bytes")
             if not self._limits.room(length, self.who):
                 raise Refusal(503, _FULL)
         try:
@@ -162,7 +162,7 @@ class Exchange:
                 return
             part = message.get("body", b"")
             size += len(part)
-            self._check(size, most)
+            self._check(size, most, f"more than {most} bytes")
             self._count(part)
             self._hold(len(part))
             if part:
@@ -170,15 +170,17 @@ class Exchange:
             more = message.get("more_body", False)
         self.unread = False
 
-    def _check(self, size: int, most: int) -> None:
+    def _check(self, size: int, most: int, found: str) -> None:
         if size > most:
-            raise Refusal(413, f"more than {most} bytes")
+            expected = f"expected at most {most} (serve.max_body)"
+            raise Refusal(413, f"request: {found}; {expected}. Send less at once")
 
     def _count(self, part: bytes) -> None:
         if self._values >= 0:
             self._values += part.count(b",") + part.count(b"[") + part.count(b"{")
             if self._values > MOST_VALUES:
-                raise Refusal(413, f"more than {MOST_VALUES} values")
+                expected = f"expected at most {MOST_VALUES}. Send pictures as files"
+                raise Refusal(413, f"request: more than {MOST_VALUES} values; {expected}")
 
     def _hold(self, count: int) -> None:
         if not self._limits.hold(count, self.who):

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kenspeckle.errors import ServiceBusy
-from kenspeckle.serve.access import ANYBODY, NATIVE, Access, Principal
+from kenspeckle.errors import AccessRefused, ServiceBusy
+from kenspeckle.serve import problems
+from kenspeckle.serve.access import ANYBODY, NATIVE, Access, Principal, may
 from kenspeckle.serve.exchange import STOPPING, Exchange, Refusal
 from kenspeckle.serve.limits import (
     LARGEST_HEAD,
@@ -39,6 +40,10 @@ def _room() -> None:
 
 
 _KEY = "a key is needed: Authorization: Bearer KEY"
+_OTHER_KEY = (
+    "key: the one shown is not known here, or was revoked; expected one in force. Show another as "
+    "Authorization: Bearer KEY, or make one with `kenspeckle keys create NAME`"
+)
 _PAGE_KEY = (
     "pages of other origins need a key: make one with `kenspeckle keys create NAME`, and let the "
     "page send it as Authorization: Bearer KEY"
@@ -51,6 +56,7 @@ _LITTLE = 1024 * 1024
 """Bytes of a body that are let come in for the sake of the line."""
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SANE_NAMES = re.compile(rb"[A-Za-z0-9_, -]{0,500}")
+_SANE_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]{0,20}://[A-Za-z0-9._:[\]-]{1,200}")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
@@ -125,12 +131,12 @@ class Guard:
             exchange.extra += _cross(origin)
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             if not welcome:
-                raise Refusal(403, "pages of this origin may not ask")
+                raise _no_page(origin)
             return _preflight(headers)
         foreign = bool(origin) and welcome and not self._access.at_home(origin, surface, host)
         principal, exchange.who = self._principal(scope, headers, surface, foreign)
         if not welcome and principal.anonymous and surface:
-            raise Refusal(403, "pages of this origin may not ask")
+            raise _no_page(origin)
         scope["state"]["principal"] = principal
         if scope["method"] == "POST" and surface and (busy := self._busy()) is not None:
             raise Refusal(503, str(busy), wait=busy.retry_after)
@@ -152,21 +158,47 @@ class Guard:
         """Who asks, and as whom that is counted; a page of a `foreign` origin needs a key on this
         machine too. Raises Refusal."""
         address = (scope.get("client") or ("", 0))[0]
-        principal = self._access.principal(_key(headers), surface, foreign=foreign)
+        shown = _key(headers)
+        principal = self._access.principal(shown, surface, foreign=foreign)
         known = principal is not None and principal.id
         who = f"key {known}" if known else f"address {neighbourhood(address)}"
         if surface:  # who looks after the service is not counted
             wait = self._limits.wait(who)
             if wait:
-                raise Refusal(429, "too many requests", wait=wait)
+                raise _too_often(self._limits.rate, wait)
         if principal is None:
             if not surface:
                 return ANYBODY, who
             challenge = [(b"www-authenticate", b'Bearer realm="kenspeckle"')]
-            raise Refusal(401, _PAGE_KEY if foreign else _KEY, headers=challenge)
-        if surface not in ("", NATIVE) and "read" not in principal.scopes:
-            raise Refusal(403, "this key may not read")
+            none = _PAGE_KEY if foreign else _KEY
+            raise Refusal(401, _OTHER_KEY if shown else none, headers=challenge)
+        if surface not in ("", NATIVE):
+            _may_read(principal)
         return principal, who
+
+
+def _no_page(origin: str) -> Refusal:
+    """What a page of that origin is told; one that no browser writes so is not repeated."""
+    named = f"origin {origin}" if _SANE_ORIGIN.fullmatch(origin) else "origin"
+    return Refusal(
+        403,
+        f"{named}: its pages may not ask here; expected one that the service was told of. "
+        "To let them ask, start it with --origin ORIGIN",
+    )
+
+
+def _too_often(rate: float, wait: float) -> Refusal:
+    expected = f"expected at most {rate:g} a second (serve.rate)"
+    again = f"Come back in {problems.seconds(wait)} s"
+    return Refusal(429, f"requests: too many; {expected}. {again}", wait=wait)
+
+
+def _may_read(principal: Principal) -> None:
+    """Raises Refusal for a key that may not ask a surface of a former system anything."""
+    try:
+        may(principal, "read")
+    except AccessRefused as error:
+        raise Refusal(403, problems.told(error)) from None
 
 
 def _check_head(scope: Scope) -> None:
@@ -174,9 +206,12 @@ def _check_head(scope: Scope) -> None:
     headers = scope["headers"]
     size = sum(len(name) + len(value) for name, value in headers)
     if len(headers) > MOST_HEADERS or size > LARGEST_HEAD:
-        raise Refusal(431, f"at most {MOST_HEADERS} headers of {LARGEST_HEAD} bytes together")
-    if len(scope["raw_path"] or b"") > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
-        raise Refusal(414, f"at most {LONGEST_PATH} bytes of path, {LONGEST_QUERY} of query")
+        expected = f"expected at most {MOST_HEADERS} of {LARGEST_HEAD} bytes together"
+        raise Refusal(431, f"headers: {len(headers)} of {size} bytes; {expected}")
+    path, query = len(scope["raw_path"] or b""), len(scope["query_string"])
+    if path > LONGEST_PATH or query > LONGEST_QUERY:
+        expected = f"expected at most {LONGEST_PATH} and {LONGEST_QUERY}"
+        raise Refusal(414, f"address: a path of {path} bytes, a query of {query}; {expected}")
     hosts = sum(name == b"host" for name, _ in headers)
     if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):  # RFC 9112, 3.2
         raise Refusal(400, f"{hosts} Host headers; expected one")

@@ -57,7 +57,7 @@ class Limits:
         self._each: dict[str, int] = {}
         self.stopping = False
         self._arriving: set[asyncio.Timeout] = set()
-        self._rate, self._clock = settings.rate, clock
+        self.rate, self._clock = settings.rate, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     @property
@@ -92,12 +92,12 @@ class Limits:
         The right to ask grows by the rate, up to what two seconds of it give. The one that asked
         longest ago is forgotten when there are too many.
         """
-        if not self._rate:
+        if not self.rate:
             return 0.0
-        now, most = self._clock(), max(1.0, self._rate * _BURST)
+        now, most = self._clock(), max(1.0, self.rate * _BURST)
         left, seen = self._buckets.pop(who, (most, now))
-        left = min(most, left + (now - seen) * self._rate)
-        wait = 0.0 if left >= 1 else (1 - left) / self._rate
+        left = min(most, left + (now - seen) * self.rate)
+        wait = 0.0 if left >= 1 else (1 - left) / self.rate
         self._buckets[who] = (left if wait else left - 1, now)
         if len(self._buckets) > _MOST_BUCKETS:
             self._buckets.popitem(last=False)

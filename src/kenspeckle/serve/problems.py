@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from kenspeckle.errors import (
     AccessRefused,
@@ -73,6 +74,7 @@ addresses exist, and what answers there."""
 
 _MOST_ERRORS = 20
 _LONGEST = 1000
+_LONGEST_PATH = 200
 _PATHS = re.compile(
     r"(?<![\w:/.])(?:/(?:[^\s/:;,'\"]+/)+|(?i:[a-z]):\\(?:[^\s\\:;,'\"]+\\)*)(?=[^\s/])"
 )
@@ -203,7 +205,9 @@ def answer(error: Exception, request: Request) -> Response:
         status, detail, more["errors"] = 422, fault(found), faults(found)
         kind = "invalid-request"
     elif isinstance(error, HTTPException):
-        status, detail, headers = error.status_code, str(error.detail), _with_head(error.headers)
+        status, detail, headers = error.status_code, str(error.detail), error.headers or {}
+        if detail == http.HTTPStatus(status).phrase:  # the framework's, which names nothing
+            detail, headers = _nobody(request, status, detail, headers)
     else:
         raise error
     content = body(
@@ -219,12 +223,30 @@ def answer(error: Exception, request: Request) -> Response:
     return Response(content, status, dict(headers), media_type=PROBLEM)
 
 
-def _with_head(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """The headers of an error; where GET is allowed HEAD is, which routes do not list."""
-    found = dict(headers or {})
-    if found.get("Allow") == "GET":
-        found["Allow"] = "GET, HEAD"
-    return found
+def _nobody(
+    request: Request, status: int, phrase: str, headers: Mapping[str, str]
+) -> tuple[str, Mapping[str, str]]:
+    """What is said where no route takes a path, or none its method, and the headers of that."""
+    path = str(request.scope.get("path", ""))[:_LONGEST_PATH]
+    if status == 404:
+        about = request.scope.get("root_path", "")
+        return f"{path}: no such path; expected one of those in {about}/openapi.json", headers
+    if status == 405:
+        taken = ", ".join(_methods(request))
+        found = f"{request.method} {path}: this method is not taken here; expected {taken}"
+        return found, {**headers, "Allow": taken}
+    return phrase, headers
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that any route takes at the path; where GET is one HEAD is, which none lists."""
+    scope, routes = request.scope, request.app.router.routes
+    found = {
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    }
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def fault(errors: Sequence[Any]) -> str:

@@ -1,0 +1,87 @@
+"""What is told to whoever is not let in: the thing, what was found, what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from guarded import Behind, guarded
+
+from kenspeckle.serve import keys
+
+PATHS = (("/v1/write", "application/problem+json"), ("/api/falcon", "application/json"))
+ORIGINS = (
+    *("http://evil.example", "https://localhost.evil.example:3000", "null"),
+    *("http://[::1]:3000", "chrome-extension://abc"),
+)
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Iterator[Behind]:
+    with guarded(tmp_path / "keys") as served:
+        yield served
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(("path", "kind"), PATHS)
+def test_a_key_that_was_revoked_is_told_as_one_that_never_was(
+    behind: Behind, tmp_path: Path, path: str, kind: str
+) -> None:
+    keys.create(tmp_path / "keys", "first")
+    ended = keys.create(tmp_path / "keys", "second")
+    keys.revoke(tmp_path / "keys", "second")
+    said = []
+    for header in ({}, bearer(ended), bearer("ksp_never")):
+        refused = httpx2.post(f"{behind.base}{path}", headers=header)
+        assert (refused.status_code, refused.headers["content-type"]) == (401, kind)
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        said.append(refused.json()["detail"])
+    assert said[0] == "a key is needed: Authorization: Bearer KEY"
+    assert said[1] == said[2]
+    assert "not known here, or was revoked" in said[1]
+    assert "ksp_" not in said[1]
+
+
+def test_a_key_that_may_not_read_is_told_on_a_surface_as_on_ours(
+    behind: Behind, tmp_path: Path
+) -> None:
+    made = keys.create(tmp_path / "keys", "writer", ["write"])
+    surface = httpx2.post(f"{behind.base}/api/falcon", headers=bearer(made))
+    ours = httpx2.get(f"{behind.base}/v1/read", headers=bearer(made))
+    assert (surface.status_code, ours.status_code) == (403, 403)
+    assert surface.json()["detail"] == ours.json()["detail"]
+    assert "key writer: " in surface.json()["detail"]
+    assert "scope read" in surface.json()["detail"]
+
+
+@pytest.mark.parametrize(("path", "kind"), PATHS)
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_page_hears_its_origin_and_what_would_let_it_ask(
+    behind: Behind, path: str, kind: str, origin: str
+) -> None:
+    page = {"Origin": origin}
+    before = {**page, "Access-Control-Request-Method": "POST"}
+    for refused in (
+        httpx2.post(f"{behind.base}{path}", headers=page),
+        httpx2.options(f"{behind.base}{path}", headers=before),
+    ):
+        assert (refused.status_code, refused.headers["content-type"]) == (403, kind)
+        detail = refused.json()["detail"]
+        assert detail.startswith(f"origin {origin}: its pages may not ask here; expected one ")
+        assert detail.endswith("start it with --origin ORIGIN")
+
+
+@pytest.mark.parametrize(
+    "origin", [b"<script>", b"http://a b", b"http://" + b"x" * 900, b"http://\xe9", b"HTTP://`x`"]
+)
+def test_what_is_no_origin_is_not_repeated(behind: Behind, origin: bytes) -> None:
+    page: Any = {"Origin": origin}
+    told = httpx2.post(f"{behind.base}/v1/write", headers=page)
+    assert told.status_code == 403
+    assert told.json()["detail"].startswith("origin: its pages may not ask here; ")
