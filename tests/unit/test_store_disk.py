@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -437,6 +437,27 @@ def test_a_file_put_in_its_place_is_followed(path: Path, tmp_path: Path) -> None
         (tmp_path / "other.ken").replace(path)
         with pytest.raises(SpaceMismatch, match="replaced"):
             reader.refresh()
+
+
+def test_an_error_undoes_nothing_of_a_file_that_was_put_in_its_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = path.with_name("other.ken")
+    with create_store(other, MANIFEST) as made:
+        made.add(enrolled(7, 3))
+        rows = made.rows()
+    with DiskStore.open(path, write=True) as store:
+        commit = store._commit
+
+        def late() -> AbstractContextManager[None]:
+            other.replace(path)
+            return commit()
+
+        monkeypatch.setattr(store, "_commit", late)
+        with pytest.raises(KeyError), store.one_commit():
+            store.get([10**6])
+        assert (store.edition, store.counts()) == (1, (7, 7))
+        assert np.array_equal(store.rows(), rows)
 
 
 def test_a_model_set_by_another_process_is_noticed(tmp_path: Path) -> None:

@@ -316,17 +316,18 @@ class DiskFile:
             if self._one:
                 yield
                 return
-            self.refresh()
-            before = self._space, self._manifest, self._index
+            before: tuple[int, Manifest, VectorIndex] | None = None
             try:
                 with self._commit():
+                    before = self._space, self._manifest, self._index
                     self._one = True
                     try:
                         yield
                     finally:
                         self._one = False
             except BaseException:
-                self._space, self._manifest, self._index = before
+                if before is not None:
+                    self._space, self._manifest, self._index = before
                 raise
             if self._unfolded:
                 self._fold()
