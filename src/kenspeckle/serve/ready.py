@@ -13,9 +13,11 @@ from kenspeckle.config import Settings
 from kenspeckle.errors import GalleryError, IndexMissing, SettingError
 from kenspeckle.flows.calibrate import quick
 from kenspeckle.flows.former import taken_for
-from kenspeckle.flows.opened import Opened, default_path, rule
+from kenspeckle.flows.opened import default_path, rule
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
+from kenspeckle.store.base import Store
+from kenspeckle.types import Calibration
 
 SECONDS = 5.0
 """Time for the quick calibration of a gallery that has none."""
@@ -32,18 +34,39 @@ def searched(gallery: Gallery) -> None:
 def calibrated(gallery: Gallery) -> str:
     """Fit a rule for unknowns, and keep it in the index where that may be; what came of it.
 
-    An `.npz` would have to be written anew as a whole: there it is kept as long as this runs.
+    One that another process stores meanwhile stays, and no file gets the rule of another that was
+    put in its place. An `.npz` would have to be written anew as a whole: there it is kept as long
+    as this runs.
     """
-    opened = Opened(gallery.store, gallery.model, gallery.settings)
-    calibration = quick(opened, seconds=SECONDS)
-    if calibration is None:
-        return "no rule for unknowns could be fitted, it offers no strangers"
-    if not gallery.store.path.lower().endswith(".npz"):
-        with contextlib.suppress(GalleryError), gallery.store.writing(0.0):
-            gallery.store.set_calibration(calibration)
-            return "a quick calibration was made and stored"
-    gallery.store.assume(calibration)
-    return "a quick calibration was made for as long as this runs"
+    while True:
+        opened = gallery.opened
+        edition = opened.store.edition
+        if opened.store.calibration() is not None:
+            return "somebody else made one just now"
+        calibration = quick(opened, seconds=SECONDS)
+        if calibration is None:
+            return "no rule for unknowns could be fitted, it offers no strangers"
+        if kept := _kept(opened.store, calibration, edition):
+            return f"a quick calibration was made {kept}"
+
+
+def _kept(store: Store, calibration: Calibration, edition: int) -> str:
+    """How a rule is kept, empty where the file is another by now or has one."""
+
+    def wanted() -> bool:
+        return store.edition == edition and store.calibration() is None
+
+    if not store.path.lower().endswith(".npz"):
+        with contextlib.suppress(GalleryError), store.writing(0.0), store.one_commit():
+            if wanted():
+                store.set_calibration(calibration)
+                return "and stored"
+    with contextlib.suppress(GalleryError):
+        store.refresh()
+    if not wanted():
+        return ""
+    store.assume(calibration)
+    return "for as long as this runs"
 
 
 def remarks(gallery: Gallery) -> Iterator[str]:
