@@ -14,10 +14,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
 from kenspeckle.flows.tasks import Task
+from kenspeckle.serve.forms import InMemory, parsed
 from kenspeckle.serve.routes.analyze_shapes import AnalyzeShape, TaskShape
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ MOST_TEXT = 4 * 1024 * 1024
 BAD_TASKS = "Invalid tasks JSON format or structure:"
 
 _TASKS = TypeAdapter(list[TaskShape])
-
-
-class _InMemory(MultiPartParser):
-    """Keeps files in memory: the whole body is bounded, and disks are slow."""
-
-    spool_max_size = 0  # never rolled over to a disk
 
 
 def tasks_of(shapes: Sequence[TaskShape]) -> list[Task]:
@@ -85,16 +80,17 @@ async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Ta
 async def form_of(request: Request, files: int = 8) -> FormData:
     """The parts of a form, empty for another kind of body; close it when it is read.
 
-    Raises HTTPException 400 for one that is broken or has too many parts.
+    Raises HTTPException 400 for one that is broken or has too many parts, RequestValidationError
+    for a charset that is not known.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         return FormData()
-    parser = _InMemory(
+    parser = InMemory(
         request.headers, request.stream(), max_files=files, max_fields=32, max_part_size=MOST_TEXT
     )
     try:
-        return await parser.parse()
+        return await parsed(parser)
     except MultiPartException as error:
         raise HTTPException(400, f"the form cannot be read: {error.message}") from error
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Form, HTTPException, Query, Request, UploadFile
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData
+from starlette.formparsers import FormParser, MultiPartException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from kenspeckle import __version__
@@ -14,6 +18,7 @@ from kenspeckle.errors import KenspeckleError, PictureError
 from kenspeckle.flows.masks import Mask, masks
 from kenspeckle.flows.opened import Opened
 from kenspeckle.serve import problems
+from kenspeckle.serve.forms import InMemory, parsed
 from kenspeckle.serve.limits import neighbourhood
 from kenspeckle.serve.routes import falcon_answer, falcon_refs
 from kenspeckle.serve.routes import falcon_schemas as schemas
@@ -45,6 +50,42 @@ GONE: dict[int | str, dict[str, Any]] = {
 }
 
 
+class _Read(Request):
+    """A request whose form is read already."""
+
+    def __init__(self, request: Request, form: FormData) -> None:
+        super().__init__(request.scope, request.receive)
+        self._form = form
+
+
+class _Forms(APIRoute):
+    """A route that reads its form as the other surfaces do."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        answer = super().get_route_handler()
+
+        async def read(request: Request) -> Response:
+            return await answer(_Read(request, await _form(request)))
+
+        return read
+
+
+async def _form(request: Request) -> FormData:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    parser: InMemory | FormParser
+    if kind == "multipart/form-data":
+        parser = InMemory(request.headers, request.stream())
+    elif kind == "application/x-www-form-urlencoded":
+        parser = FormParser(request.headers, request.stream())
+    else:
+        return FormData()
+    try:
+        return await parsed(parser)
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from error
+
+
 def create(service: Service) -> FastAPI:
     """The application of this surface. It answers from the first gallery of the service."""
     state = Falcon.of(service)
@@ -64,7 +105,9 @@ def create(service: Service) -> FastAPI:
 
 
 def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
-    @app.post("/api/falcon", responses={name: REFUSALS[name] for name in (400, 413)})
+    router = APIRouter(route_class=_Forms)
+
+    @router.post("/api/falcon", responses={name: REFUSALS[name] for name in (400, 413)})
     async def falcon(
         request: Request,
         image: UploadFile,
@@ -102,6 +145,8 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
             query=query,
             elapsed_seconds=round(time.perf_counter() - start, 3),
         )
+
+    app.include_router(router)
 
 
 def _references(app: FastAPI, state: Falcon, looking: Turns) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -17,8 +17,9 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 
+from kenspeckle.serve.forms import LARGE, InMemory, parsed
 from kenspeckle.serve.parts import Part, cut
 from kenspeckle.serve.schemas import asked
 
@@ -31,8 +32,6 @@ FIELD = "image"
 OF_PICTURES = ("url", "data", "name", "pictures")
 """What says in JSON which pictures there are; a form has files instead."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
-LARGE = 256 * 1024
-"""Bytes of JSON that are not read on the event loop."""
 FIELDS = 32
 """Most other parts of a form."""
 MOST_TEXT = 256 * 1024
@@ -58,20 +57,19 @@ class Received(Generic[P]):
     said: P
 
 
-class _InMemory(MultiPartParser):
-    """Keeps files in memory: the whole body is bounded, and disks are slow."""
+class _Whole(InMemory):
+    """Takes no form that was cut off."""
 
-    spool_max_size = 0  # never rolled over to a disk
     _ended = False
 
     def on_end(self) -> None:
         """The last boundary was there."""
         self._ended = True
 
-    async def whole(self) -> FormData:
+    async def parse(self) -> FormData:
         """The form. Raises MultiPartException for one that was cut off or is broken otherwise."""
         self.stream = self._to_the_end(self.stream)
-        return await self.parse()
+        return await super().parse()
 
     async def _to_the_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         begun = False
@@ -124,9 +122,14 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def one_picture(request: Request) -> Sent:
-    """The only picture of a request. Raises as `received`."""
-    return (await received(request, 1, asked.Pictures)).pictures[0]
+async def one_picture(request: Request, several: str = "") -> Sent:
+    """The only picture of a request; `several` is the route that takes more. Raises as `received`."""
+    try:
+        return (await received(request, 1, asked.Pictures)).pictures[0]
+    except HTTPException as error:
+        if error.status_code == 413 and several:
+            raise HTTPException(413, f"{error.detail}. Send several by POST {several}") from error
+        raise
 
 
 async def body(request: Request, shape: type[M]) -> M:
@@ -153,7 +156,7 @@ def _shaped(data: bytes, shape: type[M]) -> M:
     try:
         return shape.model_validate_json(data)
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, shape) from error
 
 
 def _told(data: bytes, shape: type[P]) -> Received[P]:
@@ -176,9 +179,24 @@ def decoded(text: str, name: str, place: int = 0) -> bytes:
         raise wrong(("body", name, place), "not base64", "base64") from error
 
 
-def _invalid(error: ValidationError) -> RequestValidationError:
+def _invalid(
+    error: ValidationError, shape: type[BaseModel], apart: Collection[str] = ()
+) -> RequestValidationError:
+    """What is wrong with a body; a name that it has not is told with those that it has, of which
+    `apart` are said in another way."""
+    names = ", ".join(name for name in shape.model_fields if name not in apart)
+    unknown = {"msg": f"no such field; expected {names}" if names else "no text is expected here"}
     faults = error.errors(include_url=False, include_input=False, include_context=False)
-    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in faults])
+    return RequestValidationError(
+        [
+            {
+                **one,
+                "loc": ("body", *one["loc"]),
+                **(unknown if one["type"] == "extra_forbidden" and len(one["loc"]) == 1 else {}),
+            }
+            for one in faults
+        ]
+    )
 
 
 async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
@@ -186,7 +204,7 @@ async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
     plain = cut(data, request.headers.get("content-type", ""), most + FIELDS)
     if plain is not None and all(len(one.data) <= MOST_TEXT for one in plain if not one.filename):
         return _read(plain, most, shape)
-    parser = _InMemory(
+    parser = _Whole(
         request.headers,
         request.stream(),
         max_files=most + 1,  # one more, so that it is told as too many and not as a broken form
@@ -194,7 +212,7 @@ async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
         max_part_size=MOST_TEXT,
     )
     try:
-        form = await parser.whole()
+        form = await parsed(parser)
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
             raise too_many(f"more than {most + 1}", most) from error
@@ -221,8 +239,11 @@ def _read(parts: Sequence[Part], most: int, shape: type[P]) -> Received[P]:
             if name != FIELD:
                 raise wrong(("body", name), f"a file where '{FIELD}' is expected", "form")
             pictures.append(Sent(part.filename, part.data))
-        elif name in (FIELD, *OF_PICTURES) or name in fields:
-            raise wrong(("body", name), "a text that is not expected here", "form")
+        elif name in (FIELD, *OF_PICTURES):
+            found = f"a text; expected a file in '{FIELD}' (curl: -F {FIELD}=@FILE), or JSON"
+            raise wrong(("body", name), found, "form")
+        elif name in fields:
+            raise wrong(("body", name), "said twice; say it once", "form")
         else:
             fields[name] = part.data.decode("utf-8", "replace")
     if len(pictures) > most:
@@ -241,4 +262,4 @@ def _said(fields: Mapping[str, str], shape: type[P]) -> P:
     try:
         return shape.model_validate(told)
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, shape, OF_PICTURES) from error
