@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from stored import MANIFEST, enrolled
 from kenspeckle.errors import GalleryError, IndexReadOnly
 from kenspeckle.store import create_store, open_store
 from kenspeckle.store.open import copy_store
+from kenspeckle.types import Feedback
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
 KINDS = pytest.mark.parametrize("suffix", [".ken", ".npz"])
@@ -29,6 +30,19 @@ def room(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """No file can be opened any more, by whichever thread."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @KINDS
@@ -94,3 +108,43 @@ def test_an_npz_that_cannot_be_written_speaks_of_an_old_one_where_there_is_one(
     with room(1000), pytest.raises(IndexReadOnly, match="The old one is kept"):
         store.close()
     store.close()
+
+
+def test_what_was_committed_counts_where_there_is_no_room_to_fold_it(tmp_path: Path) -> None:
+    path = tmp_path / "g.ken"
+    with create_store(path, MANIFEST) as store:
+        store.add(enrolled(2000))
+        photo = ("photo.jpg", "ab" * 32, "2026-01-31", "whole")
+        said = store.add_feedback(Feedback("confirmed", "item0", *photo, store.rows([1])))
+    log = Path(f"{path}-wal")
+    with open_store(path) as store:
+        with room(path.stat().st_size), store.writing():
+            assert len(store.add(enrolled(90, prefix="new"), instead_of=[1])) == 90
+            assert store.remove([2]) == 1
+            assert store.remove_feedback(said)
+            with store.one_commit():
+                store.remove([3])
+            assert len(store) == 2087
+            assert log.stat().st_size
+        assert log.stat().st_size
+        assert not store.refresh()
+        assert not log.stat().st_size
+        with open_store(path) as other:
+            assert (len(other), other.feedback()) == (2087, [])
+
+
+def test_what_was_committed_counts_where_no_file_can_be_opened_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "g.ken"
+    with create_store(path, MANIFEST) as store:
+        store.add(enrolled(5))
+    with open_store(path) as store:
+        with ExitStack() as full, store.writing():
+            store.remove([1])
+            full.enter_context(no_more_files())
+        assert len(list(store.references())) == len(store) == 4
+        with pytest.raises(IndexReadOnly, match="opened for reading"):
+            store.remove([2])
+        with store.writing():
+            store.remove([2])
+    with open_store(path, write=True, wait=0.0) as other:
+        assert len(other) == 3

@@ -59,7 +59,7 @@ class DiskStore(DiskFile):
             check_space(kept, self._manifest.fingerprint)
             numbers = records.put(self._connection, kept, rows, self._space, gone)
         if gone:
-            self._fold()
+            self._unfolded = True
         self.refresh()
         ids = {
             (one.reference.path, one.reference.view): identifier
@@ -82,7 +82,7 @@ class DiskStore(DiskFile):
             count = records.erase(self._connection, map(int, ids))
         if not count:
             return 0
-        self._fold()
+        self._unfolded = True
         self.refresh()
         return count
 
@@ -241,7 +241,9 @@ class DiskStore(DiskFile):
         """Erase feedback; whether it was there."""
         with self._commit():
             gone = beside.erase_feedback(self._connection, int(identifier))
-        self._fold()
+        if gone:
+            self._unfolded = True
+        self.refresh()
         return gone
 
     def calibration(self) -> Calibration | None:

@@ -183,7 +183,8 @@ class DiskFile:
         writer, self._writer = self._writer, None
         try:
             self._settle()
-            with self._reading:
+            # What was committed stays so: where no file can be opened, this connection goes on.
+            with contextlib.suppress(KenspeckleError), self._reading:
                 self._connect(write=False)
         finally:
             if writer is not None:
@@ -329,8 +330,6 @@ class DiskFile:
                 if before is not None:
                     self._space, self._manifest, self._index = before
                 raise
-            if self._unfolded:
-                self._fold()
             self.refresh()
 
     def _check_place(self) -> None:
