@@ -1,7 +1,8 @@
-"""Forms made to hold up a service, on every surface that reads them."""
+"""Forms that hold up a service, or would store what nobody meant, on every surface."""
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from drawing import draw_folder
+from drawing import draw, draw_folder
 from hostile_requests import GALLERY, PICTURE_ROUTES
 from serving import served
 
@@ -47,6 +48,13 @@ def field(name: str, value: bytes) -> bytes:
     return head.encode() + value + b"\r\n"
 
 
+def picture() -> bytes:
+    out = io.BytesIO()
+    draw(77).save(out, "PNG")
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    return head + out.getvalue() + b"\r\n"
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("charset", ["punycode", "undefined", "idna"])
 def test_another_charset_is_refused_by_name(base: str, path: str, charset: str) -> None:
@@ -59,6 +67,32 @@ def test_another_charset_is_refused_by_name(base: str, path: str, charset: str) 
 def slow(name: str) -> bytes:
     head = f'\r\n--x\r\nContent-Disposition: form-data; name="{name}"; filename="a"\r\n\r\n'
     return head.encode() + SLOW + b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=utf-8", f"{FORM}; charset=us-ascii"])
+@pytest.mark.parametrize(("before", "value"), [(b"", b"caf\xe9"), (b"\r\n", b"\xed\xa0\x80")])
+def test_a_text_that_is_none_is_refused_and_not_stored_damaged(
+    base: str, before: bytes, value: bytes, kind: str
+) -> None:
+    form = before + field("key", b"cafe") + field("label", value) + picture() + b"--x--\r\n"
+    told = post(base, f"{GALLERY}/items", form, kind)
+    assert told.status_code == 422, told.text
+    (fault,) = told.json()["errors"]
+    assert fault["loc"] == ["body", "label"]
+    assert fault["msg"].endswith("expected text in UTF-8")
+    assert httpx2.get(f"{base}{GALLERY}/items/cafe").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(FORM, b"caf\xc3\xa9"), (f"{FORM}; charset=iso-8859-1", b"caf\xe9")],
+)
+def test_a_text_is_stored_as_it_was_meant(base: str, kind: str, value: bytes) -> None:
+    form = field("key", b"here") + field("label", value) + picture() + b"--x--\r\n"
+    told = post(base, f"{GALLERY}/items", form, kind)
+    assert told.status_code == 201, told.text
+    assert httpx2.get(f"{base}{GALLERY}/items/here").json()["label"] == "café"
+    assert httpx2.delete(f"{base}{GALLERY}/items/here").status_code == 200
 
 
 @pytest.mark.slow

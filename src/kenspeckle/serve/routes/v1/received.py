@@ -58,9 +58,16 @@ class Received(Generic[P]):
 
 
 class _Whole(InMemory):
-    """Takes no form that was cut off."""
+    """Takes no form that was cut off, and no text that is none."""
 
     _ended = False
+
+    def on_part_end(self) -> None:
+        """A part is whole. Raises RequestValidationError for a text in another charset."""
+        part = self._current_part
+        if part.file is None:
+            _text(part.field_name, part.data, self._charset)
+        super().on_part_end()
 
     def on_end(self) -> None:
         """The last boundary was there."""
@@ -123,7 +130,7 @@ def content_type(request: Request) -> str:
 
 
 async def one_picture(request: Request, several: str = "") -> Sent:
-    """The only picture of a request; `several` is the route that takes more. Raises as `received`."""
+    """The only picture of a request; `several` is where more are taken. Raises as `received`."""
     try:
         return (await received(request, 1, asked.Pictures)).pictures[0]
     except HTTPException as error:
@@ -245,10 +252,18 @@ def _read(parts: Sequence[Part], most: int, shape: type[P]) -> Received[P]:
         elif name in fields:
             raise wrong(("body", name), "said twice; say it once", "form")
         else:
-            fields[name] = part.data.decode("utf-8", "replace")
+            fields[name] = _text(name, part.data)
     if len(pictures) > most:
         raise too_many(len(pictures), most)
     return Received(tuple(pictures), _said(fields, shape))
+
+
+def _text(name: str, data: bytes | bytearray, charset: str = "utf-8") -> str:
+    """What a part says. Raises RequestValidationError for bytes that are not of its charset."""
+    try:
+        return data.decode(charset)
+    except UnicodeDecodeError as error:
+        raise wrong(("body", name), f"not {charset}; expected text in UTF-8", "charset") from error
 
 
 def _said(fields: Mapping[str, str], shape: type[P]) -> P:
