@@ -158,6 +158,87 @@ def test_the_detail_says_what_is_wrong(client: httpx2.Client, ask: Any, said: st
     assert answer.json()["detail"].startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("path", "sent", "status", "said"),
+    [
+        (
+            "/identify",
+            {"files": {"image": (None, "hello")}},
+            422,
+            "body.image: a text; expected a file in 'image' (curl: -F image=@FILE), or JSON",
+        ),
+        ("/identify", {"files": {"url": (None, "http://h/")}}, 422, "body.url: a text; expected a"),
+        (
+            "/items",
+            {"files": [("label", (None, "a")), ("label", (None, "b"))]},
+            422,
+            "body.label: said twice; say it once",
+        ),
+        (
+            "/items",
+            {"data": {"lable": "x"}, "files": {"image": ("a", b"x")}},
+            422,
+            "body.lable: no such field; expected variant, metadata, label, key",
+        ),
+        (
+            "/identify",
+            {"data": {"label": "x"}, "files": {"image": ("a", b"x")}},
+            422,
+            "body.label: no text is expected here",
+        ),
+        (
+            "/identify",
+            {"json": {"ulr": "http://h/", "data": "eA=="}},
+            422,
+            "body.ulr: no such field; expected url, data, name, pictures",
+        ),
+        (
+            "/identify",
+            {"json": {"url": "http://h/", "data": "eA=="}},
+            422,
+            "body: url and data; expected one of url, data, pictures",
+        ),
+        ("/identify", {"json": {}}, 422, "body: none of them; expected one of url, data, pictures"),
+        (
+            "/search",
+            {"json": {"url": "http://h/", "text": "mug"}},
+            422,
+            "body: url and text; expected one of url, data, vector, vector_base64, text",
+        ),
+        (
+            "/identify",
+            {"files": [("image", ("a", b"x")), ("image", ("b", b"x"))]},
+            413,
+            "request: 2 pictures; expected at most 1 here. Send several by POST identify/batch",
+        ),
+        (
+            "/search",
+            {"files": [("image", ("a", b"x")), ("image", ("b", b"x"))]},
+            413,
+            "request: 2 pictures; expected at most 1 here. Send several by POST search/batch",
+        ),
+        (
+            "/jobs",
+            {"json": {"kind": "identify"}},
+            400,
+            "photos: neither urls nor a folder; expected one of the two",
+        ),
+        (
+            "/jobs",
+            {"json": {"kind": "identify", "urls": ["http://h/"], "folder": "/x"}},
+            400,
+            "photos: urls and a folder; expected one of the two",
+        ),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_told_what_is_expected(
+    client: httpx2.Client, path: str, sent: Any, status: int, said: str
+) -> None:
+    answer = client.post(f"{THINGS}{path}", **sent)
+    told(answer, status)
+    assert answer.json()["detail"].startswith(said)
+
+
 def test_the_detail_counts_what_else_is_wrong(client: httpx2.Client) -> None:
     wish = {"item": 1, "label": 2, "key": 3}
     answer = client.post(f"{THINGS}/rename", json=wish)

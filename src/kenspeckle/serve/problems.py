@@ -271,7 +271,7 @@ def faults(errors: Sequence[Any]) -> list[dict[str, Any]]:
     return [
         {
             "loc": [part if isinstance(part, int) else str(part)[:100] for part in one["loc"]],
-            "msg": str(one["msg"])[:200],
+            "msg": str(one["msg"]).removeprefix("Value error, ")[:200],
             "type": str(one["type"]),
         }
         for one in errors[:_MOST_ERRORS]

@@ -93,7 +93,8 @@ def work_of(gallery: Gallery, wish: Index | Calibrate | Identify, turn: Turn) ->
     if isinstance(wish, Calibrate):
         return _calibrating(gallery, wish)
     if (wish.urls is None) == (wish.folder is None):
-        raise InputError("photos", "both or none", expected="either urls or a folder")
+        found = "neither urls nor a folder" if wish.urls is None else "urls and a folder"
+        raise InputError("photos", found, expected="one of the two")
     return _identifying(gallery, wish, turn)
 
 

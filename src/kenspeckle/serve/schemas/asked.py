@@ -19,6 +19,14 @@ Vector = Annotated[
 Packed = Annotated[str, Field(max_length=400_000, description="Little-endian float32, base64.")]
 
 
+def _one_of(said: Asked, ways: Sequence[str]) -> None:
+    """Refuse what says none of these, or several. Raises ValueError."""
+    given = [way for way in ways if getattr(said, way) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        raise ValueError(f"{found}; expected one of {', '.join(ways)}")
+
+
 class Picture(Asked):
     """One picture: an address, or the file itself."""
 
@@ -28,8 +36,7 @@ class Picture(Asked):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.url is None) == (self.data is None):
-            raise ValueError("either url or data is needed")
+        _one_of(self, ("url", "data"))
         return self
 
 
@@ -43,8 +50,7 @@ class Pictures(Asked):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(way is not None for way in (self.url, self.data, self.pictures)) != 1:
-            raise ValueError("one of url, data and pictures is needed")
+        _one_of(self, ("url", "data", "pictures"))
         return self
 
     @property
@@ -100,7 +106,5 @@ class Search(Asked):
 
     @model_validator(mode="after")
     def _way(self) -> Self:
-        ways = (self.url, self.data, self.vector, self.vector_base64, self.text)
-        if sum(way is not None for way in ways) != 1:
-            raise ValueError("one of url, data, vector, vector_base64 and text is needed")
+        _one_of(self, ("url", "data", "vector", "vector_base64", "text"))
         return self

@@ -72,7 +72,7 @@ async def identify(
     """
     here = at(request, gallery)
     frame.admit(here)
-    sent = await one_picture(request)
+    sent = await one_picture(request, "identify/batch")
     answer, _ = await identified(here, sent, options, here.times, frame)
     return told.sent(answer)
 

@@ -45,7 +45,8 @@ async def search(request: Request, gallery: GalleryName, top: Top = 10) -> Respo
     if content_type(request) == "application/json":
         found = await _by_json(here, await body(request, asked.Search), top)
     else:
-        found = await _by_picture(here, await one_picture(request), top)
+        picture = await one_picture(request, "search/batch")
+        found = await _by_picture(here, picture, top)
     return told.sent(found)
 
 
