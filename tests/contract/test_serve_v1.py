@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import hashlib
 import io
 import json
 import random
@@ -10,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +24,7 @@ from serving import served
 
 from kenspeckle import Gallery
 from kenspeckle.config import ModelSettings, Settings
+from kenspeckle.serve.routes.v1 import pictures
 from kenspeckle.serve.service import Service
 
 SETTINGS = replace(Settings(), models=ModelSettings(name="dummy"))
@@ -290,6 +294,21 @@ def test_pictures_of_references_are_the_files_that_were_enrolled(api: Api, made:
         assert small.headers["content-type"] == "image/jpeg"
         assert max(Image.open(io.BytesIO(small.content)).size) <= 128
     api.ask("GET", "/references/999/picture", 404)
+
+
+def test_a_picture_is_hashed_where_it_is_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+
+    def hashing(data: bytes) -> Any:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        hashed.append(data)
+        return hashlib.sha256(data)
+
+    monkeypatch.setattr(pictures, "hashlib", SimpleNamespace(sha256=hashing))
+    one = api.get("/references")["items"][0]
+    shown = [api.ask("GET", one[name]).content for name in ("picture_url", "thumbnail_url")]
+    assert hashed == shown
 
 
 def test_a_picture_that_was_sent_or_has_changed_is_shown_small(api: Api, made: Path) -> None:

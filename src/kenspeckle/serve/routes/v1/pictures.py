@@ -40,7 +40,9 @@ async def picture(
 ) -> Response:
     """The file that was enrolled; where it is gone, or was sent over HTTP, its small picture."""
     here = at(request, gallery)
-    return _shown(await here.read(lambda: _file(here, number) or _kept(here, number)), known)
+    return _shown(
+        *await here.read(lambda: _marked(_file(here, number) or _kept(here, number))), known
+    )
 
 
 @router.get(
@@ -55,10 +57,10 @@ async def thumbnail(
 ) -> Response:
     """The small JPEG that is kept with it; made of the file where the index keeps none."""
     here = at(request, gallery)
-    data = await here.read(lambda: _kept(here, number, needed=False))
+    data, mark = await here.read(lambda: _marked(_kept(here, number, needed=False)))
     if not data:
-        data = await here.run(lambda: _made(here, number))
-    return _shown(data, known)
+        data, mark = await here.run(lambda: _marked(_made(here, number)))
+    return _shown(data, mark, known)
 
 
 def _file(here: At, number: int) -> bytes:
@@ -86,8 +88,12 @@ def _missing(number: int) -> NotEnrolled:
     return NotEnrolled(f"picture of reference {number}", "its file is gone, and no copy is kept")
 
 
-def _shown(data: bytes, known: str) -> Response:
-    mark = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+def _marked(data: bytes) -> tuple[bytes, str]:
+    """A picture, and what tells it from others; an original takes milliseconds to hash."""
+    return data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+
+
+def _shown(data: bytes, mark: str, known: str) -> Response:
     headers = {"ETag": mark, "Cache-Control": "private, no-cache"}
     if mark in known:
         return Response(status_code=304, headers=headers)
