@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Self, TypeVar
@@ -71,7 +72,7 @@ class Handle:
         self._embedder: Embedder | None = None
         self._looks = Looks()
         self.trouble = ""
-        self._lock = Lock()
+        self._lock, self._entering = Lock(), Lock()
 
     @classmethod
     def create(
@@ -184,14 +185,18 @@ class Handle:
     def writing(self, wait: float = 2.0) -> Iterator[None]:
         """Let a gallery that was opened for reading be changed while a block runs.
 
-        `wait` is how many seconds another writer is waited for; see `Store.writing`. Raises
-        IndexBusy, which names who else is writing; IndexReadOnly; IndexMissing.
+        `wait` is how many seconds another writer is waited for, by whichever thread; see
+        `Store.writing`. Raises IndexBusy, which names who else is writing; IndexReadOnly;
+        IndexMissing.
         """
+        until = time.monotonic() + wait
         if self._following:
             self._opened()  # another index may have been put in the place of the one opened
         store, path = self._store, self._store.path
         try:
-            with store.writing(wait):
+            with ExitStack() as lent:
+                with self._entering:  # whoever was first has waited for the others, too
+                    lent.enter_context(store.writing(max(until - time.monotonic(), 0.0)))
                 yield
         except IndexReadOnly as error:
             if self._store is store:

@@ -23,7 +23,12 @@ SHARE = 4
 PATIENCE = 5.0
 """Seconds for which a picture waits until it may be fetched."""
 CHANGES = 4
-"""Changes that wait for the file or for each other; more wait before they take a thread."""
+"""Changes of one gallery that wait for its file or for each other; more wait before they take a
+thread."""
+ALL_CHANGES = 8 * CHANGES
+"""Those of all galleries: one whose file is held up keeps no other from being changed."""
+LOCKED = 2.0
+"""Seconds from its coming for which a change waits for another process that writes."""
 
 
 class Turns:
@@ -110,5 +115,5 @@ def downloads() -> Turns:
 
 
 def changes() -> Turns:
-    """The threads of a service that change indexes."""
-    return Turns("changes", CHANGES)
+    """The threads of a service that change indexes; who asks for one is a gallery."""
+    return Turns("changes", ALL_CHANGES, share=CHANGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,7 @@ from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.schemas.answers import Failed
 from kenspeckle.serve.schemas.base import Problem
 from kenspeckle.serve.service import Service
+from kenspeckle.serve.turns import LOCKED
 from kenspeckle.types import Fingerprint
 from kenspeckle.vectors.pipeline import StageTimes
 
@@ -74,12 +76,14 @@ class At:
         What it looks up, what it checks and what it changes are one commit, or none where it
         raises. Raises IndexBusy, which names the process that is writing; IndexReadOnly.
         """
+        until = time.monotonic() + LOCKED
 
         def writing() -> T:
-            with self.gallery.writing(), self.gallery.store.one_commit():
+            left = max(until - time.monotonic(), 0.0)
+            with self.gallery.writing(left), self.gallery.store.one_commit():
                 return work()
 
-        return await self.service.changes.run(writing)
+        return await self.service.changes.run(writing, self.name)
 
     async def change_after(
         self, look: Callable[[], Awaitable[Seen]], keep: Callable[[Seen], T]
