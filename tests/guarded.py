@@ -138,7 +138,7 @@ def _application(seen: list[str]) -> FastAPI:  # noqa: C901  many small routes
         seen.append("done")
         return "done"
 
-    @app.get("/v1/large")
+    @app.api_route("/v1/large", methods=["GET", "HEAD"])
     async def large(size: int) -> Response:
         return Response(b"x" * size)
 
@@ -157,6 +157,14 @@ def _application(seen: list[str]) -> FastAPI:  # noqa: C901  many small routes
             while True:
                 yield "data: x\n\n"
                 await asyncio.sleep(0.02)
+
+        return StreamingResponse(told(), media_type="text/event-stream")
+
+    @app.get("/v1/flood")
+    async def flood() -> StreamingResponse:
+        async def told() -> Any:
+            while True:
+                yield "data: " + "x" * 65536 + "\n\n"
 
         return StreamingResponse(told(), media_type="text/event-stream")
 

@@ -211,6 +211,20 @@ def test_what_comes_late_of_a_refused_body_does_not_answer_the_next(
         assert b'"bytes":3' in line.recv(65536)
 
 
+def test_the_rest_of_a_refused_body_sets_no_clock_to_the_next_answer(behind: Behind) -> None:
+    behind.busy = ServiceBusy("model", "64 pictures wait already")
+    head = b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+    with behind.line() as line:
+        line.sendall(head + b"abc")
+        assert line.recv(65536).startswith(b"HTTP/1.1 503 ")
+        assert behind.server is not None
+        (one,) = behind.server.server_state.connections
+        one.timeout_keep_alive = 0.2  # type: ignore[attr-defined]
+        line.sendall(b"defghi" + b"GET /v1/slow?seconds=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert behind.settled()
+
+
 def test_an_empty_line_after_a_request_is_no_request(
     behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +273,16 @@ def test_offers_that_come_in_pieces_and_in_chunks(behind: Behind) -> None:
         told = drained(line)
     assert b'"bytes":5' in told
     assert told.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /v1/read HTTP/1.1\r\n"])
+def test_an_offer_changes_nothing_for_what_comes_after(behind: Behind, before: bytes) -> None:
+    offer = b"Upgrade: h2c\r\nConnection: %sUpgrade\r\n\r\n"
+    read = b"GET /v1/read HTTP/1.1\r\nHost: localhost\r\n"
+    last = read + b"Connection: close\r\n\r\n" if before else read + offer % b"close, "
+    first = before + b"Host: localhost\r\n" + offer % b"" if before else b""
+    told = behind.ask(first + last + read + b"\r\n")
+    assert told.count(b"HTTP/1.1 200 ") == told.count(b"HTTP/1.1 ") == (2 if before else 1)
 
 
 def test_a_tunnel_is_refused(behind: Behind) -> None:
@@ -507,3 +531,9 @@ def test_one_name_of_a_host_counts(
     lines = [b"GET %s HTTP/1.1" % first, *(b"Host: " + one for one in hosts), b"Connection: close"]
     told = behind.ask(b"\r\n".join([*lines, b"", b""]))
     assert told.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_whole_address_needs_no_path(behind: Behind) -> None:
+    for target in (b"http://localhost", b"http://localhost?x=1"):
+        told = behind.ask(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+        assert told.startswith(b"HTTP/1.1 404 ")

@@ -46,7 +46,7 @@ def wire() -> Wire:
 def box(wire: Wire) -> Iterator[Outbox]:
     """One whose loop never comes to its turn."""
     loop = asyncio.new_event_loop()
-    yield Outbox(wire, loop)
+    yield Outbox(wire, loop, 30.0)
     loop.close()
 
 
@@ -54,7 +54,7 @@ def in_turn(wire: Wire, *steps: bytes | None) -> list[bytes]:
     """What was sent of the writes of these steps; None ends a turn of the loop."""
 
     async def done() -> None:
-        box = Outbox(wire, asyncio.get_running_loop())
+        box = Outbox(wire, asyncio.get_running_loop(), 30.0)
         for step in steps:
             if step is None:
                 await asyncio.sleep(0)
@@ -100,3 +100,34 @@ def test_what_waits_counts_among_what_was_not_taken(wire: Wire, box: Outbox) -> 
     box.flush()
     assert box.get_write_buffer_size() == 7
     assert box.get_extra_info("peername") == "the peername"
+
+
+@pytest.mark.parametrize(("left", "torn"), [(12, True), (8, True), (7, False), (0, False)])
+def test_what_was_written_before_has_to_be_taken_in_time(wire: Wire, left: int, torn: bool) -> None:
+    async def done() -> None:
+        box = Outbox(wire, asyncio.get_running_loop(), 0.01)
+        box.write(b"12345")
+        wire.untaken = 5
+        box.expect()
+        box.write(b"of another answer"[:7])
+        wire.untaken = left
+        box.flush()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(done())
+    assert wire.closed is torn
+
+
+def test_what_waits_at_the_end_has_to_be_taken_in_time(wire: Wire) -> None:
+    torn: list[bool] = []
+
+    async def done() -> None:
+        box = Outbox(wire, asyncio.get_running_loop(), 0.01)
+        box.write(b"12345")
+        wire.untaken = 5
+        wire.abort = lambda: torn.append(True)  # type: ignore[method-assign]
+        box.close()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(done())
+    assert torn == [True]

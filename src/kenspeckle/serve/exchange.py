@@ -30,6 +30,9 @@ _OPAQUE = (b"multipart/", b"image/", b"application/octet-stream")
 MOST_VALUES = 200_000
 """Commas and opening brackets of any other body: a value of JSON takes two bytes to send, and a
 hundred times as much to hold."""
+LARGE = 1024 * 1024
+"""Bytes of an answer beyond which it is sent in pieces, and held until they are taken."""
+PIECE = 256 * 1024
 STOPPING = "the service is stopping"
 _FULL = "too much is being sent at once"
 _PATIENCE = 64
@@ -67,7 +70,7 @@ class Exchange:
         self._held, self._fresh = 0, True
         self._counted, self._works = False, False
         self._started, self._complete, self._left = False, False, False
-        self._streams, self._spoilt, self._flooded = False, False, False
+        self._lasts, self._spoilt, self._flooded = False, False, False
         kind = next((v for k, v in scope["headers"] if k == b"content-type"), b"").lower()
         self._values = -1 if kind.startswith(_OPAQUE) else 0
         self._gone, self._ended = asyncio.Event(), asyncio.Event()
@@ -103,14 +106,15 @@ class Exchange:
 
         Ends early when the client leaves. Raises Refusal, and what `app` raises.
         """
-        if length != 0 and not self.heedless:
-            await self._read(length)
-        if self._left:
-            return
         task, method = asyncio.current_task(), self._scope["method"]
         assert task is not None  # noqa: S101  a server runs every request as a task
-        watch = asyncio.ensure_future(self._watch(task))
+        watch: asyncio.Future[None] | None = None
         try:
+            if length != 0 and not self.heedless:
+                await self._read(length)
+            if self._left:
+                return
+            watch = asyncio.ensure_future(self._watch(task))
             async with asyncio.timeout(self._limits.timeout) as self._clock:
                 await app(self._scope, self._next, self._answer)
             if self._spoilt:
@@ -118,7 +122,8 @@ class Exchange:
         except asyncio.CancelledError:
             if self._flooded:
                 await self.refuse(Refusal(413, f"more than {_PATIENCE} MiB beside a {method}"))
-            elif not self._left:  # the server ends, and grace is over
+            elif not self._left:  # the server ends, and grace is over: nobody lingers
+                self.unread = False
                 await self.refuse(Refusal(503, STOPPING, wait=5.0))
             task.uncancel()
         except TimeoutError:
@@ -127,7 +132,8 @@ class Exchange:
             if not self._started:
                 raise Refusal(503, f"no answer within {self._limits.timeout:g} s") from None
         finally:
-            watch.cancel()
+            if watch is not None:
+                watch.cancel()
 
     async def _read(self, length: int | None) -> None:
         """The whole body, counted before more is read of it.
@@ -223,8 +229,8 @@ class Exchange:
             if status >= 500 and status != 503:  # its text may tell what nobody should know
                 self._spoilt = True
                 return
-            self._started = True
             headers = self._headers(message.get("headers", ()), status)
+            self._started = True
             message = {**message, "headers": headers}
         elif not message.get("more_body", False):
             self._complete = True
@@ -232,14 +238,24 @@ class Exchange:
                 await self._send({**message, "more_body": True})
                 await self._thrown_away()
                 message = {"type": "http.response.body", "body": b""}
-        if not self._streams:
+        if self._lasts:
+            await self._in_pieces(message)
+        else:
             await self._send(message)
-            return
+
+    async def _in_pieces(self, message: Message) -> None:
+        """Send what may be much or take long: a client has to take each piece of it in time, and
+        only then the next one is handed over."""
+        body, more = message.get("body", b""), message.get("more_body", False)
         try:
-            async with asyncio.timeout(self._limits.body_timeout):
-                await self._send(message)
-        except TimeoutError:  # a listener that does not read
+            for start in range(0, len(body) or 1, PIECE):
+                some, rest = body[start : start + PIECE], len(body) > start + PIECE
+                async with asyncio.timeout(self._limits.body_timeout):
+                    await self._send({**message, "body": some, "more_body": more or rest})
+        except TimeoutError:
             self._left = True
+            if give_up := self._scope["state"].get("give_up"):
+                give_up()
             raise asyncio.CancelledError from None
 
     async def _thrown_away(self) -> None:
@@ -255,10 +271,13 @@ class Exchange:
         there = {name.lower(): value for name, value in headers}
         kind = there.get(b"content-type", b"")
         if kind.startswith(_STREAM):
-            self._streams = True
             self._rests()
-            if self._clock is not None:
-                self._clock.reschedule(None)
+        length = int(there.get(b"content-length", b"0"))
+        if length > LARGE and self._scope["method"] != "HEAD":
+            self._hold(length)
+        self._lasts = kind.startswith(_STREAM) or length > LARGE
+        if self._lasts and self._clock is not None:
+            self._clock.reschedule(None)
         if status == 503 and b"retry-after" not in there:
             headers.append((b"retry-after", problems.seconds(problems.RETRY_AFTER).encode()))
         if b"content-security-policy" not in there:

@@ -14,12 +14,15 @@ MOST = 64 * 1024
 
 
 class Outbox:
-    """A transport whose writes wait until the turn ends, or until `flush` sends them."""
+    """A transport whose writes wait until the turn ends, or until `flush` sends them.
 
-    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
+    A client has `patience` seconds to take what was written before `expect`, or before the end.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop, patience: float) -> None:
+        self._transport, self._loop, self._patience = transport, loop, patience
         self._waiting: list[bytes] = []
-        self._size = 0
+        self._size = self._written = 0
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the transport's own."""
@@ -33,6 +36,7 @@ class Outbox:
             self._loop.call_soon(self.flush)
         self._waiting.append(data)
         self._size += len(data)
+        self._written += len(data)
         if self._size >= MOST:
             self.flush()
 
@@ -48,9 +52,19 @@ class Outbox:
         return closing
 
     def close(self) -> None:
-        """Send what waits, then close."""
+        """Send what waits, then close, which the system does when all was taken."""
         self.flush()
         self._transport.close()
+        self.expect()
+
+    def expect(self) -> None:
+        """What was written until now has to be taken in time, or the line is torn down."""
+        if self.get_write_buffer_size():
+            self._loop.call_later(self._patience, self._late, self._written)
+
+    def _late(self, written: int) -> None:
+        if self._written - self.get_write_buffer_size() < written:
+            self._transport.abort()
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not taken yet."""

@@ -63,7 +63,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
             """Take a client, unless there are too many, or too many of its address."""
             super().connection_made(transport)
-            self.transport = Outbox(transport, self.loop)
+            self.transport = Outbox(transport, self.loop, limits.body_timeout)
             self.flow = self._flow = Flow(transport)
             who = neighbourhood(self.client[0] if self.client else "")
             if limits.lines.enter(self, who):
@@ -114,6 +114,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
                     head = _without_offer(self.parser, self.url, self.headers)
                     data = head + data[offer.args[0] :]
                     self.parser = httptools.HttpRequestParser(self)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
                     continue
                 return
 
@@ -134,10 +135,12 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
                 self._bad = 429
                 raise ValueError("too many requests sent ahead")
             self._hurry()
+            self._unset_keepalive_if_required()
             limits.lines.ask(self)
             self._head, self._within = 0, True
+            self.scope["state"]["give_up"] = self.give_up
             if not self.url.startswith((b"/", b"*")):
-                _rename(self.headers, self.url)
+                self.url = _named(self.headers, self.url)
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
@@ -175,8 +178,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
         def on_response_complete(self) -> None:
             """An answer is written; whoever does not take it in time is left."""
             self.transport.flush()
-            if self.transport.get_write_buffer_size():
-                self.loop.call_later(limits.body_timeout, self._abandon)
+            self.transport.expect()
             super().on_response_complete()
             if not self.pipeline and self._ahead:
                 self._ahead, self._flow.full = 0, False
@@ -200,6 +202,12 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             elif left or not self.transport.is_closing():
                 self._taken = False
                 self.loop.call_later(STALLED, self.hasten, left)
+
+        def give_up(self) -> None:
+            """Leave a client that takes nothing of an answer that is still being written."""
+            if self._running is not None:
+                self._running.disconnected = True
+            self.transport.abort()
 
         def give_way(self) -> None:
             """Leave a client that has connected once more."""
@@ -231,10 +239,6 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:  # noqa: C901  a class 
             else:
                 self._end(408)
 
-        def _abandon(self) -> None:
-            if self.transport.get_write_buffer_size():
-                self.transport.abort()
-
         def _end(self, status: int) -> None:
             """Answer, where no other answer has begun, and close."""
             self._hurry()
@@ -259,13 +263,16 @@ def _without_offer(parser: Any, target: bytes, headers: list[tuple[bytes, bytes]
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _rename(headers: list[tuple[bytes, bytes]], target: bytes) -> None:
+def _named(headers: list[tuple[bytes, bytes]], target: bytes) -> bytes:
     """Let a whole address in the first line stand for the name in `Host`, which is not to be
-    believed then (RFC 9112, 3.2.2)."""
+    believed then (RFC 9112, 3.2.2); the address with its path, which is `/` where it has none."""
+    found = _WHOLE.match(target)
     places = [place for place, (name, _) in enumerate(headers) if name == b"host"]
     if len(places) == 1:
-        found = _WHOLE.match(target)
         headers[places[0]] = (b"host", found[1] if found else b"")
+    if found is None or target[found.end() :].startswith(b"/"):
+        return target
+    return b"%s/%s" % (found[0], target[found.end() :])
 
 
 def _answer(status: int) -> bytes:
