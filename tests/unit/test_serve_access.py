@@ -195,7 +195,6 @@ def test_the_command_makes_lists_and_revokes(command: Command, tmp_path: Path) -
 def test_the_file_is_beside_the_index_or_where_the_environment_says(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command("keys", "list", code=1)
     (tmp_path / "gallery.ken").touch()
     command("keys", "create", "a")
     assert (tmp_path / "gallery.ken.keys").exists()
@@ -555,10 +554,14 @@ def test_the_command_says_whose_service_it_closes(command: Command, tmp_path: Pa
 def test_a_service_without_an_index_has_keys_too(command: Command, tmp_path: Path) -> None:
     """They stay in force when the usual index is made, and no file is made for an index that is
     named and lost."""
-    command("keys", "list", code=1)
-    command("keys", "revoke", "camera", code=1)
-    command("keys", "create", "camera", "--index", "lost.ken", code=1)
-    assert list(tmp_path.glob("*.keys")) == []
+    none = command("keys", "list")
+    assert (none.out, none.err) == ("", "No keys.\n")
+    assert command("keys", "list", "--json").out == ""
+    assert "camera: no key in force" in command("keys", "revoke", "camera", code=1).err
+    for words in (["list"], ["revoke", "camera"], ["create", "camera"]):
+        lost = command("keys", *words, "--index", "lost.ken", code=1).err
+        assert "lost.ken: no such file" in lost
+    assert list(tmp_path.glob("*.keys*")) == []
     told = command("keys", "create", "camera").err
     assert "gallery.ken.keys, hashed, for `kenspeckle serve --surface analyze`." in told
     assert "no index here" in told

@@ -54,7 +54,7 @@ def create(
     """Make a key and show it, this once. A running service knows it at once."""
     from kenspeckle.serve.keys import create
 
-    path, served = _place(keys, index, make=True)
+    path, served = _place(keys, index)
     scopes = [word for given in scope or ["read"] for word in given.split(",")]
     made = create(path, name, scopes)
     console.note(f"Written to {path}, hashed, for `kenspeckle serve {served}`.")
@@ -92,12 +92,12 @@ def revoke(name: Name, keys: File = None, index: Index = None) -> None:
     console.note(f"{name}: revoked")
 
 
-def _place(keys: str | None, index: str | None, *, make: bool = False) -> tuple[Path, str]:
+def _place(keys: str | None, index: str | None) -> tuple[Path, str]:
     """The file of keys that the options and settings mean, and what a service is started with that
     reads it.
 
-    A service of no index has keys, too: they may be made where no index is. IndexMissing where
-    there is neither.
+    A service of no index has keys, too: they may be made where no index is. IndexMissing for one
+    that is named and not there.
     """
     from kenspeckle.errors import IndexMissing
     from kenspeckle.flows.opened import default_path
@@ -109,7 +109,7 @@ def _place(keys: str | None, index: str | None, *, make: bool = False) -> tuple[
     try:
         path = default_path(found)
     except IndexMissing:
-        if found.index.path or not (make or place(found).exists()):
+        if found.index.path:
             raise
         return place(found), WITHOUT
     return place(found, path), shlex.quote(str(path))
