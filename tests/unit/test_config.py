@@ -10,6 +10,7 @@ import pytest
 
 from kenspeckle import config
 from kenspeckle.config import Settings, check, load, user_folder
+from kenspeckle.config.origins import read_origin
 from kenspeckle.errors import SettingError
 
 
@@ -182,6 +183,45 @@ def test_what_could_never_be_fetched_from_is_refused_with_the_forms(tmp_path, ru
     with pytest.raises(SettingError, match="without a scheme, port or path") as caught:
         loaded(tmp_path, KENSPECKLE_IMAGE_FETCH_ALLOW=f"10.0.0.0/8,{rule}")
     assert rule in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "sent"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("HTTPS://Shop.Example/", "https://shop.example"),
+        ("https://shop.example:443", "https://shop.example"),
+        ("http://shop.example:80/", "http://shop.example"),
+        ("http://shop.example:443", "http://shop.example:443"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://127.0.0.1:08080", "http://127.0.0.1:8080"),
+        ("http://[0:0::1]:80", "http://[::1]"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("app://obsidian.md", "app://obsidian.md"),
+        *((whole, whole) for whole in ("*", "null", "file://")),
+    ],
+)
+def test_origins_are_read_as_browsers_send_them(tmp_path, named, sent):
+    assert loaded(tmp_path, KENSPECKLE_SERVE_ORIGINS=named)[0].serve.origins == (named,)
+    assert read_origin(named) == sent
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        *("shop.example", "localhost:3000", "//shop.example", "https://", "https:/shop.example"),
+        *("https://shop.example/cart", "https://shop.example//", "https://shop.example?a=b"),
+        *("https://*.shop.example", "https://.shop.example", "https://ann@shop.example"),
+        *("https://shop.example:70000", "https://shop.example:x", "http://[::1", "http://[a]"),
+        *("http://127.1", "http://a..b", "https://two words", "*.example"),
+    ],
+)
+def test_what_no_browser_sends_is_refused_with_the_forms(tmp_path, named):
+    asked = f"http://localhost,{named}"
+    said = r"serve\.origins, from environment \(KENSPECKLE_SERVE_ORIGINS\): .*https://shop\.example"
+    with pytest.raises(SettingError, match=said) as caught:
+        loaded(tmp_path, KENSPECKLE_SERVE_ORIGINS=asked)
+    assert named in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -481,6 +481,23 @@ def test_listed_origins_may_ask(file: Path) -> None:
         assert "access-control-allow-origin" not in told.headers
 
 
+def test_a_listed_origin_is_known_however_it_was_written(file: Path) -> None:
+    with guarded(file, access={"origins": ["HTTPS://Shop.Example:443/"]}) as behind:
+        told = httpx2.post(f"{behind.base}/v1/write", headers={"Origin": "https://shop.example"})
+    assert (told.status_code, told.headers["access-control-allow-origin"]) == (
+        401,
+        "https://shop.example",
+    )
+
+
+def test_what_is_no_origin_is_refused_where_rules_are_opened() -> None:
+    asked = Settings(serve=ServeSettings(origins=("shop.example",)))
+    with pytest.raises(
+        SettingError, match=r"serve\.origins: \('shop\.example',\); expected origins"
+    ):
+        open_access(asked, "")
+
+
 @pytest.mark.parametrize("named", ["https://shop.example", "*", "http://localhost:3000"])
 def test_a_listed_origin_needs_a_key_on_this_machine_too(file: Path, named: str) -> None:
     origin = "https://evil.example" if named == "*" else named

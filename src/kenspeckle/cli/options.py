@@ -113,6 +113,16 @@ OPTION_OF = {
 }
 
 
+    "serve.surfaces": "--surface",
+    "serve.host": "--host",
+    "serve.port": "--port",
+    "serve.prices": "--prices",
+    "serve.keys": "--keys",
+    "serve.origins": "--origin",
+    "serve.log_format": "--log-format",
+    "serve.similarity": "--sim-threshold",
+    "serve.margin": "--margin-threshold",
+    "serve.detector_score": "--yolo-conf",
 def once(placed: str | None, given: str | None, names: str = "'INDEX' / '--index'") -> str | None:
     """A file that may be named by its position or by its option; both only where they agree."""
     if placed is not None and given is not None and placed != given:

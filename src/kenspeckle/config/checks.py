@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kenspeckle.config.hosts import FORMS, is_rule
+from kenspeckle.config import hosts, origins
 from kenspeckle.config.sections import MODES, RATE
 from kenspeckle.errors import SettingError
 
@@ -13,7 +13,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "image.max_pixels": (lambda v: v > 0, "above 0"),
     "image.max_frames": (lambda v: v > 0, "above 0"),
     "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
-    "image.fetch_allow": (lambda v: all(map(is_rule, v)), FORMS),
+    "image.fetch_allow": (lambda v: all(map(hosts.is_rule, v)), hosts.FORMS),
     "models.mode": (lambda v: v in ("", *MODES), ", ".join(MODES)),
     "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
     "index.label_from": (lambda v: v in ("query", "title"), "query or title"),
@@ -29,6 +29,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "identify.second_look": (lambda v: v in ("", "sift", "orb", "off"), "sift, orb or off"),
     "identify.evidence": (lambda v: set(v) <= {"codes", "text"}, "codes, text or both"),
     "identify.shortlist": (lambda v: 0 <= v <= 100, "0 to 100"),
+    "serve.origins": (lambda v: all(map(origins.is_origin, v)), origins.FORMS),
     "serve.port": (lambda v: 0 <= v <= 65535, "0 to 65535"),
     "serve.max_body": (lambda v: v > 0, "above 0"),
     "serve.max_tasks": (lambda v: 1 <= v <= 10_000, "1 to 10000"),

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from fastapi import Request  # noqa: TC002  FastAPI reads the annotation of a dependency
 from starlette.exceptions import HTTPException
 
-from kenspeckle.config import Settings
+from kenspeckle.config import Settings, check
+from kenspeckle.config.origins import read_origin
 from kenspeckle.errors import AccessRefused
 from kenspeckle.serve.keys import SCOPES, Key, match, place, read, read_first
 
@@ -88,7 +89,7 @@ class Access:
         self.path, self._first, self._make = path, first, make
         self._loopback = is_loopback(host)
         self._host = host.lower()
-        self._origins = frozenset(origins)
+        self._origins = frozenset(map(read_origin, origins))
         self.open_surfaces = frozenset(open_surfaces)
         self._keys: tuple[Key, ...] = ()
         self._seen: tuple[object, ...] = ()
@@ -254,9 +255,10 @@ def open_access(
 ) -> Access:
     """The rules that the settings ask for; `index` is the first one served, empty for none.
 
-    Raises AccessRefused for keys that cannot be read.
+    Raises AccessRefused for keys that cannot be read, SettingError for what is no origin.
     """
     serve = settings.serve
+    check("serve.origins", serve.origins)
     which = ["--index", os.fspath(index)] if index else []
     if serve.keys:
         which = ["--keys", serve.keys]
