@@ -73,6 +73,10 @@ def an_address_of_another_machine(folder: Path, place: Path) -> list[object]:
     return ["--host", "192.0.2.1", "--surface", "falcon:open", folder / "gallery.ken"]
 
 
+def a_name_of_no_machine(folder: Path, place: Path) -> list[object]:
+    return ["--host", "a..b", folder / "gallery.ken"]
+
+
 def beyond_this_machine(folder: Path, place: Path) -> list[object]:
     return ["--host", "0.0.0.0", folder / "gallery.ken"]
 
@@ -87,7 +91,11 @@ def beyond_this_machine(folder: Path, place: Path) -> list[object]:
         (with_a_head_that_is_not_there, "nothing.pt: "),
         (a_surface_that_is_none, "no surface 'canvas'; expected falcon or analyze"),
         (two_of_one_name, "two galleries are called gallery"),
-        (an_address_of_another_machine, r"192\.0\.2\.1: .*expected"),
+        (
+            an_address_of_another_machine,
+            r"--host: 192\.0\.2\.1 \(.+\); expected an address of this machine\n",
+        ),
+        (a_name_of_no_machine, r"--host: a\.\.b \(.+\); expected an address of this machine\n"),
         (beyond_this_machine, r"0\.0\.0\.0: others can reach it, and no key was made"),
     ],
 )
@@ -103,6 +111,35 @@ def test_the_start_is_refused_in_one_sentence(
     assert str(refused.value).startswith("exit code 1")
     assert "Traceback" not in text
     assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"CLIP_PROJ": "nope.pt"}, r"nope\.pt, from environment \(CLIP_PROJ\): unreadable"),
+        (
+            {"KENSPECKLE_SERVE_SURFACES": "falcon, bogus"},
+            r"serve\.surfaces, from environment \(KENSPECKLE_SERVE_SURFACES\): no surface 'bogus'",
+        ),
+        (
+            {"IMAGE_EMBED_REQUIRE_GPU": "1"},
+            r"models\.device: cpu; expected a GPU, as analyze\.require_gpu, "
+            r"from environment \(IMAGE_EMBED_REQUIRE_GPU\), says",
+        ),
+        (
+            {"KENSPECKLE_SERVE_HOST": "192.0.2.1", "KENSPECKLE_SERVE_SURFACES": "falcon:open"},
+            r"serve\.host, from environment \(KENSPECKLE_SERVE_HOST\): 192\.0\.2\.1",
+        ),
+    ],
+)
+def test_what_the_environment_asks_for_is_refused_by_its_name(
+    folder: Path, tmp_path: Path, names: dict[str, str], said: str
+) -> None:
+    started = Process([folder / "gallery.ken", "--port", free_port()], tmp_path, **names)
+    with pytest.raises(AssertionError, match=said):
+        started.ready()
+    assert started.stop() == 1
+    assert len(started.log.read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -103,7 +103,11 @@ def test_a_key_made_in_the_folder_is_in_force(
     [
         (["none.ken", "--surface", "analyze"], {}, r"none\.ken: no such file"),
         (["--index", "none.ken", "--surface", "analyze"], {}, r"none\.ken: no such file"),
-        (["--surface", "analyze"], {"CARD_INDEX": "none.npz"}, r"none\.npz: no such file"),
+        (
+            ["--surface", "analyze"],
+            {"CARD_INDEX": "none.npz"},
+            r"none\.npz, from environment \(CARD_INDEX\): no such file",
+        ),
         (["--surface", "analyze", "--surface", "falcon"], {}, "no such file.*--surface analyze"),
         ([], {}, r"gallery\.ken or card_index\.npz: no such file.*--surface analyze"),
         (

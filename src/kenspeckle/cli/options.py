@@ -6,12 +6,15 @@ has options. An option that was not given is None and leaves the setting as it i
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kenspeckle.config import RATE, USUAL_FPIR, Settings, load
-from kenspeckle.errors import SettingError
+from kenspeckle.config import RATE, USUAL_FPIR, Setting, Settings, load
+from kenspeckle.errors import KenspeckleError, SettingError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines for programs.")]
 Index = Annotated[
@@ -110,9 +113,6 @@ OPTION_OF = {
     "models.mode": "--preprocess-mode",
     "models.home": "--home",
     "models.offline": "--offline",
-}
-
-
     "serve.surfaces": "--surface",
     "serve.host": "--host",
     "serve.port": "--port",
@@ -123,6 +123,9 @@ OPTION_OF = {
     "serve.similarity": "--sim-threshold",
     "serve.margin": "--margin-threshold",
     "serve.detector_score": "--yolo-conf",
+}
+
+
 def once(placed: str | None, given: str | None, names: str = "'INDEX' / '--index'") -> str | None:
     """A file that may be named by its position or by its option; both only where they agree."""
     if placed is not None and given is not None and placed != given:
@@ -132,7 +135,12 @@ def once(placed: str | None, given: str | None, names: str = "'INDEX' / '--index
 
 
 def settings(given: dict[str, Any]) -> Settings:
-    """Settings in force under the options `given` by dotted name; None means not given.
+    """Settings in force under the options `given` by dotted name; None means not given."""
+    return sourced(given)[0]
+
+
+def sourced(given: dict[str, Any]) -> tuple[Settings, tuple[Setting, ...]]:
+    """The same, and for each setting where it came from.
 
     A value that its setting cannot have is a wrong option (exit code 2) when it was given as one;
     from a file or the environment it stays a SettingError (exit code 1).
@@ -140,9 +148,31 @@ def settings(given: dict[str, Any]) -> Settings:
     if given.get("identify.fpir") == 0:  # 0 in a file means that none is asked for
         raise typer.BadParameter(f"0; expected {RATE}", param_hint="--fpir")
     try:
-        return load(given)[0]
+        return load(given)
     except SettingError as error:
         if given.get(error.thing) is None:
             raise
         found = f"{error.found}; expected {error.expected}" if error.expected else error.found
         raise typer.BadParameter(found, param_hint=OPTION_OF.get(error.thing)) from error
+
+
+@contextlib.contextmanager
+def traced(rows: Sequence[Setting]) -> Iterator[None]:
+    """Let an error out that is about a setting of a file or the environment, and say from where
+    that came: whoever reads it may know the variable alone."""
+    try:
+        yield
+    except KenspeckleError as error:
+        thing, expected = error.thing, error.expected
+        for row in rows:
+            if row.origin in ("default", "argument"):
+                continue
+            told = f"{row.name}, from {row.origin}"
+            if thing in (row.name, OPTION_OF.get(row.name)):
+                thing = told
+            elif thing and row.value and isinstance(row.value, str):
+                thing = f"{thing}, from {row.origin}" if Path(thing) == Path(row.value) else thing
+            expected = expected.replace(f" {row.name} ", f" {told}, ")
+        if (thing, expected) == (error.thing, error.expected):
+            raise
+        raise type(error)(thing, error.found, expected=expected, do=error.do) from error

@@ -158,7 +158,7 @@ def serve(
         "models.home": home,
         "models.offline": offline,
     }
-    settings = options.settings(given)
+    settings, rows = options.sourced(given)
     form = settings.serve.log_format
     if omniparser:
         _note(form, "--omniparser: ignored, this service does not look for parts of web pages.")
@@ -168,12 +168,13 @@ def serve(
 
     few_heaps()
     before = set(threading.enumerate())
-    sockets = opened(settings)  # a port that is taken is told before anything is opened
-    try:
-        service = open_service(settings, indexes or ())
-    except BaseException:
-        close(sockets)
-        raise
+    with options.traced(rows):
+        sockets = opened(settings)  # a port that is taken is told before anything is opened
+        try:
+            service = open_service(settings, indexes or ())
+        except BaseException:
+            close(sockets)
+            raise
     logging.captureWarnings(capture=True)  # they are lines of the log, too
     Running(service, sockets).run(lambda: _tell(service, sockets))
     with contextlib.suppress(OSError):

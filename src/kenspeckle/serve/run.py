@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 import threading
@@ -35,8 +36,8 @@ def bound(host: str, port: int) -> list[socket.socket]:
     kinds = socket.AI_PASSIVE | socket.AI_NUMERICSERV
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=kinds)
-    except OSError as error:
-        raise SettingError("--host", host, expected="an address of this machine") from error
+    except (OSError, UnicodeError) as error:  # the latter for what can be no name
+        raise _elsewhere(host, error) from error
     made: list[socket.socket] = []
     try:
         for family, _, _, _, address in sorted(found, key=lambda one: one[0] != socket.AF_INET):
@@ -50,7 +51,14 @@ def bound(host: str, port: int) -> list[socket.socket]:
     return made
 
 
+def _elsewhere(host: str, error: Exception) -> SettingError:
+    why = getattr(error, "strerror", None) or "no name of a host"
+    return SettingError("--host", f"{host} ({why})", expected="an address of this machine")
+
+
 def _taken(host: str, port: int, error: OSError) -> SettingError:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return _elsewhere(host, error)
     return SettingError(
         f"port {port} of {host}",
         error.strerror or str(error),
