@@ -239,6 +239,32 @@ def test_a_body_that_cannot_be_used_is_told_what_is_expected(
     assert answer.json()["detail"].startswith(said)
 
 
+def test_where_a_problem_was_is_an_address(client: httpx2.Client) -> None:
+    answer = client.get(f"{THINGS}/items/a b/c%25 ö?limit=x")
+    instance = answer.json()["instance"]
+    assert instance == f"{THINGS}/items/a%20b/c%25%20%C3%B6"
+    assert client.get(instance).json()["instance"] == instance
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/none", "/v1/jobs/none/answers", "/v1/none"])
+def test_what_was_never_enrolled_is_not_found(client: httpx2.Client, path: str) -> None:
+    told(client.get(path), 404)
+    assert client.get(path).json()["type"] == "urn:kenspeckle:not-found"
+    missing = client.get(f"{THINGS}/items/none").json()
+    assert missing["type"] == "urn:kenspeckle:not-enrolled"
+
+
+def test_a_problem_among_answers_is_as_it_is_by_itself(client: httpx2.Client) -> None:
+    bad = {"image": ("a.png", b"no picture")}
+    alone = client.post(f"{THINGS}/identify", files=bad)
+    (row,) = client.post(f"{THINGS}/identify/batch", files=bad).json()["answers"]
+    assert list(row["problem"]) == list(alone.json())
+    assert None not in row["problem"].values()
+    shape = client.get("/v1/openapi.json").json()["components"]["schemas"]["Problem"]
+    assert set(shape["properties"]) == {*alone.json(), "errors"}
+    assert "errors" not in shape["required"]
+
+
 def test_the_detail_counts_what_else_is_wrong(client: httpx2.Client) -> None:
     wish = {"item": 1, "label": 2, "key": 3}
     answer = client.post(f"{THINGS}/rename", json=wish)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -75,6 +76,8 @@ addresses exist, and what answers there."""
 _MOST_ERRORS = 20
 _LONGEST = 1000
 _LONGEST_PATH = 200
+_IN_A_PATH = "/:@!$&'()*+,;="
+"""What RFC 3986 lets stand in a path beside letters, digits and `-._~`."""
 _PATHS = re.compile(
     r"(?<![\w:/.])(?:/(?:[^\s/:;,'\"]+/)+|(?i:[a-z]):\\(?:[^\s\\:;,'\"]+\\)*)(?=[^\s/])"
 )
@@ -186,7 +189,7 @@ def body(
         "detail": detail or title,
     }
     if path:
-        problem["instance"] = path
+        problem["instance"] = quote(path, safe=_IN_A_PATH, errors="replace")
     if request_id:
         problem["request_id"] = request_id
     return json.dumps(problem | dict(more or {})).encode("ascii")
@@ -206,6 +209,7 @@ def answer(error: Exception, request: Request) -> Response:
         kind = "invalid-request"
     elif isinstance(error, HTTPException):
         status, detail, headers = error.status_code, str(error.detail), error.headers or {}
+        kind = "not-found" if status == 404 else ""
         if detail == http.HTTPStatus(status).phrase:  # the framework's, which names nothing
             detail, headers = _nobody(request, status, detail, headers)
     else:

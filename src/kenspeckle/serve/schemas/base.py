@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 T = TypeVar("T")
 
@@ -58,3 +65,16 @@ class Problem(Told):
     instance: str = Field(examples=["/v1/galleries/mugs/identify"])
     request_id: str = Field(examples=["0190f5c2b7a84d1e"])
     errors: list[Fault] | None = Field(None, description="The parts of the request that are wrong.")
+
+    @model_serializer(mode="wrap")
+    def _lean(self, own: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `errors` where there are none, as a problem by itself is."""
+        told: dict[str, Any] = own(self)
+        return {name: value for name, value in told.items() if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The shape of the fields, whatever writes them."""
+        return handler({k: v for k, v in core_schema.items() if k != "serialization"})

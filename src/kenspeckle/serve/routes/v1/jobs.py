@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request
+from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request
 from starlette.responses import Response
 
 from kenspeckle.errors import NotEnrolled
@@ -186,10 +186,13 @@ async def steps(request: Request, job: JobId, starter: Starter, last_id: LastId 
 
 
 def found(request: Request, identifier: str, reader: Principal) -> Job:
-    """The job of that id, if it is one that this reader may see. NotEnrolled."""
-    job = service_of(request).jobs.get(identifier)
-    if not visible(job, reader):
-        raise NotEnrolled(f"job {identifier!r}", "not known here", do="See the list of jobs")
+    """The job of that id, if it is one that this reader may see. HTTPException 404."""
+    try:
+        job = service_of(request).jobs.get(identifier)
+    except NotEnrolled:
+        job = None
+    if job is None or not visible(job, reader):
+        raise HTTPException(404, f"job {identifier!r}: not known here. See GET jobs")
     return job
 
 
