@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
@@ -632,3 +633,46 @@ def test_questions_are_answered_while_a_writer_that_ends_waits_for_readers(
                 reader.execute("COMMIT")
         writing.result(60.0)
         assert not Path(f"{path}-wal").stat().st_size
+
+
+def test_a_program_that_asks_for_no_lock_is_waited_for_no_longer_than_a_writer(path: Path) -> None:
+    with DiskStore.open(path, wait=600.0) as store, ThreadPoolExecutor(1) as pool:
+
+        def change(wait: float) -> int:
+            with store.writing(wait):
+                return store.remove([1])
+
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            changing = pool.submit(change, 0.1)
+            try:
+                with pytest.raises(IndexBusy, match="another process"):
+                    changing.result(60.0)
+            finally:
+                other.execute("ROLLBACK")
+        assert change(60.0) == 1
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_questions_are_answered_while_such_a_program_is_waited_for(path: Path) -> None:
+    lock = Path(f"{path}.lock")
+    with DiskStore.open(path) as store, ThreadPoolExecutor(2) as pool:
+
+        def change() -> int:
+            with store.writing(600.0):
+                return store.remove([1])
+
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            changing = pool.submit(change)
+            try:
+                while not lock.exists():
+                    assert not changing.done()
+                for _ in range(20):
+                    time.sleep(0.02)
+                    assert pool.submit(store.counts).result(60.0) == (20, 20)
+                assert not changing.done()
+            finally:
+                other.execute("ROLLBACK")
+        assert changing.result(60.0) == 1
+        assert store.counts() == (19, 19)

@@ -171,8 +171,8 @@ class DiskFile:
         writer = WriterLock(self._path)
         writer.take(wait)
         try:
+            self._connect(write=True, wait=wait)
             with self._reading:
-                self._connect(write=True)
                 self.refresh()
                 self._writer = writer
         except BaseException:
@@ -184,23 +184,33 @@ class DiskFile:
         try:
             self._settle()
             # What was committed stays so: where no file can be opened, this connection goes on.
-            with contextlib.suppress(KenspeckleError), self._reading:
-                self._connect(write=False)
+            with contextlib.suppress(KenspeckleError):
+                self._connect(write=False, wait=self._wait)
         finally:
             if writer is not None:
                 writer.release()
 
-    def _connect(self, *, write: bool) -> None:
-        """Go on with another connection, to the file that the vectors in memory are of."""
-        while True:
-            self._follow()
-            new = file.open_file(self._path, write=write, wait=self._wait)
-            if reading.place(self._path) == self._place:
-                break
-            new.close()  # another was put in its place just now
-        old, self._connection = self._connection, new
-        self._read = None
-        old.close()
+    def _connect(self, *, write: bool, wait: float) -> None:
+        """Go on with another connection, to the file that the vectors in memory are of.
+
+        Questions do not wait while a program that asks for no lock of ours is waited for.
+        """
+        taken = False
+        while not taken:
+            there = reading.place(self._path)
+            new = file.open_file(self._path, write=write, wait=wait)
+            try:
+                if write:
+                    with file.transaction(new, self._path):
+                        pass
+                with self._reading:
+                    self._follow()
+                    taken = there == self._place == reading.place(self._path)
+                    if taken:
+                        self._connection, new = new, self._connection
+                        self._read = None
+            finally:
+                new.close()  # the former one; this one, where another file was put there just now
 
     def check(self) -> list[str]:
         """Read the whole file for damage; sentences, none when it is sound."""
