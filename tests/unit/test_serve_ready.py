@@ -12,7 +12,8 @@ from drawing import draw, draw_folder
 from kenspeckle import Gallery
 from kenspeckle.config import IdentifySettings, IndexSettings, ModelSettings, Settings
 from kenspeckle.errors import IndexMissing, SettingError
-from kenspeckle.serve.ready import calibrated, named, remarks, searched
+from kenspeckle.serve.ready import calibrated, lost, named, remarks, searched
+from kenspeckle.serve.service import open_service
 
 DUMMY = Settings(models=ModelSettings(name="dummy"), index=IndexSettings(calibrate=False))
 
@@ -46,6 +47,17 @@ def test_a_file_with_an_equals_sign_is_a_file(
     monkeypatch.chdir(tmp_path)
     Path("a=b.ken").touch()
     assert named(DUMMY, ["a=b.ken"]) == {"a=b": Path("a=b.ken")}
+
+
+def test_a_folder_of_references_that_is_not_there_is_told(gallery: Gallery, tmp_path: Path) -> None:
+    def notes(refs: str) -> list[str]:
+        return list(lost(replace(DUMMY, index=IndexSettings(refs=refs))))
+
+    assert notes("") == notes(str(tmp_path / "things")) == []
+    (said,) = notes("nope")
+    assert said.startswith("index.refs: nope is not there")
+    asked = replace(DUMMY, index=IndexSettings(refs="nope", calibrate=False))
+    assert said in open_service(asked, [gallery.store.path]).notes
 
 
 @pytest.mark.parametrize("word", ["", "=a.ken", "-=a.ken", "a/b=c.ken", "a\nb=c.ken", "a="])

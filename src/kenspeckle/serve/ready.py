@@ -86,6 +86,16 @@ def remarks(gallery: Gallery) -> Iterator[str]:
         yield "Regions auto: without quad, which needs the extra 'geometry'."
 
 
+def lost(settings: Settings) -> Iterator[str]:
+    """What is to be said where the folder of references that is set is not there."""
+    refs = settings.index.refs
+    if refs and not Path(refs).exists():
+        yield (
+            f"index.refs: {refs} is not there; of references that it would hold the small copies "
+            "of the index are shown."
+        )
+
+
 def named(settings: Settings, indexes: Sequence[str], *, needed: bool = True) -> dict[str, Path]:
     """Index files by the name of their gallery: the one given, else the file's.
 

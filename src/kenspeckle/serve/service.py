@@ -22,7 +22,7 @@ from kenspeckle.serve.logs import Log
 from kenspeckle.serve.lookout import Lookout
 from kenspeckle.serve.metrics import Metrics
 from kenspeckle.serve.pool import Models
-from kenspeckle.serve.ready import calibrated, named, remarks, searched
+from kenspeckle.serve.ready import calibrated, lost, named, remarks, searched
 from kenspeckle.serve.scheduler import Scheduler
 from kenspeckle.serve.streams import Streams
 from kenspeckle.serve.surfaces import need_gallery, read_surfaces, unused_port
@@ -184,6 +184,7 @@ def open_service(
             galleries[name].embedder  # noqa: B018  refused here, not for each picture
             notes += remarks(galleries[name])
         engines = analysis or ModelEngines(settings, models)
+        notes += lost(settings) if galleries else ()
         models.check_pins()
         for name, gallery in galleries.items():
             if gallery.calibration is None and len(gallery):
