@@ -133,6 +133,37 @@ def test_health_and_the_log_tell_of_a_file_of_keys_that_is_gone(
     assert ("level=error" in told[0], "level=warning" in told[1]) == (True, True)
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(b"no index" * 1000, "index"), (None, "deleted or moved")]
+)
+def test_the_log_tells_once_of_an_index_that_is_bad_or_gone_though_nobody_asks(
+    index: Path, tmp_path: Path, content: bytes | None, sentence: str
+) -> None:
+    beside = index.with_name("beside")
+
+    def told() -> list[str]:
+        return [line for line in process.log.read_text().splitlines() if "event=logged" in line]
+
+    with command([index], tmp_path) as (base, process):
+        index.rename(beside)
+        if content is not None:
+            index.write_bytes(content)
+        until(lambda: bool(told()))
+        for _ in range(5):
+            httpx.get(f"{base}/readyz")
+            identified(base, beside)
+        time.sleep(AGAIN)
+        httpx.get(f"{base}/health")
+        beside.replace(index)
+        until(lambda: len(told()) > 1)
+    bad, well = told()
+    assert ("level=error" in bad, "level=warning" in well) == (True, True)
+    assert "gallery gallery: " in bad
+    assert "gallery gallery: " in well
+    assert sentence in bad.replace(str(index), "")
+    assert str(index) in bad
+
+
 @pytest.mark.parametrize("kind", ["ken", "npz"])
 def test_an_index_that_was_deleted_is_answered_from_memory_and_not_written(
     folder: Path, index: Path, kind: str
@@ -186,6 +217,25 @@ def test_a_bad_file_is_read_again_when_it_changes_and_else_now_and_then(index: P
         assert again.since == first.since
 
 
+def test_every_change_of_trouble_is_one_line_and_none_when_the_service_ends(
+    index: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Gallery.open(index, settings=DUMMY) as gallery:
+        lookout, whole = Lookout({"mine": gallery}), index.read_bytes()
+        for content in (whole, b"junk" * 1000, b"", whole):
+            index.unlink(missing_ok=True)
+            if content:
+                index.with_name("beside").write_bytes(content)
+                index.with_name("beside").replace(index)
+            for _ in range(3):
+                lookout.look()
+        lookout.end()
+        index.unlink()
+        assert lookout.look()
+    assert [one.levelname for one in caplog.records] == ["ERROR", "ERROR", "WARNING"]
+    assert all(one.getMessage().startswith("gallery mine: ") for one in caplog.records)
+
+
 @contextmanager
 def held(gallery: Gallery) -> Iterator[None]:
     """Somebody holds the index of a gallery for as long as a block runs."""
@@ -217,7 +267,9 @@ def test_who_looks_after_the_service_waits_for_nobody_who_holds_an_index(index: 
         assert readiness(base) == (200, "ready\n")
 
 
-def test_an_index_that_is_held_for_long_answers_no_question_and_is_told_so(index: Path) -> None:
+def test_an_index_that_is_held_for_long_answers_no_question_and_is_told_so(
+    index: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     now = [0.0]
     with Gallery.open(index, settings=DUMMY) as gallery:
         lookout = Lookout({"gallery": gallery}, clock=lambda: now[0])
@@ -228,4 +280,8 @@ def test_an_index_that_is_held_for_long_answers_no_question_and_is_told_so(index
             (found,) = lookout.look().values()
             assert found.failing
             assert f"{index}: in use for {HELD:.0f} s" in found.sentence
+            now[0] += 1
+            lookout.look()
+            (told,) = caplog.messages
+            assert f"{index}: in use for long" in told
         until(lambda: lookout.look() == {})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,8 +20,13 @@ AGAIN = 1.0
 """Seconds after which a file that could not be read, and has not changed, is tried again: reading
 it may take long, and anybody may ask."""
 
+BEAT = 2.0
+"""Seconds after which it is looked where nobody asks, so that the log tells of trouble."""
+
 HELD = 15.0
 """Seconds after which an index that somebody holds is told as one that answers no question."""
+
+_LOG = logging.getLogger(__name__)
 
 GONE = (
     "deleted or moved since it was opened; questions are answered from memory, changes are "
@@ -49,13 +57,15 @@ class Seen:
 class Lookout:
     """Looks after the index files of some galleries; `clock` counts seconds.
 
-    Nobody waits for whoever holds an index: they hear what was seen the last time.
+    Nobody waits for whoever holds an index: they hear what was seen the last time. The log has a
+    line when trouble begins or changes, and another when it ends.
     """
 
     def __init__(
         self, galleries: Mapping[str, Gallery], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._watches = {name: _Watch(one, clock) for name, one in galleries.items()}
+        self._clock = clock
+        self._watches = {name: _Watch(name, one, clock) for name, one in galleries.items()}
 
     def seen(self) -> dict[str, Seen]:
         """How each gallery is, by its name."""
@@ -66,28 +76,56 @@ class Lookout:
         found = self.seen()
         return {name: one.trouble for name, one in found.items() if one.trouble is not None}
 
+    async def keep(self, pause: float = BEAT) -> None:
+        """Look every now and then, for as long as this is awaited; less often where it takes
+        long."""
+        while self._watches:
+            begun = self._clock()
+            with contextlib.suppress(Exception):  # whoever asks hears of it
+                await asyncio.to_thread(self.seen)
+            await asyncio.sleep(max(pause, 10 * (self._clock() - begun)))
+
+    def end(self) -> None:
+        """Tell the log no more: that an index is closed is no trouble."""
+        for watch in self._watches.values():
+            watch.ended = True
+
 
 class _Watch:
     """One index file."""
 
-    def __init__(self, gallery: Gallery, clock: Callable[[], float]) -> None:
-        self._gallery, self._clock = gallery, clock
+    def __init__(self, name: str, gallery: Gallery, clock: Callable[[], float]) -> None:
+        self._name, self._gallery, self._clock = name, gallery, clock
         self._latest = Latest(self._looked, clock=clock)
         self._trouble: Trouble | None = None
         self._tried: tuple[object, float] = ((), 0.0)
+        self._telling, self._told, self.ended = threading.Lock(), "", False
 
     def look(self) -> Seen:
         """How it is now, or was when somebody could look the last time."""
         seen, held = self._latest.now() or Seen(), self._latest.held
         if held < HELD:
             return seen
+        self._tell(f"{self._gallery.store.path}: in use for long, nobody could look at it")
         since = datetime.now(UTC) - timedelta(seconds=held)
         sentence = f"{self._gallery.store.path}: in use for {held:.0f} s, nobody could look at it"
         trouble = Trouble(sentence, since.isoformat(timespec="milliseconds"), failing=True)
         return replace(seen, trouble=trouble)
 
+    def _tell(self, sentence: str) -> None:
+        """Tell the log what is the matter, empty for nothing, unless it was told."""
+        with self._telling:
+            if sentence == self._told or self.ended:
+                return
+            self._told = sentence
+            if sentence:
+                _LOG.error("gallery %s: %s", self._name, sentence)
+            else:
+                _LOG.warning("gallery %s: its index can be used again", self._name)
+
     def _looked(self) -> Seen:
         self._trouble = self._found()
+        self._tell(self._trouble.sentence if self._trouble else "")
         calibrated, stale = None, ""
         with contextlib.suppress(KenspeckleError):
             calibrated, stale = self._gallery.calibration is not None, self._gallery.stale

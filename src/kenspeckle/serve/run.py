@@ -160,7 +160,8 @@ class Running:
                 if await self._warmed(self._stop):
                     self._service.ready = True
                     ready()
-                    resting = asyncio.create_task(rest(self._service.limits))
+                    besides = rest(self._service.limits), self._service.lookout.keep()
+                    lasting = [asyncio.create_task(one) for one in besides]
                     await self._stop.wait()
                     resting.cancel()
             finally:

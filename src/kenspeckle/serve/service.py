@@ -143,6 +143,7 @@ class Service:
         await asyncio.to_thread(self.jobs.close, grace)
         self.streams.close()
         await self.models.close(max(0.0, until - time.monotonic()))
+        self.lookout.end()
         for gallery in self.galleries.values():
             with contextlib.suppress(OSError):
                 gallery.close()
