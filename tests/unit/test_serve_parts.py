@@ -106,6 +106,11 @@ def test_whatever_comes_is_cut_or_left(data: bytes) -> None:
         PART.replace(b"\r\n\r\n", b"\r\nno colon\r\n\r\n") + END,
         PART.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 9000 + b"\r\n\r\n") + END,
         PART * 10 + END,
+        *(
+            PART.replace(b"\r\n\r\n", b"\r\n" + name + b": y\r\n\r\n") + END
+            for name in (b"", b"X y", b" X", b'"X"', b"X@", b"X\x80", b"X\t")
+        ),
+        PART.replace(b"\r\n\r\n", b"\r\nX: y" * 8 + b"\r\n\r\n") + END,
     ],
 )
 def test_what_is_not_plain_is_left_to_the_framework(body: bytes) -> None:
@@ -123,10 +128,32 @@ def test_what_is_not_plain_is_left_to_the_framework(body: bytes) -> None:
         "multipart/form-data; boundary=frontier; charset=latin-1",
         "multipart/form-data; boundary=" + "x" * 71,
         "multipart/form-data; boundary=é",
+        'multipart/form-data; boundary="frontier',
+        'multipart/form-data; boundary=frontier"',
+        'multipart/form-data; boundary="frontier "',
     ],
 )
 def test_other_kinds_are_left_to_the_framework(kind: str) -> None:
     assert cut(PART + END, kind, 9) is None
+
+
+def test_a_part_may_have_other_headers() -> None:
+    heads = b"\r\nContent-Type: text/plain\r\nX-!#$%&'*+.^_`|~: y" + b"\r\nX: y" * 5 + b"\r\n\r\n"
+    body = PART.replace(b"\r\n\r\n", heads) + END
+    assert cut(body, KIND, 9) == [Part("a", None, b"x")]
+    assert slowly(body, KIND) == [Part("a", None, b"")]
+
+
+@given(
+    st.text("Bb'+_ =\",;", min_size=1, max_size=4), st.sampled_from(['"%s"', "%s", '"%s', '%s"'])
+)
+def test_a_boundary_is_that_of_the_framework_or_left(mark: str, quoted: str) -> None:
+    kind = f"multipart/form-data; boundary={quoted % mark}"
+    for shown_mark in (mark, quoted % mark, mark.strip()):
+        body = (PART + END).replace(b"frontier", shown_mark.encode())
+        found = cut(body, kind, 9)
+        if found is not None:
+            assert shown(found) == slowly(body, kind)
 
 
 def test_a_boundary_may_be_quoted() -> None:

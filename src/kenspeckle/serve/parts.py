@@ -12,10 +12,14 @@ from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
 
-LONGEST_HEAD = 8 * 1024
+LONGEST_HEAD = 4 * 1024
 """Bytes of the headers of one part."""
+MOST_HEADERS = 8
+"""Most headers of one part."""
 
-_KIND = re.compile(r'multipart/form-data; *boundary="?([A-Za-z0-9\'()+_,./:=? -]{1,70})"?', re.I)
+_MARK = r"[A-Za-z0-9'()+_,./:=?-](?:[A-Za-z0-9'()+_,./:=? -]{0,68}[A-Za-z0-9'()+_,./:=?-])?"
+_KIND = re.compile(rf'multipart/form-data; *boundary=(?:"({_MARK})"|({_MARK}))', re.I)
+_HEADER = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+:")
 _DISPOSITION = b"content-disposition:"
 _USUAL = re.compile(rb'form-data; name="([^"\\;]*)"(?:; filename="([^"\\;]*)")?')
 _ENCODED = b"content-transfer-encoding:"
@@ -40,7 +44,7 @@ def cut(body: bytes, content_type: str, most: int) -> list[Part] | None:
     found = _KIND.fullmatch(content_type)
     if found is None:
         return None
-    mark = b"\r\n--" + found[1].encode()
+    mark = b"\r\n--" + (found[1] or found[2]).encode()
     if not body.startswith(mark[2:] + b"\r\n"):
         return None
     parts: list[Part] = []
@@ -68,7 +72,8 @@ def _part(head: bytes, data: bytes) -> Part | None:
     lines = head.split(b"\r\n")
     small = [line.lower() for line in lines]
     own = [n for n, line in enumerate(small) if line.startswith(_DISPOSITION)]
-    odd = any(b":" not in line or line.startswith(_ENCODED) for line in small)
+    odd = any(not _HEADER.match(line) or line.startswith(_ENCODED) for line in small)
+    odd = odd or len(lines) > MOST_HEADERS
     if len(own) != 1 or odd or b"\r" in head.replace(b"\r\n", b"") or b"\0" in head:
         return None
     name, filename = _names(lines[own[0]].partition(b":")[2].strip())
