@@ -163,7 +163,8 @@ class Running:
                     besides = rest(self._service.limits), self._service.lookout.keep()
                     lasting = [asyncio.create_task(one) for one in besides]
                     await self._stop.wait()
-                    resting.cancel()
+                    for task in lasting:
+                        task.cancel()
             finally:
                 await self._ended(tasks)
 

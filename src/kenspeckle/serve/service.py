@@ -184,8 +184,8 @@ def open_service(
             galleries[name] = Gallery(store, settings, models.embedder, following=True)
             galleries[name].embedder  # noqa: B018  refused here, not for each picture
             notes += remarks(galleries[name])
-        engines = analysis or ModelEngines(settings, models)
         notes += lost(settings) if galleries else ()
+        engines = analysis or ModelEngines(settings, models)
         models.check_pins()
         for name, gallery in galleries.items():
             if gallery.calibration is None and len(gallery):
