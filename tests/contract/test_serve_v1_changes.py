@@ -378,3 +378,19 @@ def test_something_new_said_of_a_file_of_the_folder_leaves_it_in_its_place(
     with Gallery.open(index, settings=SETTINGS) as gallery:
         work = gallery.plan(made / "refs")
     assert (work.add, work.change, work.remove) == ([], [], [])
+
+
+def test_a_file_of_the_folder_that_is_sent_too_goes_with_its_file_as_is_said(
+    client: httpx2.Client, made: Path, index: Path, tmp_path: Path
+) -> None:
+    told = client.post(f"{THINGS}/items", data={"key": "thing 1"}, files=[file(1), file(23)])
+    assert [row["added"] for row in told.json()["references"]] == [False, True]
+    folder = tmp_path / "rest"
+    shutil.copytree(made / "refs", folder)
+    (folder / told.json()["references"][0]["path"]).unlink()
+    with Gallery.open(index, settings=SETTINGS, write=True) as gallery:
+        gallery.index(folder)
+        assert [one.origin for one in gallery.references("thing 1")] == ["added"]
+    paths = client.get("/v1/openapi.json").json()["paths"]
+    description = paths["/galleries/{gallery}/items"]["post"]["description"]
+    assert "goes with its file" in " ".join(description.split())

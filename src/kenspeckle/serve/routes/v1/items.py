@@ -88,6 +88,9 @@ async def add_items(
     Without `label` and `key` the name of each file says which item it shows, by the gallery's
     naming scheme. Pictures of an item that is there are added to it. A later run over the
     references folder leaves them alone; the calibration is out of date until the next one.
+
+    A picture that is a file of that folder already, byte for byte, is told as it is there, with
+    `added` false: it stays the folder's, and goes with its file.
     """
     here = at(request, gallery)
     got = await received(request, here.most, asked.Enrolment, about.said)
