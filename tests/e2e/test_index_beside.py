@@ -104,6 +104,26 @@ def test_a_file_that_moved_is_passed_over_where_its_reference_is_erased_meanwhil
     assert settled(gallery, folder)
 
 
+def test_a_picture_that_changed_stays_erased_where_it_is_erased_meanwhile(
+    gallery, folder, drawn, beside
+):
+    for place in (2, 3):
+        drawn(60 + place).save(folder / f"thing {place}.png")
+    report = beside(lambda: gallery.remove("thing 3"))
+    assert (report.added, report.changed, report.removed) == (1, 1, 0)
+    assert keys(gallery) == ["new", "thing 0", "thing 1", "thing 2"]
+    assert len(gallery.store) == 2 * ITEMS
+    assert gallery.index(folder).added == 1  # what lies there is found by the next run
+    assert settled(gallery, folder)
+
+
+def test_a_run_whose_changed_pictures_are_all_erased_meanwhile_stores_none(gallery, folder, drawn):
+    drawn(63).save(folder / "thing 3.png")
+    report = gallery.index(folder, progress=lambda _: gallery.remove("thing 3"))
+    assert (report.added, report.changed, report.removed) == (0, 0, 0)
+    assert keys(gallery) == ["thing 0", "thing 1", "thing 2"]
+
+
 def test_what_vanished_goes_whatever_it_is_called_by_then(gallery, folder, beside):
     (folder / "thing 3.png").unlink()
     (folder / "thing 2.png").unlink()

@@ -79,24 +79,26 @@ def index(
     """Carry out a plan for the file of that `edition`. Pictures that fail are reported; the rest is
     stored.
 
-    Names that are given meanwhile hold, and what is erased meanwhile is not moved. Raises
+    Names that are given meanwhile hold, and what is erased meanwhile stays so. Raises
     IndexBusy, IndexReadOnly, SpaceMismatch of the store, ModelError of the model.
     """
     start, stages = time.perf_counter(), StageTimes()
     new = {entry.reference.path for entry in plan.add}
+    known = {change.entry.reference.path for change in plan.change}
     failed: list[tuple[str, KenspeckleError]] = []
     stored: list[str] = []
 
     entries = [*plan.add, *(change.entry for change in plan.change)]
     for batch in _batches(_embedded(opened, entries, stages, failed, progress)):
         with stages.stage("store"), meanwhile.commit(opened.store, edition):
-            opened.store.add(meanwhile.named(opened.store, batch))
+            batch = meanwhile.named(opened.store, batch, known)
+            opened.store.add(batch)
         stored += (one.reference.path for one in batch if not one.reference.view)
     report = rearrange(opened.store, plan, edition)
     return replace(
         report,
         added=sum(path in new for path in stored),
-        changed=sum(path not in new for path in stored),
+        changed=sum(path in known for path in stored),
         failed=tuple(failed),
         stages=stages,
         seconds=time.perf_counter() - start,

@@ -7,7 +7,7 @@ what it finds and what is done about it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,10 +43,16 @@ def check(store: Store, edition: int) -> None:
         )
 
 
-def named(store: Store, pictures: Sequence[Enrolled]) -> list[Enrolled]:
-    """Pictures of a folder or table under the names that hold now."""
-    references = _renames(store).anew([one.reference for one in pictures])
-    return [replace(one, reference=now) for one, now in zip(pictures, references, strict=True)]
+def named(store: Store, pictures: Sequence[Enrolled], known: Collection[str]) -> list[Enrolled]:
+    """Pictures of a folder or table under the names that hold now.
+
+    Those of the `known` paths that are gone have been erased, and are left out.
+    """
+    paths = {one.reference.path for one in pictures}
+    gone = {path for path in paths.intersection(known) if not len(store.select({"path": path}))}
+    left = [one for one in pictures if one.reference.path not in gone]
+    references = _renames(store).anew([one.reference for one in left])
+    return [replace(one, reference=now) for one, now in zip(left, references, strict=True)]
 
 
 def relabels(store: Store, rows: Sequence[Relabel]) -> list[Relabel]:
