@@ -70,6 +70,19 @@ def test_every_operation_has_a_name_a_summary_and_its_errors(document: dict[str,
     assert len(seen) == sum(1 for _ in operations(document)) == 20
 
 
+def test_answers_stand_in_order_and_each_refusal_is_a_problem(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for method, one in methods.items():
+            where = f"{method} {path}"
+            assert list(one["responses"]) == sorted(one["responses"]), where
+            assert {"414", "421", "431"} <= set(one["responses"]), where
+            for status, answer in one["responses"].items():
+                assert answer["description"] != "Successful Response", where
+                if status >= "400":
+                    shape = answer["content"]["application/problem+json"]["schema"]
+                    assert shape == {"$ref": "#/components/schemas/Problem"}, f"{where} {status}"
+
+
 def test_every_shape_that_is_named_is_described(document: dict[str, Any]) -> None:
     named = set(re.findall(r"#/components/schemas/([\w.-]+)", json.dumps(document)))
     assert named <= set(document["components"]["schemas"])

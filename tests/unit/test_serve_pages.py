@@ -96,6 +96,15 @@ def test_every_part_is_told_and_nothing_of_it_runs(text: str) -> None:
     assert set(reader.loads) == {"/v1/openapi.json", "#shape-Thing"}
 
 
+def test_words_between_backticks_are_code_and_nothing_of_them_runs() -> None:
+    document = small("`-` or `<b onclick=x>`, and a ` alone")
+    read(document)
+    shown = page(document, "/v1/openapi.json")
+    assert shown.count("<code>-</code> or <code>&lt;b onclick=x&gt;</code>, and a ` alone") == 4
+    assert "<b onclick" not in shown
+    assert "code,a{overflow-wrap:anywhere}" in shown, "a long path must not widen the page"
+
+
 def test_the_document_of_the_framework_can_be_shown() -> None:
     app = FastAPI()
 

@@ -4,16 +4,19 @@ without anything from another server, so that it works offline and under a stric
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+_CODE = re.compile(r"`([^`]+)`")
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
 color:#1a1a1a;background:#fff}
 code,pre{font:14px/1.45 ui-monospace,monospace}
+code,a{overflow-wrap:anywhere}td code{overflow-wrap:normal}
 pre{background:#f4f4f2;padding:.75rem;overflow:auto;border-radius:4px}
 details{border:1px solid #ddd;border-radius:4px;margin:.5rem 0;padding:.5rem .75rem}
 summary{cursor:pointer}
@@ -56,12 +59,12 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
             operation = methods[method]
             name = escape(operation.get("operationId", f"{method}-{path}"))
             yield f'<details id="{name}"><summary><b>{method}</b> '
-            yield f"<code>{escape(server + path)}</code> {escape(operation.get('summary', ''))}"
+            yield f"<code>{escape(server + path)}</code> {_marked(operation.get('summary', ''))}"
             yield f"</summary>{_text(operation.get('description', ''))}"
             yield _parameters(operation.get("parameters", ()))
             yield _contents("Body", operation.get("requestBody", {}).get("content", {}))
             for status, answer in operation.get("responses", {}).items():
-                about = escape(answer.get("description", ""))
+                about = _marked(answer.get("description", ""))
                 yield f"<p><b>{escape(status)}</b> {about}</p>"
                 yield _contents("", answer.get("content", {}))
             yield "</details>"
@@ -76,7 +79,7 @@ def _parameters(parameters: Any) -> str:
         rows.append(
             f"<tr><td><code>{escape(one['name'])}</code>{need}</td><td>{escape(one['in'])}</td>"
             f"<td>{_kind(one.get('schema', {}))}</td>"
-            f"<td>{escape(one.get('description', ''))}</td></tr>"
+            f"<td>{_marked(one.get('description', ''))}</td></tr>"
         )
     return f"<table>{''.join(rows)}</table>"
 
@@ -95,7 +98,7 @@ def _contents(title: str, contents: Mapping[str, Any]) -> str:
 def _shapes(document: Mapping[str, Any]) -> Iterator[str]:
     for name, shape in sorted(document.get("components", {}).get("schemas", {}).items()):
         yield f'<details id="shape-{escape(name)}"><summary><code>{escape(name)}</code> '
-        yield f"{escape(str(shape.get('description', '')).partition(chr(10))[0])}</summary>"
+        yield f"{_marked(str(shape.get('description', '')).partition(chr(10))[0])}</summary>"
         yield f"{_json(shape)}</details>"
 
 
@@ -116,8 +119,17 @@ def _kind(schema: Any) -> str:
     return escape(" ".join(str(schema[name]) for name in ("type", "format") if name in schema))
 
 
+def _marked(text: str) -> str:
+    """A text whose words between backticks are code.
+
+    >>> _marked("`-` < 1")
+    '<code>-</code> &lt; 1'
+    """
+    return _CODE.sub(r"<code>\1</code>", escape(text))
+
+
 def _text(text: str) -> str:
-    return "".join(f"<p>{escape(part)}</p>" for part in text.split("\n\n") if part.strip())
+    return "".join(f"<p>{_marked(part)}</p>" for part in text.split("\n\n") if part.strip())
 
 
 def _json(value: Any) -> str:

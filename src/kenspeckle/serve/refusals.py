@@ -34,6 +34,10 @@ _REFUSED = {
     "required": ["detail"],
     "properties": {"detail": {"type": "string", "examples": ["a key is needed"]}},
 }
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_FRAMEWORK = "Successful Response"
+_DONE = {"200": "The answer.", "201": "What was stored.", "202": "The work, which goes on."}
+"""Said in place of the framework's words, which say nothing."""
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key of `kenspeckle keys`."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -43,7 +47,7 @@ _SCHEMES = {
 def describe(app: FastAPI, *, native: bool) -> None:
     """Add to the document of an application how keys are shown, and each status it leaves out."""
     own = app.openapi
-    kind = PROBLEM if native else PLAIN
+    kind, shape = (PROBLEM, _PROBLEM) if native else (PLAIN, _REFUSED)
 
     def described() -> dict[str, Any]:
         document = own()
@@ -52,7 +56,11 @@ def describe(app: FastAPI, *, native: bool) -> None:
         for operation in _operations(document):
             known = operation.setdefault("responses", {})
             for status, words in STATUSES.items():
-                known.setdefault(str(status), _response(status, words, kind))
+                known.setdefault(str(status), _response(status, words, kind, shape))
+            for done, words in _DONE.items():
+                if known.get(done, {}).get("description") == _FRAMEWORK:
+                    known[done]["description"] = words
+            operation["responses"] = dict(sorted(known.items()))
         return document
 
     app.openapi = described  # type: ignore[method-assign]
@@ -64,8 +72,8 @@ def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [path[method] for path in paths for method in methods if method in path]
 
 
-def _response(status: int, words: str, kind: str) -> dict[str, Any]:
-    told: dict[str, Any] = {"description": words, "content": {kind: {"schema": _REFUSED}}}
+def _response(status: int, words: str, kind: str, shape: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {"description": words, "content": {kind: {"schema": shape}}}
     if status in _WAITING:
         told["headers"] = _WAIT
     return told
