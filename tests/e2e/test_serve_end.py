@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -123,6 +124,27 @@ def test_a_service_that_nobody_reads_serves_and_ends_well(
         finally:
             process.terminate()
         assert process.wait(60) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a short pipe")
+def test_a_log_that_nobody_reads_holds_up_no_end(index: Path, tmp_path: Path) -> None:
+    port = free_port()
+    words = ["-m", "kenspeckle", "serve", str(index), "--port", str(port), "--model", "dummy"]
+    env = {**os.environ, "HOME": str(tmp_path)}
+    base = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(
+        [sys.executable, *words], cwd=tmp_path, env=env, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stderr is not None
+            fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+            until(lambda: answers(f"{base}/readyz") or process.poll() is not None)
+            with httpx.Client() as client:
+                assert all(client.get(f"{base}/livez").is_success for _ in range(100))
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 def answers(address: str) -> bool:

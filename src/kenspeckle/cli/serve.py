@@ -177,26 +177,28 @@ def serve(
             raise
     logging.captureWarnings(capture=True)  # they are lines of the log, too
     Running(service, sockets).run(lambda: _tell(service, sockets))
+    if service.log.stuck:  # on a stream that nobody reads, and so would be whatever we said
+        os._exit(0)
     with contextlib.suppress(OSError):
         _note(form, "Stopped.")
     _leave(before)
 
 
 def _leave(before: set[threading.Thread]) -> None:
-    """End here and now where work still runs whose time is over: Python would wait for it.
+    """End here and now where work still runs whose time is over: Python would wait for it, or
+    take what it works with from under it.
 
     Everything is closed by then, and what it would answer nobody hears. `before` are threads that
     are not ours.
     """
     until = time.monotonic() + MOMENT
     for thread in set(threading.enumerate()) - before:
-        if not thread.daemon:
-            thread.join(max(0.0, until - time.monotonic()))
-            if thread.is_alive():
-                for stream in (sys.stdout, sys.stderr):
-                    with contextlib.suppress(OSError, ValueError):
-                        stream.flush()
-                os._exit(0)
+        thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(0)
 
 
 def _tell(service: Service, sockets: Sockets) -> None:

@@ -69,6 +69,11 @@ class Log:
         self._ends.set()
         self._thread.join(wait)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether something still waits to be written: nobody reads it."""
+        return self._thread.is_alive()
+
     def _write(self) -> None:
         """Write what is there, then rest: to be woken for each line would cost its teller more
         than the line."""
