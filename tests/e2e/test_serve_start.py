@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
@@ -181,14 +182,16 @@ def test_a_port_is_taken_before_anything_is_opened_and_nobody_is_kept_waiting_th
         service = open_service(DUMMY, [str(index)])
         with pytest.raises(SettingError, match=f"port {port} of 127.0.0.1: .*--port"):
             Running(service, sockets).run()
+    assert service.stopping
     assert [one.fileno() for some, _ in sockets.values() for one in some] == [-1]
 
 
 def test_a_port_on_which_nothing_listens_is_said(index: Path) -> None:
     for surfaces, said in ((("falcon=:9000",), 1), (("falcon=:9000", "analyze"), 0), ((), 0)):
         asked = replace(DUMMY, serve=ServeSettings(surfaces=surfaces, port=18500))
-        notes = open_service(asked, [str(index)]).notes
-        assert sum("Nothing listens on port 18500" in note for note in notes) == said
+        service = open_service(asked, [str(index)])
+        asyncio.run(service.close())
+        assert sum("Nothing listens on port 18500" in note for note in service.notes) == said
 
 
 # Calibration

@@ -125,7 +125,6 @@ class Running:
         """
         make = need("uvloop", "the HTTP service").new_event_loop if has("uvloop") else None
         try:
-            self._listen()
             with heard(self._service.log), asyncio.Runner(loop_factory=make) as runner:
                 runner.run(self._run(ready))
         finally:
@@ -148,10 +147,13 @@ class Running:
     async def _run(self, ready: Callable[[], None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         with _signals(self._loop, self._signalled):
-            tasks = [
-                asyncio.create_task(server.serve(sockets=some)) for server, some in self._servers
-            ]
+            tasks: list[asyncio.Task[None]] = []
             try:
+                self._listen()
+                tasks += [
+                    asyncio.create_task(server.serve(sockets=some))
+                    for server, some in self._servers
+                ]
                 while not all(server.started for server, _ in self._servers):
                     for task in tasks:
                         if task.done():
