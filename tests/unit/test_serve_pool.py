@@ -49,8 +49,12 @@ def picture() -> Image:
 
 @pytest.fixture(autouse=True)
 def _ends() -> Iterator[None]:
+    before = set(threading.enumerate())
     yield
-    assert not [one for one in threading.enumerate() if one.name == "kenspeckle-idle"]
+    for one in set(threading.enumerate()) - before:
+        if one.name == "kenspeckle-idle":
+            one.join(PATIENCE)
+            assert not one.is_alive()
 
 
 def standing(models: Models) -> Standing:
@@ -60,9 +64,6 @@ def standing(models: Models) -> Standing:
 
 def closed(models: Models) -> None:
     asyncio.run(models.close(PATIENCE))
-    for one in threading.enumerate():
-        if one.name == "kenspeckle-idle":
-            one.join(PATIENCE)
 
 
 def test_a_model_is_kept_once_whatever_it_is_called() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,9 @@ def test_a_folder_of_references_that_is_not_there_is_told(gallery: Gallery, tmp_
     (said,) = notes("nope")
     assert said.startswith("index.refs: nope is not there")
     asked = replace(DUMMY, index=IndexSettings(refs="nope", calibrate=False))
-    assert said in open_service(asked, [gallery.store.path]).notes
+    service = open_service(asked, [gallery.store.path])
+    asyncio.run(service.close())
+    assert said in service.notes
 
 
 @pytest.mark.parametrize("word", ["", "=a.ken", "-=a.ken", "a/b=c.ken", "a\nb=c.ken", "a="])
