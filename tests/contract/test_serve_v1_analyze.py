@@ -138,6 +138,19 @@ def test_a_picture_that_cannot_be_used_fails_alone(client: httpx.Client) -> None
     assert broken["problem"]["status"] == 400
 
 
+def test_base64_that_cannot_be_read_fails_alone(client: httpx.Client) -> None:
+    good = {"data": base64.b64encode(ONE).decode()}
+    body = {"pictures": [good, {"data": "!!"}, good], "tasks": [CLIP]}
+    found = told(client.post("/analyze", json=body))
+    assert found["failed"] == 1
+    assert [one["problem"] is None for one in found["pictures"]] == [True, False, True]
+    problem = found["pictures"][1]["problem"]
+    assert problem["status"] == 422
+    assert problem["errors"][0]["loc"] == ["body", "pictures", 1, "data"]
+    none = client.post("/analyze", json={"pictures": [], "tasks": [CLIP]})
+    assert none.json()["detail"] == "body.pictures: no picture; send at least one"
+
+
 def test_a_classifier_and_a_task_that_is_skipped(client: httpx.Client) -> None:
     tasks = [
         {"id": "yes", "type": "classify", "collection_id": 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Iterator
@@ -146,6 +147,26 @@ def test_an_item_that_has_such_a_key_already_is_listed_and_can_be_renamed(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("path", "rows"),
+    [("/identify/batch", "answers"), ("/vectors", "vectors"), ("/search/batch", "answers")],
+)
+def test_base64_that_cannot_be_read_fails_alone(
+    client: httpx2.Client, path: str, rows: str
+) -> None:
+    good = base64.b64encode(png(1)).decode()
+    pictures = [{"data": good, "name": "a"}, {"data": "!!", "name": "b"}, {"data": good}]
+    answer = client.post(f"{THINGS}{path}", json={"pictures": pictures})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["failed"] == 1
+    assert ["problem" in row for row in told[rows]] == [False, True, False]
+    problem = told[rows][1]["problem"]
+    assert (told[rows][1]["name"], problem["status"]) == ("b", 422)
+    assert problem["detail"].startswith("body.pictures.1.data: not base64; expected the file in")
+    assert "!!" not in problem["detail"]
+
+
+@pytest.mark.parametrize(
     ("ask", "said"),
     [
         ({"params": {"limit": "0"}}, "query.limit: Input should be greater than or equal to 1"),
@@ -199,6 +220,27 @@ def test_the_detail_says_what_is_wrong(client: httpx2.Client, ask: Any, said: st
             "body: url and data; expected one of url, data, pictures",
         ),
         ("/identify", {"json": {}}, 422, "body: none of them; expected one of url, data, pictures"),
+        (
+            "/identify",
+            {"json": {"data": "!!"}},
+            422,
+            "body.data: not base64; expected the file in base64. Send it padded with =",
+        ),
+        ("/identify", {"json": {"pictures": [{"data": "!!"}]}}, 422, "body.pictures.0.data: not"),
+        ("/identify/batch", {"json": {"data": "!!"}}, 422, "body.data: not base64; expected the"),
+        ("/identify", {"json": {"pictures": []}}, 422, "body.pictures: no picture; send at least"),
+        (
+            "/items",
+            {"json": {"pictures": [{"data": "eA=="}, {"data": "!!"}]}},
+            422,
+            "body.pictures.1.data: not base64; expected the file in base64",
+        ),
+        (
+            "/search",
+            {"json": {"vector_base64": "!!"}},
+            422,
+            "body.vector_base64: not base64; expected little-endian float32 in base64",
+        ),
         (
             "/search",
             {"json": {"url": "http://h/", "text": "mug"}},

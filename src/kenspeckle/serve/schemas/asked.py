@@ -53,13 +53,6 @@ class Pictures(Asked):
         _one_of(self, ("url", "data", "pictures"))
         return self
 
-    @property
-    def rows(self) -> Sequence[Picture]:
-        """All pictures."""
-        if self.pictures is not None:
-            return self.pictures
-        return (Picture(url=self.url, data=self.data, name=self.name),)
-
 
 Metadata = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=100)], Text],

@@ -8,6 +8,7 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from kenspeckle.errors import KenspeckleError, PictureError, ServiceBusy
 from kenspeckle.flows import tasks as flow
@@ -114,7 +115,7 @@ async def _one(
         )
     except ServiceBusy:
         raise
-    except KenspeckleError as error:
+    except (KenspeckleError, RequestValidationError) as error:
         if isinstance(error, PictureError):
             unusable(request, sent, error)
         answer = problems.answer(error, request)

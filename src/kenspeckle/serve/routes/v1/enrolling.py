@@ -25,6 +25,8 @@ DOTS = (".", "..")
 
 async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
     """All pictures, looked at by the model; the first that cannot be used stops them all."""
+    for picture in pictures:
+        picture.check()
     turns = asyncio.Semaphore(here.service.scheduler_of(here.gallery).callers)
 
     async def one(sent: Sent) -> list[Enrolled]:

@@ -36,17 +36,24 @@ FIELDS = 32
 """Most other parts of a form."""
 MOST_TEXT = 256 * 1024
 """Longest other part of a form, bytes."""
+_ENCODE = "Send it padded with =, without line breaks and without a data: prefix"
 _CUT = "it ends in the middle of a part, before its last boundary; send all of it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One picture: its bytes, or the address that it has to be fetched from; `name` as the client
-    calls it, empty where it does not."""
+    calls it, empty where it does not. `fault` says why there are no bytes."""
 
     name: str
     data: bytes | None = None
     url: str = ""
+    fault: RequestValidationError | None = None
+
+    def check(self) -> None:
+        """Raises RequestValidationError for a picture whose bytes could not be read."""
+        if self.fault is not None:
+            raise self.fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ async def received(
             "a picture's own",
         )
     if not got.pictures:
-        raise wrong(("body", FIELD), "no picture; send at least one", "missing")
+        raise none_of(kind)
     if len(got.pictures) > most:
         raise too_many(len(got.pictures), most)
     return Received(got.pictures, _joined(got.said, beside)) if beside else got
@@ -132,11 +139,13 @@ def content_type(request: Request) -> str:
 async def one_picture(request: Request, several: str = "") -> Sent:
     """The only picture of a request; `several` is where more are taken. Raises as `received`."""
     try:
-        return (await received(request, 1, asked.Pictures)).pictures[0]
+        (picture,) = (await received(request, 1, asked.Pictures)).pictures
     except HTTPException as error:
         if error.status_code == 413 and several:
             raise HTTPException(413, f"{error.detail}. Send several by POST {several}") from error
         raise
+    picture.check()
+    return picture
 
 
 async def body(request: Request, shape: type[M]) -> M:
@@ -147,6 +156,12 @@ async def body(request: Request, shape: type[M]) -> M:
 def wrong(place: tuple[str | int, ...], message: str, kind: str) -> RequestValidationError:
     """The error for one part of a request."""
     return RequestValidationError([{"loc": place, "msg": message, "type": kind}])
+
+
+def none_of(kind: str) -> RequestValidationError:
+    """The error for a body of this content type that brings no picture."""
+    name = "pictures" if kind == "application/json" else FIELD
+    return wrong(("body", name), "no picture; send at least one", "missing")
 
 
 def too_many(found: int | str, most: int) -> HTTPException:
@@ -168,22 +183,43 @@ def _shaped(data: bytes, shape: type[M]) -> M:
 
 def _told(data: bytes, shape: type[P]) -> Received[P]:
     said = _shaped(data, shape)
-    return Received(tuple(sent(row, place) for place, row in enumerate(said.rows)), said)
+    return Received(sent(said), said)
 
 
-def sent(row: asked.Picture, place: int = 0) -> Sent:
-    """A picture that JSON brings. Raises RequestValidationError for what is no base64."""
+def sent(said: asked.Pictures) -> tuple[Sent, ...]:
+    """The pictures that JSON brings. Of several, one that is no base64 has that as its fault.
+
+    Raises RequestValidationError where it is the only one that can be said.
+    """
+    if said.pictures is None:
+        return (alone(said),)
+    return tuple(_one(row, place) for place, row in enumerate(said.pictures))
+
+
+def alone(said: asked.Pictures | asked.Search) -> Sent:
+    """The picture that JSON brings by itself. Raises RequestValidationError for no base64."""
+    name = said.name if isinstance(said, asked.Pictures) else ""
+    if said.url is not None:
+        return Sent(name or said.url, None, said.url)
+    return Sent(name, decoded(said.data or "", ("data",)))
+
+
+def _one(row: asked.Picture, place: int) -> Sent:
     if row.url is not None:
         return Sent(row.name or row.url, None, row.url)
-    return Sent(row.name, decoded(row.data or "", "data", place))
+    try:
+        return Sent(row.name, decoded(row.data or "", ("pictures", place, "data")))
+    except RequestValidationError as error:
+        return Sent(row.name, fault=error)
 
 
-def decoded(text: str, name: str, place: int = 0) -> bytes:
-    """The bytes of base64. Raises RequestValidationError."""
+def decoded(text: str, place: tuple[str | int, ...], of: str = "the file") -> bytes:
+    """The bytes of base64, `of` what it says. Raises RequestValidationError."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise wrong(("body", name, place), "not base64", "base64") from error
+        found = f"not base64; expected {of} in base64. {_ENCODE}"
+        raise wrong(("body", *place), found, "base64") from error
 
 
 def _invalid(

@@ -14,12 +14,12 @@ from kenspeckle.serve.routes.v1 import documented, told
 from kenspeckle.serve.routes.v1.documented import GalleryName, Top
 from kenspeckle.serve.routes.v1.received import (
     Sent,
+    alone,
     body,
     content_type,
     decoded,
     one_picture,
     received,
-    sent,
     wrong,
 )
 from kenspeckle.serve.routes.v1.working import At, at
@@ -100,8 +100,7 @@ def _near(here: At, data: bytes, top: int) -> list[Candidate]:
 
 async def _by_json(here: At, wish: asked.Search, top: int) -> shapes.Found:
     if wish.url is not None or wish.data is not None:
-        picture = sent(asked.Picture(url=wish.url, data=wish.data))
-        return await _by_picture(here, picture, top)
+        return await _by_picture(here, alone(wish), top)
     if wish.text is not None:
         words = wish.text
         return await here.run(lambda: _found(here, lambda: here.gallery.search_text(words, top)))
@@ -120,7 +119,7 @@ def _row(wish: asked.Search) -> Float32:
     if wish.vector is not None:
         with np.errstate(over="ignore"):
             return np.array(wish.vector, np.float64).astype(np.float32)
-    data = decoded(wish.vector_base64 or "", "vector_base64")
+    data = decoded(wish.vector_base64 or "", ("vector_base64",), "little-endian float32")
     if not data or len(data) % 4:
         raise wrong(("body", "vector_base64"), f"{len(data)} bytes; 4 a number", "base64")
     return np.frombuffer(data, "<f4").astype(np.float32)

@@ -74,10 +74,9 @@ async def wanted(request: Request, most: int) -> Wanted:
         raise HTTPException(415, f"content type: {kind or 'none'}; expected {expected}")
     else:
         shape = await received.body(request, shapes.AnalysisAsked)
-        pictures = [received.sent(row, place) for place, row in enumerate(shape.rows)]
-        asked = Wanted(pictures, shape.tasks, shape.crops)
+        asked = Wanted(received.sent(shape), shape.tasks, shape.crops)
     if not asked.pictures:
-        raise received.wrong(("body", "image"), "no picture; send at least one", "missing")
+        raise received.none_of(kind)
     if len(asked.pictures) * len(asked.tasks) > most:
         count = f"{len(asked.pictures)} pictures with {len(asked.tasks)} tasks each"
         raise received.wrong(("body",), f"{count}; at most {most} in all", "too_long")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from anyio.to_thread import run_sync
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from kenspeckle.config import ImageSettings
@@ -155,7 +156,7 @@ class At:
                     return await one(sent)
                 except ServiceBusy:
                     raise
-                except (KenspeckleError, HTTPException) as error:
+                except (KenspeckleError, HTTPException, RequestValidationError) as error:
                     return self._failed(sent.name or f"picture {place}", error)
 
         try:
@@ -190,8 +191,9 @@ async def downloaded(
 ) -> bytes:
     """The bytes of a picture, fetched where it came as an address.
 
-    Raises FetchError, and ServiceBusy where too much is being fetched.
+    Raises FetchError, ServiceBusy where too much is being fetched, and what `Sent.check` raises.
     """
+    sent.check()
     if sent.data is not None:
         return sent.data
     turns = service_of(request).downloads
