@@ -14,7 +14,7 @@ from falcon import ask, dummy, made, masks, settings
 from PIL import Image
 from prints import card
 from rephotographed import laid, photo, prints, scenes, table, taken, unrelated
-from serving import PATIENCE, Process, served
+from serving import PATIENCE, Process, free_port, served
 
 from kenspeckle.serve.routes.falcon_state import Falcon
 
@@ -249,7 +249,7 @@ def test_item_14_another_width_or_backbone_is_refused_at_the_start(tmp_path: Pat
         (["--index", tmp_path / "head.npz"], {}),
         ([index], {"KENSPECKLE_MODELS_NAME": "default"}),
     ):
-        process = Process(["--port", "0", *words], tmp_path, **env)
+        process = Process(["--port", free_port(), *words], tmp_path, **env)
         code = process.process.wait(PATIENCE)
         assert process.process.stdout is not None
         process.process.stdout.close()

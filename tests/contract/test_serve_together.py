@@ -287,7 +287,8 @@ def test_3_no_key_on_loopback_until_the_first_is_made(folder: Path) -> None:
 def test_3_another_address_needs_a_key_or_open_surfaces(folder: Path, tmp_path: Path) -> None:
     index = folder / "gallery.ken"
     keys = tmp_path / "keys.json"
-    refused = Process(["--host", "0.0.0.0", "--keys", keys, index], tmp_path)
+    words = ["--port", free_port(), "--host", "0.0.0.0", "--keys", keys, index]
+    refused = Process(words, tmp_path)
     with pytest.raises(AssertionError, match="no key was made"):
         refused.ready()
     refused.stop()
@@ -379,7 +380,8 @@ def test_6_an_index_of_the_former_system_is_refused_with_both_sides(
     rows = np.eye(4, columns, dtype=np.float32)
     names = np.array(["A", "B", "C", "D"], dtype=object)
     np.savez(tmp_path / "card_index.npz", embeddings=rows, names=names, filenames=names)
-    started = Process([], tmp_path, KENSPECKLE_MODELS_NAME="", KENSPECKLE_MODELS_OFFLINE="yes")
+    env = {"KENSPECKLE_MODELS_NAME": "", "KENSPECKLE_MODELS_OFFLINE": "yes"}
+    started = Process(["--port", free_port()], tmp_path, **env)
     with pytest.raises(AssertionError, match=said) as refused:
         started.ready()
     text = str(refused.value)
