@@ -34,7 +34,7 @@ from kenspeckle.errors import (
     ServiceBusy,
     SpaceMismatch,
 )
-from kenspeckle.serve import keys, limits, problems, quiet, wire
+from kenspeckle.serve import exchange, keys, limits, problems, quiet, wire
 from kenspeckle.serve.limits import MOST_HEADERS, Limits, neighbourhood
 
 MAX = 1_000_000
@@ -393,6 +393,20 @@ def test_a_client_that_does_not_take_its_answer_is_left(hasty: Behind) -> None:
             time.sleep(0.01)
         assert not hasty.lines
     assert hasty.settled()
+
+
+@pytest.mark.parametrize("body", [b"", b"hi"])
+def test_a_large_answer_is_handed_over_as_it_is_taken(behind: Behind, body: bytes) -> None:
+    head = b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    with behind.line() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.sendall(head % len(body) + body)
+        wait_for(lambda: behind.limits.entered == 1)
+        assert behind.server is not None
+        one: Any = next(iter(behind.server.server_state.connections))
+        wait_for(lambda: behind.on_loop(lambda: one.flow.write_paused))
+        assert behind.on_loop(one.transport.get_write_buffer_size) < exchange.LARGE
+    assert behind.settled()
 
 
 def test_a_listener_that_does_not_read_is_left(

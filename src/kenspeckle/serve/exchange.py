@@ -235,9 +235,12 @@ class Exchange:
         elif not message.get("more_body", False):
             self._complete = True
             if self.unread:
-                await self._send({**message, "more_body": True})
+                await self._hand_over({**message, "more_body": True})
                 await self._thrown_away()
                 message = {"type": "http.response.body", "body": b""}
+        await self._hand_over(message)
+
+    async def _hand_over(self, message: Message) -> None:
         if self._lasts:
             await self._in_pieces(message)
         else:
