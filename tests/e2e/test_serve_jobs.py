@@ -134,6 +134,13 @@ def test_progress_is_told_and_the_line_ends_with_the_job(client, folder, drawn):
         assert [one.kind for one in late.events] == ["done"]
 
 
+def test_an_unchanged_folder_is_told_as_looked_at(client):
+    job = ended(client, start(client, kind="index"))
+    assert job["state"] == "done", job
+    assert job["result"]["same"] == 6
+    assert (job["done"], job["total"]) == (6, 6)
+
+
 @pytest.mark.slow
 def test_a_calibration_is_fitted(client):
     quick = ended(client, start(client, kind="calibrate", seconds=0.5))

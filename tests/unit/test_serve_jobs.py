@@ -159,6 +159,33 @@ def test_steps_are_told_on_the_bus(jobs: Jobs) -> None:
     assert ("running", 3) in told
 
 
+def test_what_stays_as_it_is_is_told_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kenspeckle.serve.jobs.BETWEEN", 0.0)
+
+    def work(tell: Tell) -> Mapping[str, Any]:
+        for step in (1, 1, 2, 2, 2):
+            tell(step, 2, "")
+        return {}
+
+    async def scene() -> list[tuple[str, int]]:
+        listener = jobs.bus.subscribe()
+        jobs.start("index", work)
+        told = []
+        async for event in listener:
+            told.append((event.kind, event.data["job"].done))
+            if event.data["job"].ended:
+                listener.close()
+                return told
+        return told
+
+    told = asyncio.run(scene())
+    assert [one for one in told if one[0] == "running"] == [
+        ("running", 0),
+        ("running", 1),
+        ("running", 2),
+    ]
+
+
 def test_no_asker_fills_the_queue() -> None:
     """Whoever holds one key does not keep the others out, however much it asks for."""
     jobs = Jobs(threads=1, waiting=8)

@@ -73,7 +73,7 @@ class _Cancelled(Exception):
 @dataclass(slots=True)
 class _Entry:
     """What the table holds of a job: its work until it has ended, the name of its lane, who asked
-    for it, and as which of all it was started."""
+    for it, as which of all it was started, and when it was told as what."""
 
     job: Job
     work: Work | None
@@ -81,6 +81,7 @@ class _Entry:
     asker: str
     turn: int = 0
     told: float = 0.0
+    shown: Job | None = None
 
 
 class Jobs:
@@ -244,7 +245,7 @@ class Jobs:
             if entry.job.cancelling:
                 raise _Cancelled
             entry.job = replace(entry.job, done=done, total=total, at=name)
-            if time.monotonic() - entry.told >= BETWEEN:
+            if entry.job != entry.shown and time.monotonic() - entry.told >= BETWEEN:
                 self._tell(entry)
 
     def _end(self, entry: _Entry, **changes: Any) -> None:
@@ -257,7 +258,7 @@ class Jobs:
             del self._table[identifier]
 
     def _tell(self, entry: _Entry) -> None:
-        entry.told = time.monotonic()
+        entry.told, entry.shown = time.monotonic(), entry.job
         job = entry.job
         self.bus.publish(Event(job.state, {"job": job}, job.gallery, job.id, lasting=not job.ended))
 

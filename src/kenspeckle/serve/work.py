@@ -22,6 +22,7 @@ from kenspeckle.serve.schemas.work import MOST_PHOTOS, Calibrate, Identify, Inde
 from kenspeckle.types import Calibration, Decision
 
 if TYPE_CHECKING:
+    from kenspeckle.flows.index import Step
     from kenspeckle.serve.service import Service
 
 FETCHING = 600.0
@@ -100,6 +101,13 @@ def work_of(gallery: Gallery, wish: Index | Calibrate | Identify, turn: Turn) ->
 
 def _indexing(gallery: Gallery, wish: Index, refs: str) -> Work:
     def work(tell: Tell) -> Mapping[str, Any]:
+        embedded = 0
+
+        def step(one: Step) -> None:
+            nonlocal embedded
+            embedded = one.total
+            tell(one.done, one.total, one.path)
+
         with gallery.writing():
             report = gallery.index(
                 refs,
@@ -107,8 +115,11 @@ def _indexing(gallery: Gallery, wish: Index, refs: str) -> Work:
                 rehash=wish.rehash,
                 flat=wish.flat,
                 replace_all=wish.replace_all,
-                progress=lambda step: tell(step.done, step.total, step.path),
+                progress=step,
             )
+        if not embedded:
+            known = report.same + report.relabelled
+            tell(known, known, "")
         counts = ("added", "changed", "relabelled", "removed", "same")
         failed = [{"path": path, "error": told(error)} for path, error in report.failed]
         skipped = [{"path": path, "why": why} for path, why in report.skipped]

@@ -72,7 +72,11 @@ class Job(Told):
     created: str = Field(examples=["2026-11-21T17:03:12.123+00:00"])
     started: str = Field(examples=["2026-11-21T17:03:12.130+00:00"], description="Empty before.")
     finished: str = Field(examples=[""], description="Empty until it has ended.")
-    done: int = Field(examples=[120], description="Steps finished.")
+    done: int = Field(
+        examples=[120],
+        description="Steps finished. Of `index` these are the pictures to embed; where there are "
+        "none, those that were looked at, once all were.",
+    )
     total: int = Field(examples=[300], description="Steps there are; 0 before that is known.")
     at: str = Field(examples=["red_mug.jpg"], description="The latest step's name.")
     cancelling: bool = Field(description="Asked to stop, and not stopped yet.")
