@@ -85,7 +85,8 @@ class Behind:
         """Whether nothing is counted or held any more, in a moment."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            if not self.limits.running and not self.limits.held:
+            held = self.limits.bodies.held + self.limits.answers.held
+            if not self.limits.running and not held:
                 return True
             time.sleep(0.01)
         return False

@@ -149,12 +149,12 @@ def test_a_client_that_leaves_in_its_body_is_forgotten(behind: Behind) -> None:
 
 
 def test_what_is_held_at_once_has_a_bound(tmp_path: Path) -> None:
-    limits = Limits(ServeSettings(max_body=1000))
-    assert limits.hold(limits.most_held - 10)
-    assert not limits.hold(11)
-    assert limits.hold(10)
-    limits.release(limits.most_held)
-    assert limits.held == 0
+    bodies = Limits(ServeSettings(max_body=1000)).bodies
+    assert bodies.hold(bodies.most - 10)
+    assert not bodies.hold(11)
+    assert bodies.hold(10)
+    bodies.release(bodies.most)
+    assert bodies.held == 0
 
 
 # Heads
@@ -439,22 +439,51 @@ def test_whoever_takes_one_answer_after_another_gets_them_whole(tmp_path: Path) 
                 time.sleep(0.01)
 
 
+def test_whoever_takes_a_large_answer_too_slowly_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 30_000_000
+    monkeypatch.setattr(exchange, "SLOWEST", size)
+    with guarded(tmp_path / "keys", body_timeout=1.0) as steady, steady.line() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        line.sendall(b"GET /v1/large?size=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % size)
+        left = size
+        with contextlib.suppress(ConnectionError):
+            while left > 0 and (part := line.recv(65536)):
+                left -= len(part)
+                time.sleep(0.02)  # a piece in a twelfth of a second, the whole in nine
+        assert left > 0
+        assert steady.settled()
+
+
 def test_large_answers_count_among_what_is_held(behind: Behind) -> None:
     size = 50_000_000
     ask = b"GET /v1/large?size=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % size
-    behind.limits.most_each = size + 1
+    behind.limits.answers.each = size + 1
     with behind.line() as one, behind.line() as other:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.sendall(ask)
-        wait_for(lambda: behind.limits.held == size)
+        wait_for(lambda: behind.limits.answers.held == size)
         other.sendall(ask)
         told = other.recv(65536)
         assert told.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after" in told
         other.sendall(ask.replace(b"GET", b"HEAD"))
         assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert behind.limits.bodies.held == 0
     assert behind.settled()
     assert behind.faults == []
+
+
+def test_answers_that_nobody_takes_keep_nobody_from_asking(behind: Behind) -> None:
+    size = behind.limits.answers.most = 50_000_000
+    with behind.line() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.sendall(b"GET /v1/large?size=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % size)
+        wait_for(lambda: behind.limits.answers.held == size)
+        told = httpx2.post(f"{behind.base}/v1/echo", content=b"x" * MAX)
+        assert told.json()["bytes"] == MAX
+    assert behind.settled()
 
 
 def test_pipelined_requests_are_each_answered(behind: Behind) -> None:
@@ -474,7 +503,7 @@ def test_a_stopping_service_takes_no_more(behind: Behind) -> None:
 def test_a_body_that_is_still_coming_is_sent_away_when_the_service_stops(behind: Behind) -> None:
     with behind.line() as line, behind.line() as later:
         line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
-        wait_for(lambda: behind.limits.held == 3)
+        wait_for(lambda: behind.limits.bodies.held == 3)
         behind.on_loop(behind.limits.stop)
         told = drained(line)  # within the time of a test's patience: its own time is as long
         assert told.startswith(b"HTTP/1.1 503 ")
@@ -488,7 +517,7 @@ def test_a_body_that_is_still_coming_is_sent_away_when_the_service_stops(behind:
 def test_a_body_that_is_still_coming_at_the_very_end_is_sent_away(behind: Behind) -> None:
     with behind.line() as line:
         line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
-        wait_for(lambda: behind.limits.held == 3)
+        wait_for(lambda: behind.limits.bodies.held == 3)
         assert behind.server is not None
         tasks = behind.server.server_state.tasks
         behind.on_loop(lambda: [task.cancel() for task in list(tasks)])
@@ -505,7 +534,7 @@ def test_a_body_that_comes_in_a_moment_is_answered_while_the_service_stops(
     monkeypatch.setattr(limits, "LINGER", PATIENCE)
     with behind.line() as line:
         line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
-        wait_for(lambda: behind.limits.held == 3)
+        wait_for(lambda: behind.limits.bodies.held == 3)
         behind.on_loop(behind.limits.stop)
         line.sendall(b"defghi")
         assert line.recv(65536).startswith(b"HTTP/1.1 200 ")

@@ -40,7 +40,7 @@ def behind(tmp_path: Path) -> Iterator[Behind]:
 
 
 def test_announcing_holds_nothing(behind: Behind) -> None:
-    behind.limits.most_held = behind.limits.most_each = 4 * MAX
+    behind.limits.bodies.most = behind.limits.bodies.each = 4 * MAX
     head = f"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX}\r\n\r\n"
     with contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -48,7 +48,7 @@ def test_announcing_holds_nothing(behind: Behind) -> None:
         until = time.monotonic() + PATIENCE
         while behind.limits.running < 8 and time.monotonic() < until:
             time.sleep(0.01)
-        assert (behind.limits.running, behind.limits.held) == (8, 0)
+        assert (behind.limits.running, behind.limits.bodies.held) == (8, 0)
         assert httpx2.post(f"{behind.base}/v1/echo", content=b"x" * MAX).json()["bytes"] == MAX
     assert behind.settled()
 
@@ -102,31 +102,31 @@ def test_a_flood_beside_a_question_ends(behind: Behind, monkeypatch: pytest.Monk
 
 
 def test_nobody_holds_everything() -> None:
-    limits = Limits(ServeSettings(max_body=1000))
-    assert limits.hold(limits.most_each, "one")
-    assert not limits.hold(1, "one")
-    assert limits.hold(limits.most_each - 5, "other")
-    limits.release(limits.most_each, "one")
-    assert limits.hold(7, "one")
-    limits.release(7, "one")
-    limits.release(limits.most_each - 5, "other")
-    assert (limits.held, limits._each) == (0, {})
+    bodies = Limits(ServeSettings(max_body=1000)).bodies
+    assert bodies.hold(bodies.each, "one")
+    assert not bodies.hold(1, "one")
+    assert bodies.hold(bodies.each - 5, "other")
+    bodies.release(bodies.each, "one")
+    assert bodies.hold(7, "one")
+    bodies.release(7, "one")
+    bodies.release(bodies.each - 5, "other")
+    assert (bodies.held, bodies._own) == (0, {})
 
 
 def test_more_than_a_share_is_refused(behind: Behind) -> None:
-    behind.limits.most_each = 500_000
+    behind.limits.bodies.each = 500_000
     with behind.line() as line:
         line.sendall(b"POST /v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n")
         line.sendall(b"x" * 400_000)
         until = time.monotonic() + PATIENCE
-        while behind.limits.held < 400_000 and time.monotonic() < until:
+        while behind.limits.bodies.held < 400_000 and time.monotonic() < until:
             time.sleep(0.01)
         told = httpx2.post(f"{behind.base}/v1/echo", content=b"x" * 300_000)
         assert told.status_code == 503
         assert told.headers["retry-after"]
         assert httpx2.post(f"{behind.base}/v1/echo", content=b"x" * 90_000).status_code == 200
     assert behind.settled()
-    assert behind.limits._each == {}
+    assert behind.limits.bodies._own == {}
 
 
 def _echo(size: int) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle.serve import problems
-from kenspeckle.serve.limits import LINGER, Limits
+from kenspeckle.serve.limits import LINGER, Limits, Room
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,6 +34,8 @@ hundred times as much to hold."""
 LARGE = 1024 * 1024
 """Bytes of an answer beyond which it is sent in pieces, and held until they are taken."""
 PIECE = 256 * 1024
+SLOWEST = 64 * 1024
+"""Bytes a second of such an answer that a client takes at least, with `body_timeout` to begin."""
 STOPPING = "the service is stopping"
 _FULL = "too much is being sent at once"
 _PATIENCE = 64
@@ -67,7 +70,8 @@ class Exchange:
         self.heedless, self.keeps, self.who = False, False, ""
         self.extra: Headers = [(b"x-request-id", scope["state"]["request_id"].encode())]
         self._parts: deque[bytes] = deque()
-        self._held, self._fresh = 0, True
+        self._held, self._owed, self._fresh = 0, 0, True
+        self._until = math.inf
         self._counted, self._works = False, False
         self._started, self._complete, self._left = False, False, False
         self._lasts, self._spoilt, self._flooded = False, False, False
@@ -92,8 +96,9 @@ class Exchange:
         """Give back what it held."""
         self._limits.running -= self._counted
         self._rests()
-        self._limits.release(self._held, self.who)
-        self._counted, self._held = False, 0
+        self._limits.bodies.release(self._held, self.who)
+        self._limits.answers.release(self._owed, self.who)
+        self._counted, self._held, self._owed = False, 0, 0
         self._parts.clear()
 
     def _rests(self) -> None:
@@ -143,7 +148,7 @@ class Exchange:
         most = self._limits.max_body
         if length is not None:
             self._check(length, most, f"{length} bytes")
-            if not self._limits.room(length, self.who):
+            if not self._limits.bodies.free(length, self.who):
                 raise Refusal(503, _FULL)
         try:
             async with asyncio.timeout(self._limits.body_timeout) as clock:
@@ -170,7 +175,8 @@ class Exchange:
             size += len(part)
             self._check(size, most, f"more than {most} bytes")
             self._count(part)
-            self._hold(len(part))
+            self._hold(self._limits.bodies, len(part))
+            self._held += len(part)
             if part:
                 self._parts.append(part)
             more = message.get("more_body", False)
@@ -188,10 +194,9 @@ class Exchange:
                 expected = f"expected at most {MOST_VALUES}. Send pictures as files"
                 raise Refusal(413, f"request: more than {MOST_VALUES} values; {expected}")
 
-    def _hold(self, count: int) -> None:
-        if not self._limits.hold(count, self.who):
+    def _hold(self, room: Room, count: int) -> None:
+        if not room.hold(count, self.who):
             raise Refusal(503, _FULL)
-        self._held += count
 
     async def _next(self) -> Message:
         """What `app` receives: the body in the parts it came in, then nothing until the end."""
@@ -250,10 +255,12 @@ class Exchange:
         """Send what may be much or take long: a client has to take each piece of it in time, and
         only then the next one is handed over."""
         body, more = message.get("body", b""), message.get("more_body", False)
+        clock = asyncio.get_running_loop().time
         try:
             for start in range(0, len(body) or 1, PIECE):
                 some, rest = body[start : start + PIECE], len(body) > start + PIECE
-                async with asyncio.timeout(self._limits.body_timeout):
+                until = min(clock() + self._limits.body_timeout, self._until)
+                async with asyncio.timeout_at(until):
                     await self._send({**message, "body": some, "more_body": more or rest})
         except TimeoutError:
             self._left = True
@@ -277,7 +284,10 @@ class Exchange:
             self._rests()
         length = int(there.get(b"content-length", b"0"))
         if length > LARGE and self._scope["method"] != "HEAD":
-            self._hold(length)
+            self._hold(self._limits.answers, length)
+            self._owed = length
+            patience = self._limits.body_timeout + length / SLOWEST
+            self._until = asyncio.get_running_loop().time() + patience
         self._lasts = kind.startswith(_STREAM) or length > LARGE
         if self._lasts and self._clock is not None:
             self._clock.reschedule(None)

@@ -35,13 +35,45 @@ _BURST = 2.0
 """Requests that may come at once, in seconds of the rate."""
 
 
+class Room:
+    """`most` bytes that may be held at once, `each` of them for one who asks; `held` are."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.each, self.held = most, most // _SHARES, 0
+        self._own: dict[str, int] = {}
+
+    def free(self, count: int, who: str = "") -> bool:
+        """Whether there is room for so many bytes, in the share of `who` too where that is told."""
+        own = self._own.get(who, 0)
+        if self.held and self.held + count > self.most:
+            return False
+        return not (who and own and own + count > self.each)
+
+    def hold(self, count: int, who: str = "") -> bool:
+        """Take room for so many bytes, if there is; `release` gives it back."""
+        if not self.free(count, who):
+            return False
+        self.held += count
+        if who and count:
+            self._own[who] = self._own.get(who, 0) + count
+        return True
+
+    def release(self, count: int, who: str = "") -> None:
+        """Give room back."""
+        self.held -= count
+        left = self._own.pop(who, 0) - count
+        if left > 0:
+            self._own[who] = left
+
+
 class Limits:
     """What is going on against what may; used from one event loop.
 
     `running` requests are being answered now; `working` of them, and `entered` since the start, use
-    memory that is worth giving back, as probes and listeners do not. Bodies of `held` bytes are
-    kept meanwhile, `lines` are the connections of all ports. `stopping` is set when the service
-    takes no more requests.
+    memory that is worth giving back, as probes and listeners do not. What is held meanwhile is in
+    `bodies` and, so that nobody who takes slowly keeps others from asking, apart in `answers`.
+    `lines` are the connections of all ports. `stopping` is set when the service takes no more
+    requests.
     """
 
     def __init__(
@@ -49,12 +81,11 @@ class Limits:
     ) -> None:
         self.max_body, self.body_timeout = settings.max_body, settings.body_timeout
         self.timeout, self.connections = settings.timeout, settings.connections
-        self.running, self.working, self.entered, self.held = 0, 0, 0, 0
-        self.most_held = max(_HELD_BODIES * settings.max_body, _LEAST_HELD)
-        self.most_each = self.most_held // _SHARES
+        self.running, self.working, self.entered = 0, 0, 0
+        most = max(_HELD_BODIES * settings.max_body, _LEAST_HELD)
+        self.bodies, self.answers = Room(most), Room(most)
         share = settings.per_address or max(_LEAST_LINES, self.connections * 3 // 4)
         self.lines = Lines(self.sockets, min(share, self.sockets))
-        self._each: dict[str, int] = {}
         self.stopping = False
         self._arriving: set[asyncio.Timeout] = set()
         self.rate, self._clock = settings.rate, clock
@@ -102,29 +133,6 @@ class Limits:
         if len(self._buckets) > _MOST_BUCKETS:
             self._buckets.popitem(last=False)
         return wait
-
-    def room(self, count: int, who: str = "") -> bool:
-        """Whether there is room for so many bytes, in the share of `who` too where that is told."""
-        own = self._each.get(who, 0)
-        if self.held and self.held + count > self.most_held:
-            return False
-        return not (who and own and own + count > self.most_each)
-
-    def hold(self, count: int, who: str = "") -> bool:
-        """Take room for so many bytes of a request, if there is; `release` gives it back."""
-        if not self.room(count, who):
-            return False
-        self.held += count
-        if who and count:
-            self._each[who] = self._each.get(who, 0) + count
-        return True
-
-    def release(self, count: int, who: str = "") -> None:
-        """Give room back."""
-        self.held -= count
-        left = self._each.pop(who, 0) - count
-        if left > 0:
-            self._each[who] = left
 
 
 @functools.lru_cache(1024)
