@@ -42,10 +42,41 @@ def test_a_key_that_was_revoked_is_told_as_one_that_never_was(
         assert (refused.status_code, refused.headers["content-type"]) == (401, kind)
         assert refused.headers["www-authenticate"].startswith("Bearer")
         said.append(refused.json()["detail"])
-    assert said[0] == "a key is needed: Authorization: Bearer KEY"
+    assert said[0].startswith(
+        "key: none was shown; expected Authorization: Bearer KEY or X-API-Key"
+    )
     assert said[1] == said[2]
     assert "not known here, or was revoked" in said[1]
     assert "ksp_" not in said[1]
+
+
+@pytest.mark.parametrize(("path", "kind"), PATHS)
+@pytest.mark.parametrize(
+    ("query", "headers", "found"),
+    [
+        ("", {}, "key: none was shown; "),
+        ("?key=ksp_secret", {}, "key: none in a header, and an address is not read for one; "),
+        ("?a=1&API-Key=ksp_secret", {}, "key: none in a header, and an address is not read "),
+        ("?access_token=ksp_secret", {}, "key: none in a header, and an address is not read "),
+        ("", {"Authorization": "Basic ksp_secret"}, "key: the header Authorization is not Bearer"),
+        ("", {"Authorization": "ksp_secret"}, "key: the header Authorization is not Bearer and a"),
+        ("", {"Authorization": "Bearer"}, "key: the header Authorization is not Bearer and a"),
+        ("?key=x", {"X-API-Key": "ksp_secret"}, "key: the one shown is not known here, or was "),
+    ],
+)
+def test_who_shows_a_key_in_another_way_hears_how(
+    behind: Behind, tmp_path: Path, path: str, kind: str, query: str, headers: Any, found: str
+) -> None:
+    keys.create(tmp_path / "keys", "first")
+    refused = httpx2.post(f"{behind.base}{path}{query}", headers=headers)
+    assert (refused.status_code, refused.headers["content-type"]) == (401, kind)
+    detail = refused.json()["detail"]
+    assert detail.startswith(found)
+    assert "Authorization: Bearer KEY" in detail
+    assert detail.endswith("`kenspeckle keys create NAME`")
+    assert "secret" not in detail
+    if "not known here" not in detail:
+        assert "X-API-Key: KEY, never in an address. Make one with" in detail
 
 
 def test_a_key_that_may_not_read_is_told_on_a_surface_as_on_ours(

@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from kenspeckle.config import Settings, check
 from kenspeckle.config.origins import read_origin
 from kenspeckle.errors import AccessRefused
+from kenspeckle.serve import shown
 from kenspeckle.serve.keys import SCOPES, Key, match, place, read, read_first
 
 NATIVE = "v1"
@@ -278,7 +279,7 @@ def needs(*scopes: str) -> Callable[[Request], Awaitable[Principal]]:
     async def check(request: Request) -> Principal:
         principal: Principal | None = getattr(request.state, "principal", None)
         if principal is None:
-            raise HTTPException(401, "a key is needed", {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, shown.NONE, {"WWW-Authenticate": shown.CHALLENGE})
         may(principal, *scopes)
         return principal
 

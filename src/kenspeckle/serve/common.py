@@ -22,7 +22,7 @@ from starlette.responses import (
 
 from kenspeckle import __version__
 from kenspeckle.errors import KenspeckleError
-from kenspeckle.serve import health, metrics, problems
+from kenspeckle.serve import health, metrics, problems, shown
 from kenspeckle.serve.access import may
 from kenspeckle.serve.latest import Latest
 from kenspeckle.serve.pages import page
@@ -83,7 +83,8 @@ def _readiness(service: Service, _: Scope) -> Response:
 def _metrics(service: Service, scope: Scope) -> Response:
     principal = scope["state"]["principal"]
     if principal.anonymous and not principal.scopes:
-        raise HTTPException(401, "a key is needed", {"WWW-Authenticate": "Bearer"})
+        why = shown.refusal(dict(scope["headers"]), scope["query_string"])
+        raise HTTPException(401, why, {"WWW-Authenticate": shown.CHALLENGE})
     may(principal, "read")
     return Response(service.metrics.text(service), media_type=metrics.CONTENT_TYPE)
 

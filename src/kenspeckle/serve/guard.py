@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kenspeckle.errors import AccessRefused, ServiceBusy
-from kenspeckle.serve import problems
+from kenspeckle.serve import problems, shown
 from kenspeckle.serve.access import ANYBODY, NATIVE, Access, Principal, may
 from kenspeckle.serve.exchange import STOPPING, Exchange, Refusal
 from kenspeckle.serve.limits import (
@@ -39,15 +39,6 @@ def _room() -> None:
     """There is always room."""
 
 
-_KEY = "a key is needed: Authorization: Bearer KEY"
-_OTHER_KEY = (
-    "key: the one shown is not known here, or was revoked; expected one in force. Show another as "
-    "Authorization: Bearer KEY, or make one with `kenspeckle keys create NAME`"
-)
-_PAGE_KEY = (
-    "pages of other origins need a key: make one with `kenspeckle keys create NAME`, and let the "
-    "page send it as Authorization: Bearer KEY"
-)
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _EXPOSED = b"X-Request-ID, Retry-After, Location, Link"
 _AGE = b"600"
@@ -158,8 +149,7 @@ class Guard:
         """Who asks, and as whom that is counted; a page of a `foreign` origin needs a key on this
         machine too. Raises Refusal."""
         address = (scope.get("client") or ("", 0))[0]
-        shown = _key(headers)
-        principal = self._access.principal(shown, surface, foreign=foreign)
+        principal = self._access.principal(shown.key(headers), surface, foreign=foreign)
         known = principal is not None and principal.id
         who = f"key {known}" if known else f"address {neighbourhood(address)}"
         if surface:  # who looks after the service is not counted
@@ -169,9 +159,9 @@ class Guard:
         if principal is None:
             if not surface:
                 return ANYBODY, who
-            challenge = [(b"www-authenticate", b'Bearer realm="kenspeckle"')]
-            none = _PAGE_KEY if foreign else _KEY
-            raise Refusal(401, _OTHER_KEY if shown else none, headers=challenge)
+            why = shown.refusal(headers, scope["query_string"], foreign=foreign)
+            challenge = [(b"www-authenticate", shown.CHALLENGE.encode())]
+            raise Refusal(401, why, headers=challenge)
         if surface not in ("", NATIVE):
             _may_read(principal)
         return principal, who
@@ -223,14 +213,6 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
     """The id that the client gave, if it is a sane one, else a new one."""
     given = headers.get(b"x-request-id", b"").decode("latin-1")
     return given if _SANE_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"  # no secret
-
-
-def _key(headers: Mapping[bytes, bytes]) -> str | None:
-    """The key that was sent: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."""
-    kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if kind.lower() == "bearer" and key.strip():
-        return key.strip()
-    return headers.get(b"x-api-key", b"").decode("latin-1").strip() or None
 
 
 def _length(headers: Mapping[bytes, bytes]) -> int | None:

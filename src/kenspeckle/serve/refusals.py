@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kenspeckle.serve.problems import PLAIN, PROBLEM
+from kenspeckle.serve.shown import NONE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -32,7 +33,7 @@ _WAIT = {
 _REFUSED = {
     "type": "object",
     "required": ["detail"],
-    "properties": {"detail": {"type": "string", "examples": ["a key is needed"]}},
+    "properties": {"detail": {"type": "string", "examples": [NONE]}},
 }
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _FRAMEWORK = "Successful Response"
