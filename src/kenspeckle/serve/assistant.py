@@ -23,6 +23,9 @@ from kenspeckle.image.decode import read
 from kenspeckle.serve.schemas.assistant import Confirmation, Photo, Similar, Wanted
 from kenspeckle.types import Candidate, Decision, Item, in_percent
 
+_NAMED = {"extra_forbidden": "no such field", "missing": "it is needed"}
+"""Faults that the names of all fields are told with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -64,7 +67,9 @@ class Assistant:
         try:
             asked = tool.asked.model_validate(arguments)
         except ValidationError as error:
-            raise InputError(name, _faults(error)) from error
+            found, named = _faults(error)
+            fields = ", ".join(tool.asked.model_fields) if named else ""
+            raise InputError(name, found, expected=fields) from error
         return tool.answer(self, asked)
 
     def identify(self, photo: Photo) -> Said:
@@ -214,9 +219,13 @@ def _item(one: Item) -> dict[str, Any]:
     }
 
 
-def _faults(error: ValidationError) -> str:
-    """What is wrong with arguments, in one sentence that repeats none of their values."""
+def _faults(error: ValidationError) -> tuple[str, bool]:
+    """What is wrong with arguments, in one sentence that repeats none of their values, and whether
+    one has another name than is known, or is not there."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
-    told = [f"{'.'.join(map(str, one['loc']))[:80]}: {one['msg']}" for one in faults[:3]]
+    told = [
+        f"{'.'.join(map(str, one['loc']))[:80]}: {_NAMED.get(one['type'], one['msg'])}"
+        for one in faults[:3]
+    ]
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-    return "; ".join(told) + more
+    return "; ".join(told) + more, any(one["type"] in _NAMED for one in faults)
