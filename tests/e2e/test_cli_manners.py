@@ -151,6 +151,43 @@ def test_an_expected_failure_is_one_line_and_exit_1(run, words, said):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("my.ken", "no such file here. Make it with: kenspeckle index FOLDER --out my.ken\n"),
+        ("a b.ken", "no such file here. Make it with: kenspeckle index FOLDER --out 'a b.ken'\n"),
+        (
+            "things",
+            "a folder; {} To make one of its pictures: kenspeckle index things --out FILE\n",
+        ),
+        ("empty.ken", "an empty file; {} Name another file, or delete this one and make it anew: "),
+        ("text.ken", "neither an index nor an .npz; {} Name another file, or delete this one and "),
+        ("pipe.ken", "a pipe, socket or device; {} Name a file\n"),
+    ],
+)
+def test_what_is_no_index_says_how_to_have_one(run, things, tmp_path, name, said):
+    (tmp_path / "empty.ken").touch()
+    (tmp_path / "text.ken").write_text("no index")
+    if name == "pipe.ken":
+        os.mkfifo(tmp_path / name)
+    done = run("info", "--index", name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{name}: {said.format('expected an index file.')}")
+    if "anew" in said:
+        assert done.stderr.endswith(f"kenspeckle index FOLDER --out {name}\n")
+    if "--out " in done.stderr and name != "things":
+        (tmp_path / name).unlink(missing_ok=True)
+        asked = shlex.split(done.stderr.partition("kenspeckle ")[2].replace("FOLDER", "things"))
+        assert run(*asked).returncode == 0
+        assert run("info", "--index", name).returncode == 0
+
+
+def test_a_folder_in_place_of_a_new_index_is_not_to_be_deleted(run, things):
+    done = run("index", things, "--out", things)
+    assert done.returncode == 1
+    assert done.stderr.endswith("expected an index file. Name a file by --out; then index again\n")
+
+
 def test_a_wrong_setting_in_the_environment_is_a_failure_not_a_wrong_option(run):
     done = run("index", ".", env={"KENSPECKLE_INDEX_NAMING": "funny"})
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -85,7 +85,7 @@ def beyond_this_machine(folder: Path, place: Path) -> list[object]:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (not_there, r"nothing\.ken: .*no such file"),
+        (not_there, r"nothing\.ken: no such file. .* kenspeckle index FOLDER --out .*nothing\.ken"),
         (no_index, r"gallery\.ken: .*index"),
         (of_another_backbone, "its vectors were made by dummy.*, asked was"),
         (with_a_head_of_another_width, "a head for 5 columns; expected 192"),

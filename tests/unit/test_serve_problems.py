@@ -49,13 +49,16 @@ def test_what_a_store_says_of_its_file_is_known_to_be_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("ix").mkdir()
+    Path("my ix").mkdir()
     if content is not None:
-        Path("ix/s.ken").write_bytes(content)
-    with pytest.raises(KenspeckleError) as raised:
-        open_store("ix/s.ken")
-    assert str(raised.value).startswith("ix/s.ken: ")
-    assert told(raised.value).startswith("s.ken: ")
+        Path("my ix/s.ken").write_bytes(content)
+    for folder in ("", f"{tmp_path}/"):
+        with pytest.raises(KenspeckleError) as raised:
+            open_store(f"{folder}my ix/s.ken")
+        assert str(raised.value).startswith(f"{folder}my ix/s.ken: ")
+        assert "kenspeckle index FOLDER --out " in told(raised.value)
+        assert told(raised.value).startswith("s.ken: ")
+        assert "ix/" not in told(raised.value)
 
 
 def test_every_error_that_a_request_may_meet_names_requests_and_no_options() -> None:

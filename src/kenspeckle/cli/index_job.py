@@ -100,12 +100,10 @@ class Job:
         try:
             return Gallery.open(self.out, settings=self.settings, write=write)
         except IndexCorrupt as error:
-            raise IndexCorrupt(
-                error.thing,
-                error.found,
-                expected=error.expected,
-                do="Delete it, or name another file by --out; then index again",
-            ) from error
+            do = "Delete it, or name another file by --out; then index again"
+            if Path(self.out).is_dir():
+                do = "Name a file by --out; then index again"
+            raise IndexCorrupt(error.thing, error.found, expected=error.expected, do=do) from error
 
     def _check_folder(self) -> None:
         """Refuse an `.npz` that could not be written, before any picture is embedded.

@@ -14,6 +14,7 @@ from kenspeckle.flows.former import former_embedder
 from kenspeckle.flows.looks import Looks
 from kenspeckle.regions.base import effective
 from kenspeckle.store.base import Manifest, Standing, Store
+from kenspeckle.store.place import missing
 from kenspeckle.store.snapshot import Readable
 from kenspeckle.types import Calibration, Fingerprint
 from kenspeckle.vectors.base import Embedder, Opener
@@ -147,6 +148,8 @@ def default_path(settings: Settings) -> Path:
     for name in names:
         if Path(name).exists():
             return Path(name)
+    if settings.index.path:
+        raise missing(settings.index.path, "no such file here")
     raise IndexMissing(
         " or ".join(names), "no such file here", do="Make one: kenspeckle index PICTURES"
     )

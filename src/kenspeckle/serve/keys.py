@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Iterable
@@ -135,7 +136,9 @@ def read(path: Path) -> tuple[Key, ...]:
     try:
         return _parsed(data)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise _unusable(path, "no keys of ours, or a damaged file") from error
+        anew = f"kenspeckle keys create NAME --keys {shlex.quote(str(path))}"
+        do = f"Put it back, or move it away and make keys anew: {anew}"
+        raise _unusable(path, "no keys of ours, or a damaged file", do) from error
 
 
 def read_first(path: Path) -> Key:

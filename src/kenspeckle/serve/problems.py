@@ -135,10 +135,12 @@ def told(error: KenspeckleError) -> str:
     """
     if isinstance(error, FetchError):
         return NOT_FETCHED
-    thing = error.thing
+    thing, said = error.thing, [error.found, error.expected, error.do]
     if error.file or thing.startswith(("/", "\\")) or re.match(r"[A-Za-z]:\\", thing):
         thing = PureWindowsPath(thing).name if "\\" in thing else PurePath(thing).name
-    found, expected, do = map(over_http, (error.found, error.expected, error.do))
+    if thing:  # advice may name the file again
+        said = [text.replace(error.thing, thing) for text in said]
+    found, expected, do = map(over_http, said)
     if _OPTION.search(_COMMAND.sub("", do)):  # advice for whoever starts the service
         do = ""
     return _PATHS.sub("", str(KenspeckleError(thing, found, expected=expected, do=do)))[:_LONGEST]

@@ -18,8 +18,8 @@ import numpy as np
 
 from kenspeckle._aside import written
 from kenspeckle._foreign.arrays import read_texts
-from kenspeckle.errors import IndexCorrupt, IndexMissing, IndexReadOnly
-from kenspeckle.store.place import check_file
+from kenspeckle.errors import IndexCorrupt, IndexReadOnly
+from kenspeckle.store.place import check_file, missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,9 +144,7 @@ def opened(path: Path) -> Iterator[Archive]:
     try:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
-        raise IndexMissing(
-            path, "no such file", do="Make it with: kenspeckle index FOLDER"
-        ) from None
+        raise missing(path) from None
     except PermissionError:
         raise IndexReadOnly(path, "it may not be read", do="Change its permissions") from None
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:

@@ -9,6 +9,7 @@ So SQLite itself is asked first, and only what it refuses is read here.
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
 from contextlib import closing
@@ -29,20 +30,34 @@ def check_file(path: Path) -> None:
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise IndexMissing(
-            path, "no such file", do="Make it with: kenspeckle index FOLDER"
-        ) from None
+        raise missing(path) from None
     except OSError as error:
         raise IndexReadOnly(
             path, f"it may not be looked at ({error.strerror})", do="Change its permissions"
         ) from error
     if not stat.S_ISREG(found.st_mode):
-        what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
-        raise IndexCorrupt(path, what, expected="an index file")
+        what, do = "a pipe, socket or device", "Name a file"
+        if stat.S_ISDIR(found.st_mode):
+            what, do = "a folder", f"To make one of its pictures: {_making('FILE', path)}"
+        raise IndexCorrupt(path, what, expected="an index file", do=do)
     if not found.st_size:
-        raise IndexCorrupt(path, "an empty file", expected="an index file")
+        raise IndexCorrupt(path, "an empty file", expected="an index file", do=_anew(path))
     if not os.access(path, os.R_OK):
         raise IndexReadOnly(path, "it may not be read", do="Change its permissions")
+
+
+def missing(path: str | os.PathLike[str], found: str = "no such file") -> IndexMissing:
+    """The error for an index that is not there; it says how to make it under that name."""
+    return IndexMissing(path, found, do=f"Make it with: {_making(path)}")
+
+
+def _making(out: str | os.PathLike[str], folder: str | os.PathLike[str] = "FOLDER") -> str:
+    folder, out = shlex.quote(os.fspath(folder)), shlex.quote(os.fspath(out))
+    return f"kenspeckle index {folder} --out {out}"
+
+
+def _anew(path: Path) -> str:
+    return f"Name another file, or delete this one and make it anew: {_making(path)}"
 
 
 def kind_of(path: Path) -> Literal["disk", "npz"]:
@@ -58,7 +73,7 @@ def kind_of(path: Path) -> Literal["disk", "npz"]:
     if start[:4] in ZIP:
         return "npz"
     found = "damaged" if start == MAGIC else "neither an index nor an .npz"
-    raise IndexCorrupt(path, found, expected="an index file", do="Index anew")
+    raise IndexCorrupt(path, found, expected="an index file", do=_anew(path))
 
 
 def _is_database(path: Path) -> bool:
