@@ -194,6 +194,20 @@ def test_a_port_on_which_nothing_listens_is_said(index: Path) -> None:
         assert sum("Nothing listens on port 18500" in note for note in service.notes) == said
 
 
+def test_a_device_that_is_not_there_is_said(folder: Path, tmp_path: Path) -> None:
+    index = tmp_path / "own.ken"
+    with Gallery.create(index, settings=Settings(models=ModelSettings(name="fast"))) as gallery:
+        gallery.index(folder / "things")
+    names = {"KENSPECKLE_MODELS_NAME": "", "KENSPECKLE_MODELS_DEVICE": "tpu"}
+    with command([index], tmp_path, **names) as (base, started):
+        models = httpx.get(f"{base}/health").json()["models"]
+        (model,) = [one for one in models if one["loaded"]]
+        assert model["device"] == "cpu"
+        said = started.log.read_text().splitlines()
+    assert model["note"].startswith("the CPU is used: device tpu: ")
+    assert f"{model['name']}: {model['note']}" in said
+
+
 # Calibration
 
 

@@ -203,12 +203,14 @@ def _leave(before: set[threading.Thread]) -> None:
 
 def _tell(service: Service, sockets: Sockets) -> None:
     """The line that says that it is ready, where, and what it holds."""
+    from kenspeckle.serve.ready import elsewhere
+
     places = [_place(some[0].getsockname()[:2]) for some, _ in sockets.values()]
     held = ", ".join(f"{name} ({len(one):,})" for name, one in service.galleries.items())
     held = held or "no gallery"
     state = service.access.state()
     try:
-        for remark in service.notes:
+        for remark in (*service.notes, *elsewhere(service.models.standings())):
             _note(service.settings.serve.log_format, remark)
         console.line(f"Ready on {' and '.join(places)}: {held}; {state}.")
     except OSError:  # whoever was to read this has left, or there is nobody

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from kenspeckle.flows.former import taken_for
 from kenspeckle.flows.opened import default_path, rule
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
+from kenspeckle.serve.resident import Standing
 from kenspeckle.store.base import Store
 from kenspeckle.types import Calibration
 
@@ -84,6 +85,12 @@ def remarks(gallery: Gallery) -> Iterator[str]:
         need("cv2", "the region rule 'quad'")
     elif asked == "auto":
         yield "Regions auto: without quad, which needs the extra 'geometry'."
+
+
+def elsewhere(models: Iterable[Standing]) -> Iterator[str]:
+    """What is to be said of models that do not run where they were asked to; of those in memory,
+    the others are not known before their first use."""
+    return (f"{one.name}: {one.note}" for one in models if one.note)
 
 
 def lost(settings: Settings) -> Iterator[str]:
