@@ -8,6 +8,7 @@ import json
 import re
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ from kenspeckle.errors import (
     ServiceBusy,
     SpaceMismatch,
 )
-from kenspeckle.serve import exchange, keys, limits, problems, quiet, wire
+from kenspeckle.serve import exchange, keys, limits, outbox, problems, quiet, wire
 from kenspeckle.serve.limits import MOST_HEADERS, Limits, neighbourhood
 
 MAX = 1_000_000
@@ -406,6 +407,30 @@ def test_a_large_answer_is_handed_over_as_it_is_taken(behind: Behind, body: byte
         one: Any = next(iter(behind.server.server_state.connections))
         wait_for(lambda: behind.on_loop(lambda: one.flow.write_paused))
         assert behind.on_loop(one.transport.get_write_buffer_size) < exchange.LARGE
+    assert behind.settled()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may keep more unsent")
+def test_it_is_seen_what_a_client_takes_of_a_large_answer(behind: Behind) -> None:
+    with behind.line() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        line.sendall(b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_for(lambda: behind.limits.entered == 1)
+        assert behind.server is not None
+        one: Any = next(iter(behind.server.server_state.connections))
+
+        def handed_over() -> int:
+            written: int = behind.on_loop(lambda: one.transport._written)
+            return written
+
+        before = -1
+        while before != handed_over():
+            before = handed_over()
+            time.sleep(0.2)
+        taken = 0
+        while taken < 2 * outbox.PIECE:
+            taken += len(line.recv(65536))
+        wait_for(lambda: handed_over() > before)
     assert behind.settled()
 
 

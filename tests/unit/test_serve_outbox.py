@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +20,7 @@ class Wire:
         self.sent: list[bytes] = []
         self.closed = False
         self.untaken = 0
+        self.options: list[tuple[int, ...]] = []
 
     def writelines(self, pieces: list[bytes]) -> None:
         self.sent.append(b"".join(pieces))
@@ -33,8 +36,11 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         return self.untaken
 
-    def get_extra_info(self, name: str) -> str:
-        return f"the {name}"
+    def setsockopt(self, *option: int) -> None:
+        self.options.append(option)
+
+    def get_extra_info(self, name: str) -> object:
+        return self if name == "socket" else f"the {name}"
 
 
 @pytest.fixture
@@ -77,6 +83,17 @@ def test_a_head_alone_is_not_kept_for_its_body(wire: Wire) -> None:
 def test_much_is_sent_at_once(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MOST", 8)
     assert in_turn(wire, b"1234", b"5678", b"9", None, b"0") == [b"12345678", b"9", b"0"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may not know the option")
+def test_of_much_the_system_keeps_a_little_that_is_unsent(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MOST", 8)
+    in_turn(wire, b"1234567", None, b"1")
+    assert wire.options == []
+    in_turn(wire, b"12345678", b"12345678")
+    assert wire.options == [(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, outbox.UNSENT)]
 
 
 def test_what_waits_is_sent_before_the_line_is_closed(wire: Wire, box: Outbox) -> None:
@@ -131,3 +148,24 @@ def test_what_waits_at_the_end_has_to_be_taken_in_time(wire: Wire) -> None:
 
     asyncio.run(done())
     assert torn == [True]
+
+
+@pytest.mark.parametrize(("later", "torn"), [((8, 4, 0), False), ((8, 7), True), ((9,), True)])
+def test_whoever_takes_piece_after_piece_gets_all(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, later: tuple[int, ...], torn: bool
+) -> None:
+    monkeypatch.setattr(outbox, "PIECE", 4)
+    looks = iter(later)
+
+    async def done() -> None:
+        box = Outbox(wire, asyncio.get_running_loop(), 0.01)
+        box.write(b"123456789012")
+        box.flush()
+        wire.untaken = 12
+        box.expect()
+        wire.get_write_buffer_size = lambda: next(looks)  # type: ignore[method-assign]
+        await asyncio.sleep(0.1)
+
+    asyncio.run(done())
+    assert wire.closed is torn
+    assert next(looks, None) is None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kenspeckle.serve import problems
 from kenspeckle.serve.limits import LINGER, Limits, Room
+from kenspeckle.serve.outbox import PIECE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +34,6 @@ MOST_VALUES = 200_000
 hundred times as much to hold."""
 LARGE = 1024 * 1024
 """Bytes of an answer beyond which it is sent in pieces, and held until they are taken."""
-PIECE = 256 * 1024
 SLOWEST = 64 * 1024
 """Bytes a second of such an answer that a client takes at least, with `body_timeout` to begin."""
 STOPPING = "the service is stopping"

@@ -7,22 +7,33 @@ a packet, and the client would be woken for half an answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import Any
 
 MOST = 64 * 1024
 """Bytes after which what waits is sent at once."""
+UNSENT = 128 * 1024
+"""Bytes that the system may keep of what was never sent: of a large answer it would take megabytes,
+and nobody could see from here whether the client takes any."""
+PIECE = 256 * 1024
+"""Bytes for which a client has its patience."""
+
+_UNSENT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class Outbox:
     """A transport whose writes wait until the turn ends, or until `flush` sends them.
 
-    A client has `patience` seconds to take what was written before `expect`, or before the end.
+    A client has `patience` seconds to take what was written before `expect`, or before the end,
+    and again where it took a `PIECE` of it meanwhile.
     """
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop, patience: float) -> None:
         self._transport, self._loop, self._patience = transport, loop, patience
         self._waiting: list[bytes] = []
         self._size = self._written = 0
+        self._bounded = _UNSENT is None
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the transport's own."""
@@ -38,7 +49,16 @@ class Outbox:
         self._size += len(data)
         self._written += len(data)
         if self._size >= MOST:
+            self._bound()
             self.flush()
+
+    def _bound(self) -> None:
+        if self._bounded or self._transport.is_closing():
+            return
+        self._bounded = True
+        with contextlib.suppress(OSError):  # a line that is no TCP
+            line = self._transport.get_extra_info("socket")
+            line.setsockopt(socket.IPPROTO_TCP, _UNSENT, UNSENT)
 
     def flush(self) -> None:
         """Send what waits."""
@@ -59,12 +79,16 @@ class Outbox:
 
     def expect(self) -> None:
         """What was written until now has to be taken in time, or the line is torn down."""
-        if self.get_write_buffer_size():
-            self._loop.call_later(self._patience, self._late, self._written)
+        left = self.get_write_buffer_size()
+        if left:
+            self._loop.call_later(self._patience, self._late, self._written, left)
 
-    def _late(self, written: int) -> None:
-        if self._written - self.get_write_buffer_size() < written:
+    def _late(self, written: int, before: int) -> None:
+        left = written - self._written + self.get_write_buffer_size()
+        if left > max(0, before - PIECE):
             self._transport.abort()
+        elif left > 0:
+            self._loop.call_later(self._patience, self._late, written, left)
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not taken yet."""
