@@ -86,8 +86,15 @@ class Port:
         for one in made:
             if one.prefix:
                 self._shared |= common.health_below(service, one.prefix, one.app)
+        self._pages = {
+            one.surface: f"{one.prefix}/docs" if one.prefix else f"/docs/{one.surface}"
+            for one in (*made, native)
+        }
         for one in (native, *made):
-            self._shared[f"/openapi/{one.surface}.json"] = partial(common.document, one.app)
+            address = f"/openapi/{one.surface}.json"
+            self._shared[address] = partial(common.document, one.app)
+            if not one.prefix:
+                self._shared[self._pages[one.surface]] = self._page(one, address)
         self._ours = common.where_nobody_answers(native.app)
         self._exact = _exact(self._flat)
 
@@ -147,7 +154,12 @@ class Port:
         address = found.prefix + DOCUMENT
         if path == address:
             return replace(found, surface="")
-        return _Found("", None, answer=partial(common.described, found.app, address))
+        return _Found("", None, answer=self._page(found, address))
+
+    def _page(self, one: _Found, address: str) -> common.Answer:
+        """The page of an application, whose document is at `address`."""
+        others = {name: at for name, at in self._pages.items() if name != one.surface}
+        return partial(common.described, one.app, address, others)
 
     def _by_route(self, scope: Scope, path: str) -> _Found | None:
         """The first surface that has a route for the path and the method, else for the path."""

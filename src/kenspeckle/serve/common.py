@@ -104,9 +104,9 @@ def nothing(_: Scope) -> Response:
     return JSONResponse({"detail": "Not Found"}, 404)
 
 
-def described(app: FastAPI, address: str, _: Scope) -> Response:
-    """The description of an API for people."""
-    return HTMLResponse(page(app.openapi(), address))
+def described(app: FastAPI, address: str, others: Mapping[str, str], _: Scope) -> Response:
+    """The description of an API for people, with links to those of others."""
+    return HTMLResponse(page(app.openapi(), address, others))
 
 
 def document(app: FastAPI, _: Scope) -> Response:

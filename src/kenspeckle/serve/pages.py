@@ -7,9 +7,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 _CODE = re.compile(r"`([^`]+)`")
+_NONE: Mapping[str, str] = MappingProxyType({})
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 STYLE = """
@@ -28,14 +30,18 @@ details,td,th{border-color:#3a3a3a}a{color:#8ab4f8}}
 """
 
 
-def page(document: Mapping[str, Any], address: str) -> str:
-    """The page for an OpenAPI document, which lies itself at `address`."""
+def page(document: Mapping[str, Any], address: str, others: Mapping[str, str] = _NONE) -> str:
+    """The page for an OpenAPI document, which lies itself at `address`.
+
+    `others` are the pages beside it: what each is of, and where it is.
+    """
     info = document["info"]
     parts = [
         f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>",
         _text(info.get("summary", "")),
         _text(info.get("description", "")),
         f'<p><a href="{escape(address)}">The document for programs (OpenAPI)</a></p>',
+        _beside(others),
         "<h2>Requests</h2>",
         *_operations(document),
         "<h2>Shapes</h2>",
@@ -47,6 +53,13 @@ def page(document: Mapping[str, Any], address: str) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
+
+
+def _beside(others: Mapping[str, str]) -> str:
+    links = ", ".join(
+        f'<a href="{escape(address)}">{escape(name)}</a>' for name, address in others.items()
+    )
+    return f"<p>On this port as well: {links}</p>" if links else ""
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[str]:

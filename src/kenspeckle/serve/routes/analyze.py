@@ -84,17 +84,17 @@ def create(service: Service) -> FastAPI:
     most = service.settings.serve.max_tasks
 
     async def by_url(request: Request) -> Response:
-        """Analyse the picture at an address; it is fetched once, whatever the tasks."""
+        """It is fetched once, whatever the tasks."""
         url, tasks = await read.json_request(request, most)
         return await surface.answer(request, url, Sent("", None, url), tasks, _URL)
 
     async def by_upload(request: Request) -> Response:
-        """Analyse an uploaded picture."""
+        """The picture and the tasks are parts of a form."""
         name, data, tasks = await read.form_request(request, most)
         return await surface.answer(request, f"uploaded:{name}", Sent(name, data), tasks, _UPLOAD)
 
     async def operations() -> Response:
-        """What can be asked, on which parts of a picture, and by which model."""
+        """On which parts of a picture, and by which model."""
         told = await anyio.to_thread.run_sync(_operations, surface.analysis)
         return read.plain({"operations": told})
 
@@ -102,21 +102,27 @@ def create(service: Service) -> FastAPI:
         **{status: {"model": shapes.Refusal} for status in (400, 401, 403, 408, 413, 429, 503)},
         422: {"model": shapes.Faults},
     }
-    for path, route, body in (
-        ("/analyze_image", by_url, shapes.JSON),
-        ("/analyze_image_upload", by_upload, shapes.FORM),
+    for path, route, about, body in (
+        ("/analyze_image", by_url, "Analyse the picture at an address", shapes.JSON),
+        ("/analyze_image_upload", by_upload, "Analyse an uploaded picture", shapes.FORM),
     ):
         app.add_api_route(
             f"{path}/",
             route,
             methods=["POST"],
+            operation_id=path[1:],
+            summary=about,
             response_model=shapes.ImageAnalysisResponse,
             responses=responses,
             openapi_extra=body,
         )
         app.add_api_route(path, route, methods=["POST"], include_in_schema=False)
     app.add_api_route(
-        "/available_operations/", operations, response_model=shapes.AvailableOperations
+        "/available_operations/",
+        operations,
+        operation_id="available_operations",
+        summary="What can be asked",
+        response_model=shapes.AvailableOperations,
     )
     app.add_api_route("/available_operations", operations, include_in_schema=False)
     app.add_exception_handler(RequestValidationError, _unreadable)

@@ -20,7 +20,7 @@ from kenspeckle.flows.opened import Opened
 from kenspeckle.serve import problems
 from kenspeckle.serve.forms import InMemory, parsed
 from kenspeckle.serve.limits import neighbourhood
-from kenspeckle.serve.routes import falcon_answer, falcon_refs
+from kenspeckle.serve.routes import falcon_answer, falcon_described, falcon_refs
 from kenspeckle.serve.routes import falcon_schemas as schemas
 from kenspeckle.serve.routes.falcon_print import Print, print_seen
 from kenspeckle.serve.routes.falcon_state import Falcon
@@ -101,19 +101,25 @@ def create(service: Service) -> FastAPI:
     looking = Turns("references", LOOKING, share=SHARE, patience=PATIENCE)
     _references(app, state, looking)
     _facts(app, state, looking)
+    falcon_described.describe(app)
     return app
 
 
 def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
     router = APIRouter(route_class=_Forms)
 
-    @router.post("/api/falcon", responses={name: REFUSALS[name] for name in (400, 413)})
+    @router.post(
+        "/api/falcon",
+        operation_id=falcon_described.FRAME,
+        summary="Name what a picture shows",
+        responses={name: REFUSALS[name] for name in (400, 413)},
+    )
     async def falcon(
         request: Request,
         image: UploadFile,
         query: Annotated[str, Form(description="echoed; it changes nothing")],
     ) -> schemas.Frame:
-        """Name what a picture shows: a mask for each thing that gets a name."""
+        """A mask for each thing that gets a name."""
         start = time.perf_counter()
         times = getattr(request.state, "times", None)
         with timed(times, "download"):
@@ -155,9 +161,15 @@ def _references(app: FastAPI, state: Falcon, looking: Turns) -> None:
         304: {"description": "as the one you have"},
     }
 
-    @app.get("/refs/{name:path}", response_class=Response, responses=content | GONE)
+    @app.get(
+        "/refs/{name:path}",
+        operation_id="reference",
+        summary="The picture of a reference",
+        response_class=Response,
+        responses=content | GONE,
+    )
     async def reference(request: Request, name: str) -> Response:
-        """The picture of a reference, by the `ref_filename` or `ref_url` of a mask."""
+        """By the `ref_filename` or `ref_url` of a mask."""
         found = await looking.run(
             lambda: falcon_refs.picture(state.gallery, state.names, name), _asker(request)
         )
@@ -178,25 +190,30 @@ def _references(app: FastAPI, state: Falcon, looking: Turns) -> None:
 
 
 def _facts(app: FastAPI, state: Falcon, looking: Turns) -> None:
-    @app.get("/", response_class=PlainTextResponse)
+    @app.get(
+        "/",
+        operation_id="summary",
+        summary="What is served, in a line",
+        response_class=PlainTextResponse,
+    )
     def summary() -> str:
-        """What is served, in a line."""
+        """References of the gallery and frames that were answered."""
         return (
             f"Kenspeckle {__version__}: {len(state.gallery)} references, "
             f"{state.served} frames answered\n"
         )
 
-    @app.get("/api/info")
+    @app.get("/api/info", operation_id="info", summary="What this server is")
     async def info(request: Request) -> schemas.Info:
-        """What this server is, which rule decides, and which prices it knows."""
+        """Which rule decides, and which prices it knows."""
         return await looking.run(state.info, _asker(request))
 
-    @app.get("/api/top-prices")
+    @app.get("/api/top-prices", operation_id="top_prices", summary="The dearest cards")
     async def top_prices(
         request: Request,
         limit: Annotated[int, Query(ge=0, le=MOST_TOP, description="how many at most")] = 50,
     ) -> schemas.TopPrices:
-        """The dearest cards of the price file."""
+        """Those of the price file, in US dollars."""
         return await looking.run(lambda: state.top(limit, _root(request)), _asker(request))
 
 
