@@ -158,15 +158,20 @@ def test_a_port_that_is_taken_is_named_before_anything_is_opened(
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "said"),
     [
-        *(["--port", "70000"], ["--log-format", "xml"], ["--sim-threshold", "2"], ["--nonsense"]),
-        ["--origin", "shop.example"],
+        (["--port", "70000"], "--port"),
+        (["--log-format", "xml"], "--log-format"),
+        (["--sim-threshold", "2"], "--sim-threshold"),
+        (["--nonsense"], "--nonsense"),
+        (["--origin", "null", "--origin", "shop.example"], "--origin: 'shop.example'; expected"),
     ],
 )
-def test_a_wrong_option_is_exit_code_2(index: Path, tmp_path: Path, words: list[str]) -> None:
+def test_a_wrong_option_is_exit_code_2(
+    index: Path, tmp_path: Path, words: list[str], said: str
+) -> None:
     started = Process([index, *words], tmp_path)
-    with pytest.raises(AssertionError, match=f"exit code 2(.|\n)*{words[0]}"):
+    with pytest.raises(AssertionError, match=f"exit code 2(.|\n)*{said}"):
         started.ready()
     started.stop()
 

@@ -182,7 +182,7 @@ def test_whom_to_fetch_from(tmp_path, rule):
 def test_what_could_never_be_fetched_from_is_refused_with_the_forms(tmp_path, rule):
     with pytest.raises(SettingError, match="without a scheme, port or path") as caught:
         loaded(tmp_path, KENSPECKLE_IMAGE_FETCH_ALLOW=f"10.0.0.0/8,{rule}")
-    assert rule in str(caught.value)
+    assert f": '{rule}'; expected " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_what_no_browser_sends_is_refused_with_the_forms(tmp_path, named):
     said = r"serve\.origins, from environment \(KENSPECKLE_SERVE_ORIGINS\): .*https://shop\.example"
     with pytest.raises(SettingError, match=said) as caught:
         loaded(tmp_path, KENSPECKLE_SERVE_ORIGINS=asked)
-    assert named in str(caught.value)
+    assert f": '{named}'; expected " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,7 @@ def test_what_no_browser_sends_is_refused_with_the_forms(tmp_path, named):
         ("[identify]\nfpir = [1]\n", ("identify.fpir", "[1]", "a number")),
         ("[index]\npath = ['a']\n", ("index.path", "['a']", "text")),
         ("[index]\ncalibrate = 'maybe'\n", ("index.calibrate", "'maybe'", "yes or no")),
+        ('[identify]\nevidence = ["text", "bars"]\n', ("identify.evidence", ": 'bars'; expected")),
         ("[image]\nfetch_allow = 3\n", ("image.fetch_allow", "3", "a list")),
         ("[image]\nfetch_timeout = inf\n", ("image.fetch_timeout", "inf", "at most 3600")),
         ("[index]\npaht = 'a'\n", ("unknown setting index.paht", "path")),

@@ -13,7 +13,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "image.max_pixels": (lambda v: v > 0, "above 0"),
     "image.max_frames": (lambda v: v > 0, "above 0"),
     "image.fetch_timeout": (lambda v: 0 < v <= 3600, "above 0, at most 3600"),
-    "image.fetch_allow": (lambda v: all(map(hosts.is_rule, v)), hosts.FORMS),
+    "image.fetch_allow": (hosts.is_rule, hosts.FORMS),
     "models.mode": (lambda v: v in ("", *MODES), ", ".join(MODES)),
     "index.naming": (lambda v: v in ("cards", "plain", "auto"), "cards, plain or auto"),
     "index.label_from": (lambda v: v in ("query", "title"), "query or title"),
@@ -27,9 +27,9 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "identify.fpir": (lambda v: v == 0 or 1e-6 <= v < 1, RATE),
     "identify.top": (lambda v: 1 <= v <= 100, "1 to 100"),
     "identify.second_look": (lambda v: v in ("", "sift", "orb", "off"), "sift, orb or off"),
-    "identify.evidence": (lambda v: set(v) <= {"codes", "text"}, "codes, text or both"),
+    "identify.evidence": (lambda v: v in ("codes", "text"), "codes, text or both"),
     "identify.shortlist": (lambda v: 0 <= v <= 100, "0 to 100"),
-    "serve.origins": (lambda v: all(map(origins.is_origin, v)), origins.FORMS),
+    "serve.origins": (origins.is_origin, origins.FORMS),
     "serve.port": (lambda v: 0 <= v <= 65535, "0 to 65535"),
     "serve.max_body": (lambda v: v > 0, "above 0"),
     "serve.max_tasks": (lambda v: 1 <= v <= 10_000, "1 to 10000"),
@@ -51,13 +51,15 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "analyze.person_score": (lambda v: 0 <= v <= 1, "0 to 1"),
     "analyze.face_score": (lambda v: 0 <= v <= 1, "0 to 1"),
 }
+"""What is allowed, of a list what each entry may be, and how that is told."""
 
 
 def check(name: str, value: Any, thing: str = "") -> None:
     """Refuse a value that the setting `name` cannot have, called `thing` in the SettingError."""
     allowed, expected = CHECKS.get(name, (lambda _: True, ""))
-    if not allowed(value):
-        raise SettingError(thing or name, repr(value), expected=expected)
+    for one in value if isinstance(value, tuple | list) else (value,):
+        if not allowed(one):
+            raise SettingError(thing or name, repr(one), expected=expected)
 
 
 def check_rate(rate: float, thing: str = "fpir") -> None:
