@@ -111,6 +111,10 @@ def test_whatever_comes_is_cut_or_left(data: bytes) -> None:
             for name in (b"", b"X y", b" X", b'"X"', b"X@", b"X\x80", b"X\t")
         ),
         PART.replace(b"\r\n\r\n", b"\r\nX: y" * 8 + b"\r\n\r\n") + END,
+        PART.replace(b'"a"\r', b'"a"\n\r') + END,
+        PART.replace(b'"a"', b'"a\nb"') + END,
+        PART.replace(b"\r\n\r\n", b"\r\nX: y\nZ: y\r\n\r\n") + END,
+        PART.replace(b"\r\n\r\n", b"\r\nX: y\n\r\n\r\n") + END,
     ],
 )
 def test_what_is_not_plain_is_left_to_the_framework(body: bytes) -> None:
@@ -135,6 +139,15 @@ def test_what_is_not_plain_is_left_to_the_framework(body: bytes) -> None:
 )
 def test_other_kinds_are_left_to_the_framework(kind: str) -> None:
     assert cut(PART + END, kind, 9) is None
+
+
+@pytest.mark.parametrize("end", [b"", b" ", b"\t ", b"\x0b", b"\x0c", b"\x85", b"\x1c"])
+def test_the_end_of_a_head_is_read_the_same(end: bytes) -> None:
+    for name in (b'"a"', b'"a', b"a"):
+        body = PART.replace(b'"a"', name + end) + END
+        found = cut(body, KIND, 9)
+        if found is not None:
+            assert shown(found) == slowly(body, KIND)
 
 
 def test_a_part_may_have_other_headers() -> None:

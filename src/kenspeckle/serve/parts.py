@@ -22,6 +22,7 @@ _KIND = re.compile(rf'multipart/form-data; *boundary=(?:"({_MARK})"|({_MARK}))',
 _HEADER = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+:")
 _DISPOSITION = b"content-disposition:"
 _USUAL = re.compile(rb'form-data; name="([^"\\;]*)"(?:; filename="([^"\\;]*)")?')
+_ODD = (b"\r", b"\n", b"\0")
 _ENCODED = b"content-transfer-encoding:"
 
 
@@ -73,10 +74,11 @@ def _part(head: bytes, data: bytes) -> Part | None:
     small = [line.lower() for line in lines]
     own = [n for n, line in enumerate(small) if line.startswith(_DISPOSITION)]
     odd = any(not _HEADER.match(line) or line.startswith(_ENCODED) for line in small)
-    odd = odd or len(lines) > MOST_HEADERS
-    if len(own) != 1 or odd or b"\r" in head.replace(b"\r\n", b"") or b"\0" in head:
+    bare = head.replace(b"\r\n", b"")
+    odd = odd or len(lines) > MOST_HEADERS or any(byte in bare for byte in _ODD)
+    if len(own) != 1 or odd:
         return None
-    name, filename = _names(lines[own[0]].partition(b":")[2].strip())
+    name, filename = _names(lines[own[0]].partition(b":")[2].strip(b" \t"))
     if name is None:
         return None
     try:
