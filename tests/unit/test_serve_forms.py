@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers, UploadFile
+from starlette import datastructures
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.requests import Request
 
-from kenspeckle.serve.forms import LARGE, InMemory, parsed
+from kenspeckle.serve import forms
+from kenspeckle.serve.forms import LARGE, InMemory, multipart, parsed
 
 KIND = "multipart/form-data; boundary=x"
 HEAD = b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n'
@@ -48,26 +52,30 @@ async def read(reading: InMemory) -> None:
     await (await parsed(reading)).close()
 
 
+async def shown(form: FormData) -> list[tuple[str, str, bytes]]:
+    told = [
+        (name, value.filename or "", await value.read())
+        if isinstance(value, UploadFile)
+        else (name, value, b"")
+        for name, value in form.multi_items()
+    ]
+    await form.close()
+    return told
+
+
+async def told(reading: MultiPartParser, *, whole: bool = False) -> list[tuple[str, str, bytes]]:
+    return await shown(await (reading.parse() if whole else parsed(reading)))
+
+
 @pytest.mark.parametrize("count", [0, 10, LARGE // len(NEARLY), 100_001])
 def test_a_form_is_what_the_framework_makes_of_it(count: int) -> None:
     body = FIELD + HEAD + NEARLY * count + END
 
-    async def shown(reading: MultiPartParser, *, whole: bool) -> list[tuple[str, str, bytes]]:
-        form = await (reading.parse() if whole else parsed(reading))
-        told = [
-            (name, value.filename or "", await value.read())
-            if isinstance(value, UploadFile)
-            else (name, value, b"")
-            for name, value in form.multi_items()
-        ]
-        await form.close()
-        return told
-
     theirs = MultiPartParser(Headers({"content-type": KIND}), stream(body))
-    told = asyncio.run(shown(theirs, whole=True))
-    assert told[0] == ("c", "café", b"")
-    assert told[1][2] == NEARLY * count
-    assert asyncio.run(shown(parser(body), whole=False)) == told
+    found = asyncio.run(told(theirs, whole=True))
+    assert found[0] == ("c", "café", b"")
+    assert found[1][2] == NEARLY * count
+    assert asyncio.run(told(parser(body))) == found
 
 
 @pytest.mark.parametrize(("size", "apart"), [(LARGE // 2, False), (2 * LARGE, True)])
@@ -88,6 +96,110 @@ def test_a_form_that_nobody_waits_for_is_read_no_further() -> None:
     with pytest.raises(TimeoutError):
         asyncio.run(hurried())  # which waits for its threads
     assert 0 < reading.found < count
+
+
+def test_others_have_the_interpreter_between_pieces() -> None:
+    pieces, turns = 0, 0
+
+    async def parse() -> None:
+        nonlocal pieces
+        async for _ in forms._pieces([bytes(40_000), bytes(40_000)], threading.Event()):
+            pieces += 1
+            time.sleep(2 * forms._STRETCH)
+
+    async def others(parsing: asyncio.Task[None]) -> None:
+        nonlocal turns
+        while not parsing.done():
+            seen = pieces
+            while pieces == seen and not parsing.done():
+                await asyncio.sleep(0)
+            turns += 1
+
+    async def both() -> None:
+        await others(asyncio.create_task(parse()))
+
+    asyncio.run(both())
+    assert turns >= pieces == 10
+
+
+def test_large_forms_are_read_one_after_another() -> None:
+    running, most = 0, 0
+
+    class Counted(InMemory):
+        async def parse(self) -> FormData:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            try:
+                return await super().parse()
+            finally:
+                running -= 1
+
+    async def several() -> None:
+        headers, body = Headers({"content-type": KIND}), HEAD + bytes(2 * LARGE) + END
+        for form in await asyncio.gather(
+            *(parsed(Counted(headers, stream(body))) for _ in range(12))
+        ):
+            await form.close()
+
+    asyncio.run(several())
+    assert most == 1
+
+
+def asked(body: bytes, kind: str = KIND) -> Request:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-type", kind.encode())]
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+
+@pytest.mark.parametrize("size", [0, 10, 9_000_000])
+def test_what_clients_usually_send_needs_no_parser_and_no_thread(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = FIELD + HEAD + b"\r\n" * (size // 2) + END
+    theirs = asyncio.run(told(parser(body)))
+
+    async def none(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(forms, "parsed", none)
+    monkeypatch.setattr(datastructures, "run_in_threadpool", none)
+
+    async def ours() -> list[tuple[str, str, bytes]]:
+        return await shown(await multipart(asked(body), files=1, fields=1, longest=5))
+
+    assert asyncio.run(ours()) == theirs
+
+
+@pytest.mark.parametrize(
+    ("body", "files", "fields", "longest"),
+    [
+        (FIELD + HEAD + END, 0, 9, 99),
+        (FIELD + HEAD + END, 9, 0, 99),
+        (FIELD + HEAD + END, 9, 9, 4),
+        (b"\r\n" + FIELD + HEAD + END, 0, 9, 99),
+        (FIELD * 300 + END[2:], 9, 200, 99),
+    ],
+)
+def test_a_form_of_too_much_is_refused_as_the_framework_does(
+    body: bytes, files: int, fields: int, longest: int
+) -> None:
+    with pytest.raises(MultiPartException):
+        asyncio.run(multipart(asked(body), files=files, fields=fields, longest=longest))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\r\n" + FIELD + HEAD + END, FIELD.replace(b"\xc3", b"") + END[2:], FIELD * 300 + END[2:]],
+    ids=["a line before", "no utf-8", "many parts"],
+)
+def test_other_forms_are_what_the_framework_makes_of_them(body: bytes) -> None:
+    async def ours() -> list[tuple[str, str, bytes]]:
+        return await shown(await multipart(asked(body), files=9, fields=999, longest=99))
+
+    assert asyncio.run(ours()) == asyncio.run(told(parser(body)))
 
 
 def test_what_is_wrong_with_a_large_form_is_told() -> None:
@@ -119,7 +231,7 @@ def test_a_charset_that_is_known(name: str, data: bytes, text: str) -> None:
     "name",
     [
         *("punycode", "undefined", "idna", "utf-7", "utf-16", "utf-8-sig", "unicode_escape"),
-        *("zlib", "cp1252", "", "..", "a\0b", "\xff", "utf-8\n", "x" * 5000),
+        *("zlib", "cp1251", "..", "a\0b", "\xff", "utf-8\n", "x" * 5000),
     ],
 )
 def test_a_charset_that_is_not_known(name: str) -> None:

@@ -1,28 +1,38 @@
 """Forms as the framework's parser reads them, all in memory.
 
 The parser calls back for every stretch between two bytes that might be a boundary, and a form can
-be made of nothing else: a large one is read on another thread, so that nobody waits for it.
+be made of nothing else: a large one is read on another thread, with rests, so that nobody waits
+for it. What clients usually send is cut out without the parser.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
+import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
-from anyio.to_thread import run_sync
 from fastapi.exceptions import RequestValidationError
 from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
-if TYPE_CHECKING:
-    from starlette.datastructures import FormData, Headers
+from kenspeckle.serve import reading
+from kenspeckle.serve.parts import MOST_PARTS, Part, cut
 
-LARGE = 256 * 1024
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+    from starlette.requests import Request
+
+LARGE = 32 * 1024
 """Bytes that are not read on the event loop."""
-_PIECE = 64 * 1024
+_PIECE = 8 * 1024
 """Bytes that the parser is given at once: what it has found in them waits to be written."""
+_STRETCH, _REST = 0.004, 0.001
+"""Seconds for which the parser works at a stretch, and for which it leaves the interpreter to
+others then."""
 _LONGEST_ECHO = 40
 _CHARSETS = frozenset(
     ("utf-8", "utf8", "iso-8859-1", "iso8859-1", "latin-1", "latin1", "us-ascii", "ascii")
@@ -42,8 +52,58 @@ class InMemory(MultiPartParser):
         return await super().parse()
 
 
+class _File(io.BytesIO):
+    """A file that is read without a thread: it is no file on a disk."""
+
+    _rolled = False
+
+
+async def multipart(request: Request, *, files: int, fields: int, longest: int) -> FormData:
+    """The form of a request; other parts than files have at most `longest` bytes.
+
+    Raises as `parsed`.
+    """
+    kind = request.headers.get("content-type", "")
+    parts = cut(await request.body(), kind, min(files + fields, MOST_PARTS))
+    form = _usual(parts or (), files, fields, longest)
+    if form is not None:
+        return form
+    parser = InMemory(
+        request.headers,
+        request.stream(),
+        max_files=files,
+        max_fields=fields,
+        max_part_size=longest,
+    )
+    return await parsed(parser)
+
+
+def _usual(parts: Sequence[Part], files: int, fields: int, longest: int) -> FormData | None:
+    """The form of these parts; None where there are none, and for what the parser knows better."""
+    sent = [part for part in parts if part.filename is not None]
+    texts = [part.data for part in parts if part.filename is None]
+    if (
+        not parts
+        or len(sent) > files
+        or len(texts) > fields
+        or max(map(len, texts), default=0) > longest
+    ):
+        return None
+    try:
+        return FormData([(part.name, _value(part)) for part in parts])
+    except UnicodeDecodeError:
+        return None
+
+
+def _value(part: Part) -> str | UploadFile:
+    if part.filename is None:
+        return part.data.decode()
+    return UploadFile(_File(part.data), size=len(part.data), filename=part.filename)
+
+
 async def parsed(parser: MultiPartParser | FormParser) -> FormData:
-    """What a parser makes of its stream; of a large one on another thread. Raises as its `parse`.
+    """What a parser makes of its stream; of a large one on another thread. Raises as its `parse`,
+    and ServiceBusy.
 
     Who stops waiting stops the parser as well.
     """
@@ -53,17 +113,21 @@ async def parsed(parser: MultiPartParser | FormParser) -> FormData:
     if sum(map(len, held)) <= LARGE:
         return await parser.parse()
     try:
-        return await run_sync(lambda: asyncio.run(parser.parse()))
+        return await reading.of_form(lambda: asyncio.run(parser.parse()))
     finally:
         left.set()
 
 
 async def _pieces(held: Sequence[bytes], left: threading.Event) -> AsyncGenerator[bytes, None]:
+    begun = time.monotonic()
     for part in held:
         for start in range(0, len(part), _PIECE):
             if left.is_set():
                 raise MultiPartException("nobody waits for it")  # the parser closes its files
             yield part[start : start + _PIECE]
+            if time.monotonic() - begun > _STRETCH:
+                await asyncio.sleep(_REST)
+                begun = time.monotonic()
 
 
 def _check_charset(headers: Headers) -> None:

@@ -16,6 +16,8 @@ LONGEST_HEAD = 4 * 1024
 """Bytes of the headers of one part."""
 MOST_HEADERS = 8
 """Most headers of one part."""
+MOST_PARTS = 256
+"""Most parts of a form that is cut: each takes as long as a header has to be read."""
 
 _MARK = r"[A-Za-z0-9'()+_,./:=?-](?:[A-Za-z0-9'()+_,./:=? -]{0,68}[A-Za-z0-9'()+_,./:=?-])?"
 _KIND = re.compile(rf'multipart/form-data; *boundary=(?:"({_MARK})"|({_MARK}))', re.I)

@@ -18,8 +18,9 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
 from kenspeckle.flows.tasks import Task
-from kenspeckle.serve.forms import InMemory, parsed
-from kenspeckle.serve.routes.analyze_shapes import AnalyzeShape, TaskShape
+from kenspeckle.serve import reading
+from kenspeckle.serve.forms import multipart
+from kenspeckle.serve.routes.analyze_shapes import AnalyzeShape, Tasks, TaskShape
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -30,7 +31,7 @@ MOST_TEXT = 4 * 1024 * 1024
 """Longest part of a form that is no file, bytes."""
 BAD_TASKS = "Invalid tasks JSON format or structure:"
 
-_TASKS = TypeAdapter(list[TaskShape])
+_TASKS = TypeAdapter(Tasks)
 
 
 def tasks_of(shapes: Sequence[TaskShape]) -> list[Task]:
@@ -49,16 +50,24 @@ async def json_request(request: Request, most: int) -> tuple[str, list[Task]]:
     kind = said.partition(";")[0].strip().lower()
     if said and kind != "application/json" and not kind.endswith("+json"):
         raise _wrong(("body",), "the content type must be application/json", "content_type", kind)
-    try:
-        shape = AnalyzeShape.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise RequestValidationError(
-            [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
-        ) from error
+    data = await request.body()
+    shape = await reading.of_text(data, lambda: _shaped(data))
     if len(shape.tasks) > most:
         message = f"{len(shape.tasks)} tasks; at most {most} in one request"
         raise _wrong(("body", "tasks"), message, "too_long", None)
     return str(shape.image_url), tasks_of(shape.tasks)
+
+
+def _shaped(data: bytes) -> AnalyzeShape:
+    try:
+        return AnalyzeShape.model_validate_json(data)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [
+                {**one, "loc": ("body", *one["loc"]), "input": _again(one["input"])}
+                for one in error.errors(include_url=False)
+            ]
+        ) from error
 
 
 async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Task]]:
@@ -72,32 +81,32 @@ async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Ta
         file, text = form.get("image_file"), form.get("tasks_json")
         if not isinstance(file, UploadFile) or not isinstance(text, str) or not text:
             raise RequestValidationError([*_bad_file(file), *_bad_text(text)])
-        return file.filename or "", await file.read(), _listed(text, most)
+        name, data = file.filename or "", await file.read()
     finally:
         await form.close()
+    told = text.encode("utf-8", "surrogateescape")
+    return name, data, await reading.of_text(told, lambda: _listed(told, most))
 
 
 async def form_of(request: Request, files: int = 8) -> FormData:
     """The parts of a form, empty for another kind of body; close it when it is read.
 
     Raises HTTPException 400 for one that is broken or has too many parts, RequestValidationError
-    for a charset that is not known.
+    for a charset that is not known, ServiceBusy.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         return FormData()
-    parser = InMemory(
-        request.headers, request.stream(), max_files=files, max_fields=32, max_part_size=MOST_TEXT
-    )
     try:
-        return await parsed(parser)
+        return await multipart(request, files=files, fields=32, longest=MOST_TEXT)
     except MultiPartException as error:
         raise HTTPException(400, f"the form cannot be read: {error.message}") from error
 
 
-def _listed(text: str, most: int) -> list[Task]:
+def _listed(text: bytes, most: int) -> list[Task]:
+    reading.count(text)
     try:
-        shapes = _TASKS.validate_json(text.encode("utf-8", "surrogateescape"))
+        shapes = _TASKS.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -160,11 +169,15 @@ def _again(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    length = 0
     try:
-        text = json.dumps(value, allow_nan=False)
+        for part in json.JSONEncoder(allow_nan=False).iterencode(value):
+            length += len(part)
+            if length > LONGEST_ECHO:
+                return None
     except (TypeError, ValueError, RecursionError):
         return None
-    return value if len(text) <= LONGEST_ECHO else None
+    return value
 
 
 def _short(text: str) -> str:

@@ -3,7 +3,7 @@ replaces, so unknown fields are passed over."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, HttpUrl
 
@@ -16,11 +16,14 @@ class TaskShape(BaseModel):
     params: dict[str, Any] | None = Field(None, examples=[{"target": "prominent_face"}])
 
 
+Tasks = Annotated[list[TaskShape], Field(max_length=10_000, fail_fast=True)]
+
+
 class AnalyzeShape(BaseModel):
     """A picture by its address, and what is asked about it."""
 
     image_url: HttpUrl = Field(examples=["https://example.com/photo.jpg"])
-    tasks: list[TaskShape]
+    tasks: Tasks
 
 
 class OperationResult(BaseModel):

@@ -18,7 +18,7 @@ from kenspeckle.errors import KenspeckleError, PictureError
 from kenspeckle.flows.masks import Mask, masks
 from kenspeckle.flows.opened import Opened
 from kenspeckle.serve import problems
-from kenspeckle.serve.forms import InMemory, parsed
+from kenspeckle.serve.forms import multipart, parsed
 from kenspeckle.serve.limits import neighbourhood
 from kenspeckle.serve.routes import falcon_answer, falcon_described, falcon_refs
 from kenspeckle.serve.routes import falcon_schemas as schemas
@@ -29,6 +29,10 @@ from kenspeckle.serve.turns import Turns
 from kenspeckle.vectors.pipeline import timed
 
 MOST_TOP = 1000
+MOST_TEXT = 1024 * 1024
+"""Longest part of a form that is no file, bytes."""
+MOST_VALUES = 256 * 1024
+"""Bytes of a form that can hold no file."""
 LOOKING = 8
 """Threads that look things up and read references; a picture of the largest size on each is what
 they take at most."""
@@ -73,15 +77,15 @@ class _Forms(APIRoute):
 
 async def _form(request: Request) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    parser: InMemory | FormParser
-    if kind == "multipart/form-data":
-        parser = InMemory(request.headers, request.stream())
-    elif kind == "application/x-www-form-urlencoded":
-        parser = FormParser(request.headers, request.stream())
-    else:
-        return FormData()
     try:
-        return await parsed(parser)
+        if kind == "multipart/form-data":
+            return await multipart(request, files=1000, fields=1000, longest=MOST_TEXT)
+        if kind == "application/x-www-form-urlencoded":
+            if len(await request.body()) > MOST_VALUES:
+                found = f"more than {MOST_VALUES} bytes without a file"
+                raise HTTPException(413, f"request: {found}; expected multipart/form-data")
+            return await parsed(FormParser(request.headers, request.stream()))
+        return FormData()
     except MultiPartException as error:
         raise HTTPException(400, error.message) from error
 

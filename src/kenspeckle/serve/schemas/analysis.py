@@ -44,7 +44,7 @@ class Task(Asked):
         return self
 
 
-Tasks = Annotated[list[Task], Field(min_length=1, max_length=1000)]
+Tasks = Annotated[list[Task], Field(min_length=1, max_length=1000, fail_fast=True)]
 
 
 class AnalysisAsked(Pictures):

@@ -11,10 +11,20 @@ from kenspeckle.serve.schemas.base import Asked, Number, Text
 
 Address = Annotated[str, Field(max_length=4096, examples=["https://example.com/photo.jpg"])]
 """An http or https address, fetched by the service within its limits."""
+MOST_PICTURES = 10_000
+"""Pictures of one request, however many the service is set to take."""
+MOST_DETAILS = 50
+"""Names in the metadata of an item."""
 Encoded = Annotated[str, Field(description="The file, base64.")]
 Vector = Annotated[
     list[Number],
-    Field(min_length=1, max_length=65_536, examples=[[0.1, -0.2]], description="Of any length."),
+    Field(
+        min_length=1,
+        max_length=65_536,
+        fail_fast=True,
+        examples=[[0.1, -0.2]],
+        description="Of any length.",
+    ),
 ]
 Packed = Annotated[str, Field(max_length=400_000, description="Little-endian float32, base64.")]
 
@@ -40,13 +50,16 @@ class Picture(Asked):
         return self
 
 
+Several = Annotated[list[Picture], Field(max_length=MOST_PICTURES, fail_fast=True)]
+
+
 class Pictures(Asked):
     """One picture (`url` or `data`), or several (`pictures`)."""
 
     url: Address | None = None
     data: Encoded | None = None
     name: Text = ""
-    pictures: list[Picture] | None = None
+    pictures: Several | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -56,7 +69,9 @@ class Pictures(Asked):
 
 Metadata = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=100)], Text],
-    Field(max_length=50, examples=[{"shelf": "3"}], description="Comes back with answers."),
+    Field(
+        max_length=MOST_DETAILS, examples=[{"shelf": "3"}], description="Comes back with answers."
+    ),
 ]
 
 

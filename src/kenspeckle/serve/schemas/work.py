@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Discriminator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from kenspeckle.serve.schemas.asked import Address
 from kenspeckle.serve.schemas.base import Asked, Number, Share, Told
@@ -55,11 +56,30 @@ class Identify(Asked):
     """Answer for many photos, by address, or for those of a folder."""
 
     kind: Literal["identify"]
-    urls: Annotated[list[Address], Field(min_length=1, max_length=MOST_PHOTOS)] | None = None
+    urls: (
+        Annotated[list[Address], Field(min_length=1, max_length=MOST_PHOTOS, fail_fast=True)] | None
+    ) = None
     folder: Place | None = Field(None, description="A folder of photos instead.")
 
 
-Wish = Annotated[Index | Calibrate | Identify, Field(discriminator="kind")]
+KINDS = ("index", "calibrate", "identify")
+
+
+def _known(wish: Any) -> Any:
+    """Refuse another kind than there are, by its name. Raises ValidationError."""
+    kind = wish.get("kind") if isinstance(wish, dict) else KINDS[0]
+    if kind in KINDS:
+        return wish
+    found = repr(kind[:40]) if isinstance(kind, str) else "none" if kind is None else "no text"
+    why = PydanticCustomError(
+        "kind", "{found}; expected index, calibrate or identify", {"found": found}
+    )
+    raise ValidationError.from_exception_data(
+        "job", [{"type": why, "loc": ("kind",), "input": kind}]
+    )
+
+
+Wish = Annotated[Index | Calibrate | Identify, Discriminator("kind"), BeforeValidator(_known)]
 
 
 class Job(Told):

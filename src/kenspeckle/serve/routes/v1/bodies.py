@@ -6,23 +6,36 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
+
+from kenspeckle.serve import reading
+
+MOST_NAMES = 100
+"""Most names of a body: more than any has. Each that is not known is a fault to be told."""
 
 
 class _Read(Request):
     """A request whose JSON is as it has to be, or a fault that the framework knows."""
 
     async def json(self) -> Any:
-        """The body. JSONDecodeError for whatever is wrong with it."""
-        try:
-            return await super().json()
-        except json.JSONDecodeError:
-            raise
-        except RecursionError:
-            raise json.JSONDecodeError("nested too deeply", "", 0) from None
-        except ValueError:  # not UTF-8, or a number without end
-            raise json.JSONDecodeError("not JSON", "", 0) from None
+        """The body. JSONDecodeError for whatever is wrong with it, HTTPException for too much."""
+        data = await self.body()
+        value = await reading.of_text(data, lambda: _loaded(data))
+        if isinstance(value, dict) and (count := len(value)) > MOST_NAMES:
+            raise HTTPException(413, f"request: {count} names; expected at most {MOST_NAMES}")
+        return value
+
+
+def _loaded(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", "", 0) from None
+    except ValueError:  # not UTF-8, or a number without end
+        raise json.JSONDecodeError("not JSON", "", 0) from None
 
 
 class JsonRoute(APIRoute):

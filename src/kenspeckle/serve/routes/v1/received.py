@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from anyio.to_thread import run_sync
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 
-from kenspeckle.serve.forms import LARGE, InMemory, parsed
-from kenspeckle.serve.parts import Part, cut
+from kenspeckle.serve import reading
+from kenspeckle.serve.forms import InMemory, parsed
+from kenspeckle.serve.parts import MOST_PARTS, Part, cut
 from kenspeckle.serve.schemas import asked
+from kenspeckle.serve.schemas.asked import MOST_DETAILS, MOST_PICTURES
 
 M = TypeVar("M", bound=BaseModel)
 P = TypeVar("P", bound=asked.Pictures)
@@ -36,6 +37,8 @@ FIELDS = 32
 """Most other parts of a form."""
 MOST_TEXT = 256 * 1024
 """Longest other part of a form, bytes."""
+MOST_FAULTS = 200
+"""Most things wrong with one body that are told one by one."""
 _ENCODE = "Send it padded with =, without line breaks and without a data: prefix"
 _CUT = "it ends in the middle of a part, before its last boundary; send all of it again"
 
@@ -107,7 +110,8 @@ async def received(
     if kind == "multipart/form-data":
         got = await _form(request, most, shape)
     elif kind == "application/json":
-        got = await _apart(_told, await request.body(), shape)
+        data = await request.body()
+        got = await reading.of_text(data, lambda: _told(data, shape, most))
     elif kind.startswith("image/") or kind == "application/octet-stream":
         got = Received((Sent("", await request.body()),), shape(pictures=[]))
     else:
@@ -150,7 +154,8 @@ async def one_picture(request: Request, several: str = "") -> Sent:
 
 async def body(request: Request, shape: type[M]) -> M:
     """The JSON body as this shape. Raises RequestValidationError."""
-    return await _apart(_shaped, await request.body(), shape)
+    data = await request.body()
+    return await reading.of_text(data, lambda: shaped(data, shape))
 
 
 def wrong(place: tuple[str | int, ...], message: str, kind: str) -> RequestValidationError:
@@ -169,20 +174,22 @@ def too_many(found: int | str, most: int) -> HTTPException:
     return HTTPException(413, f"request: {found} pictures; expected at most {most} here")
 
 
-async def _apart(read: Callable[[bytes, type[M]], T], data: bytes, shape: type[M]) -> T:
-    """What `read` makes of a body; of a large one on another thread, so that nobody waits."""
-    return await run_sync(read, data, shape) if len(data) > LARGE else read(data, shape)
-
-
-def _shaped(data: bytes, shape: type[M]) -> M:
+def shaped(data: bytes, shape: type[M]) -> M:
+    """JSON as this shape. Raises RequestValidationError."""
     try:
         return shape.model_validate_json(data)
     except ValidationError as error:
         raise _invalid(error, shape) from error
 
 
-def _told(data: bytes, shape: type[P]) -> Received[P]:
-    said = _shaped(data, shape)
+def _told(data: bytes, shape: type[P], most: int) -> Received[P]:
+    try:
+        said = shaped(data, shape)
+    except RequestValidationError as error:
+        (first, *_) = error.errors()
+        if first["type"] == "too_long" and first["loc"] == ("body", "pictures"):
+            raise too_many(f"more than {MOST_PICTURES}", most) from error
+        raise
     return Received(sent(said), said)
 
 
@@ -222,29 +229,36 @@ def decoded(text: str, place: tuple[str | int, ...], of: str = "the file") -> by
         raise wrong(("body", *place), found, "base64") from error
 
 
+def faults(error: ValidationError, *place: str) -> list[dict[str, Any]]:
+    """What is wrong with the part of a body at `place`; of very much, only how much it is."""
+    count = error.error_count()
+    if count > MOST_FAULTS:  # to list them takes longer than to find them
+        message = f"{count} things are wrong with it"
+        return [{"loc": ("body", *place), "msg": message, "type": "too_many_faults"}]
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [{**one, "loc": ("body", *place, *one["loc"])} for one in found]
+
+
 def _invalid(
     error: ValidationError, shape: type[BaseModel], apart: Collection[str] = ()
 ) -> RequestValidationError:
     """What is wrong with a body; a name that it has not is told with those that it has, of which
     `apart` are said in another way."""
     names = ", ".join(name for name in shape.model_fields if name not in apart)
-    unknown = {"msg": f"no such field; expected {names}" if names else "no text is expected here"}
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    return RequestValidationError(
-        [
-            {
-                **one,
-                "loc": ("body", *one["loc"]),
-                **(unknown if one["type"] == "extra_forbidden" and len(one["loc"]) == 1 else {}),
-            }
-            for one in faults
-        ]
-    )
+    expected = f"expected {names}" if names else "no text is expected here"
+    found = faults(error)
+    for one in found:
+        if one["type"] == "extra_forbidden" and len(one["loc"]) == 2:
+            one["msg"] = f"no such field; {expected}" if names else expected
+        elif one["type"] == "too_many_faults":
+            one["msg"] += f"; {expected}"
+    return RequestValidationError(found)
 
 
 async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
     data = await request.body()
-    plain = cut(data, request.headers.get("content-type", ""), most + FIELDS)
+    kind = request.headers.get("content-type", "")
+    plain = cut(data, kind, min(most + FIELDS, MOST_PARTS))
     if plain is not None and all(len(one.data) <= MOST_TEXT for one in plain if not one.filename):
         return _read(plain, most, shape)
     parser = _Whole(
@@ -310,6 +324,9 @@ def _said(fields: Mapping[str, str], shape: type[P]) -> P:
             told["metadata"] = json.loads(told["metadata"])
         except (ValueError, RecursionError) as error:
             raise wrong(("body", "metadata"), "not a JSON object", "json") from error
+        if isinstance(told["metadata"], dict) and (count := len(told["metadata"])) > MOST_DETAILS:
+            message = f"{count} names; expected at most {MOST_DETAILS}"
+            raise wrong(("body", "metadata"), message, "too_long")
     try:
         return shape.model_validate(told)
     except ValidationError as error:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from kenspeckle.serve import reading
 from kenspeckle.serve.routes.analyze_read import form_of
 from kenspeckle.serve.routes.v1 import received
 from kenspeckle.serve.routes.v1.received import Sent
@@ -73,8 +74,8 @@ async def wanted(request: Request, most: int) -> Wanted:
         expected = "multipart/form-data or application/json"
         raise HTTPException(415, f"content type: {kind or 'none'}; expected {expected}")
     else:
-        shape = await received.body(request, shapes.AnalysisAsked)
-        asked = Wanted(received.sent(shape), shape.tasks, shape.crops)
+        data = await request.body()
+        asked = await reading.of_text(data, lambda: _told(data))
     if not asked.pictures:
         raise received.none_of(kind)
     if len(asked.pictures) * len(asked.tasks) > most:
@@ -99,11 +100,19 @@ async def _form(request: Request, most: int) -> Wanted:
         pictures = [Sent(one.filename or "", await one.read()) for one in files]
     finally:
         await form.close()
-    try:
-        tasks = _TASKS.validate_json(texts["tasks"])
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError(
-            [{**one, "loc": ("body", "tasks", *one["loc"])} for one in faults]
-        ) from error
+    told = texts["tasks"].encode("utf-8", "surrogatepass")
+    tasks = await reading.of_text(told, lambda: _listed(told))
     return Wanted(pictures, tasks, texts.get("crops") == "true")
+
+
+def _told(data: bytes) -> Wanted:
+    shape = received.shaped(data, shapes.AnalysisAsked)
+    return Wanted(received.sent(shape), shape.tasks, shape.crops)
+
+
+def _listed(data: bytes) -> Sequence[shapes.Task]:
+    reading.count(data)
+    try:
+        return _TASKS.validate_json(data)
+    except ValidationError as error:
+        raise RequestValidationError(received.faults(error, "tasks")) from error
