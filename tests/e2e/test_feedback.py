@@ -94,7 +94,7 @@ def test_feedback_makes_the_calibration_stale_until_the_next(gallery, folder, ph
     assert "no promise: the calibration is out of date: feedback was given since" in answer.reasons
     gallery.index(folder)
     assert gallery.stale == ""
-    assert any("feedback on 1 answers is not used" in note for note in gallery.calibration.notes)
+    assert any("feedback on 1 answer is not used" in note for note in gallery.calibration.notes)
     gallery.undo_feedback(1)
     assert gallery.stale == "feedback was given since"
 

@@ -329,6 +329,22 @@ def test_while_another_writes_a_job_says_who(client, index):
 
 
 @pytest.mark.parametrize(
+    ("wish", "found"),
+    [
+        ({"kind": "nope"}, "'nope'"),
+        ({"kind": "{type} " + "x" * 90}, "'{type} " + "x" * 33 + "'"),
+        ({"kind": ["index"]}, "no text"),
+        ({}, "none"),
+    ],
+)
+def test_another_kind_is_told_with_those_there_are(refusing, wish, found):
+    problem = start(refusing, 422, **wish)
+    expected = "expected index, calibrate or identify"
+    assert problem["detail"] == f"body.kind: {found}; {expected}"
+    assert problem["errors"][0]["loc"] == ["body", "kind"]
+
+
+@pytest.mark.parametrize(
     ("wish", "status"),
     [
         ({}, 422),

@@ -127,6 +127,14 @@ def test_moved_originals_are_counted(tmp_path: Path) -> None:
         assert any(note.startswith("1 item without a picture at hand") for note in rule.notes)
 
 
+def test_one_view_that_was_not_made_is_told_as_one(tmp_path: Path) -> None:
+    with gallery(tmp_path, 5) as made:
+        (tmp_path / "refs" / "thing-2.png").unlink()
+        rule = made.calibrate(fpir=0.5, views=1)
+        assert rule is not None
+        assert any(note.startswith("1 view not made: ") for note in rule.notes)
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_without_originals_stored_vectors_are_the_strangers(tmp_path: Path, full: bool) -> None:
     with gallery(tmp_path, 12) as made:

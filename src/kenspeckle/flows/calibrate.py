@@ -106,7 +106,8 @@ def _quick(
 def _unheard(opened: ReadOnly) -> Iterator[str]:
     """A note where the quick calibration passes over what people said."""
     if count := len(opened.store.feedback()):
-        yield f"feedback on {count} answers is not used here; `kenspeckle calibrate` uses it"
+        answers = "1 answer" if count == 1 else f"{count} answers"
+        yield f"feedback on {answers} is not used here; `kenspeckle calibrate` uses it"
 
 
 @dataclass(frozen=True, slots=True)

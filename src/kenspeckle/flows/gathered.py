@@ -175,9 +175,8 @@ def exclusions(
     if made.tried < planned:
         notes.append(f"{made.tried} of {planned} views in the time given")
     if made.failed:
-        notes.append(
-            f"{made.failed} views not made: originals moved, behind an address, or unreadable"
-        )
+        views = "1 view" if made.failed == 1 else f"{made.failed} views"
+        notes.append(f"{views} not made: originals moved, behind an address, or unreadable")
     if stood:
         things = "item" if stood == 1 else "items"
         notes.append(
