@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,50 @@ def test_the_file_is_exchanged_under_load_and_no_request_fails(server, files, ph
     assert not load.mixed
     assert set(load.statuses) == {200}
     assert set(load.names) == {"red 3", "blue 3", "green 3"}
+
+
+@pytest.mark.slow
+def test_the_file_is_exchanged_while_pictures_are_added(server, files, drawn):
+    """What is added goes into one file or the other, or is refused; no file is damaged."""
+    base, index, _ = server
+    over, statuses = threading.Event(), []
+
+    def add(client: httpx2.Client, number: int) -> None:
+        file = io.BytesIO()
+        drawn(number).save(file, "PNG")
+        answer = client.post(
+            "/v1/galleries/-/items",
+            params={"key": f"more {number}"},
+            files={"image": ("p.png", file.getvalue())},
+        )
+        assert answer.status_code in (201, 409), answer.text
+        statuses.append(answer.status_code)
+
+    def adds(start: int) -> None:
+        with httpx2.Client(base_url=base, timeout=90) as client:
+            for number in range(start, start + 100_000):
+                if over.is_set():
+                    return
+                add(client, number)
+
+    with ThreadPoolExecutor(2) as pool:
+        adding = [pool.submit(adds, start) for start in (1000, 200_000)]
+        try:
+            for swap in range(2 * SWAPS):
+                before = len(statuses)
+                put(files[swap % 3], index)
+                deadline = time.monotonic() + 60
+                while len(statuses) < before + 10 and not any(one.done() for one in adding):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.005)
+                assert httpx2.get(f"{base}/readyz", timeout=90).status_code == 200
+        finally:
+            over.set()
+        for one in adding:
+            one.result()
+    assert statuses.count(201) > statuses.count(409)
+    with Gallery.open(index, settings=SETTINGS) as gallery:
+        assert gallery.store.check() == []
 
 
 @pytest.mark.slow

@@ -256,7 +256,10 @@ class translated:  # noqa: N801  it reads as a verb: with translated(path)
 def _translate(path: Path, error: sqlite3.Error) -> GalleryError:
     if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):
         return GalleryError(path, "this index was closed", do="Open it again")
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if extended == sqlite3.SQLITE_READONLY_DBMOVED:
+        return exchanged(path)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         who = writers(path)
         return IndexBusy(
@@ -281,6 +284,11 @@ def _translate(path: Path, error: sqlite3.Error) -> GalleryError:
             do="Check the disk and start again",
         )
     return _damaged(path, str(error))
+
+
+def exchanged(path: Path) -> IndexBusy:
+    """What a change is refused with whose file has lost its name meanwhile."""
+    return IndexBusy(path, "another file was put in its place just now", do="Run it again")
 
 
 def _damaged(path: Path, found: str) -> IndexCorrupt:

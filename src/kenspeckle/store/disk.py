@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,12 @@ class DiskStore(DiskFile):
         self.refresh()
         return gone
 
+    def check(self) -> list[str]:
+        """Read the whole file for damage; sentences, none when it is sound."""
+        with self._reading:
+            found = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
+        return [str(row[0]) for row in found if row[0] != "ok"]
+
     def calibration(self) -> Calibration | None:
         """The rule fitted for the space in use, if there is one."""
         with self._reading:
@@ -272,3 +279,14 @@ class DiskStore(DiskFile):
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def _standing(self) -> Standing:
+        """What answers stand on."""
+        recent = self._recent()
+        if recent.standing is None:
+            with reading.one_read(self._connection):
+                found = reading.standing(self._connection, self._path, self._space)
+            if found.calibration is None:
+                found = replace(found, calibration=self._assumed)
+            recent.standing = found
+        return recent.standing

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,8 +19,8 @@ from kenspeckle.errors import (
     SpaceMismatch,
 )
 from kenspeckle.store import connection as file
-from kenspeckle.store import reading, records
-from kenspeckle.store.base import Manifest, Standing
+from kenspeckle.store import log, reading, records
+from kenspeckle.store.base import Manifest
 from kenspeckle.store.lock import WriterLock
 from kenspeckle.store.memory import VectorIndex
 from kenspeckle.store.place import kind_of
@@ -49,7 +48,18 @@ class DiskFile:
         self._assumed: Calibration | None = None
         self._edition = 0
         self._reading = file.translated(path, self._lock)
-        self._use(reading.opened(path, write=writer is not None, wait=wait))
+        self._use(self._open())
+
+    def _open(self) -> reading.Opened:
+        """What is there now."""
+        log.check(self._path, held=self._writer is not None, wait=self._wait)
+        self._note(reading.place(self._path))  # before an older format is brought up
+        return reading.opened(self._path, write=self._writer is not None, wait=self._wait)
+
+    def _note(self, place: tuple[int, int] | None) -> None:
+        """Say in the lock which file is written to."""
+        if self._writer is not None and place is not None:
+            self._writer.note(place[1])
 
     def _use(self, opened: reading.Opened) -> None:
         self._connection, self._place = opened.connection, opened.place
@@ -57,16 +67,20 @@ class DiskFile:
         self._index, self._seen = opened.index, opened.seen
         self._read: Recent | None = None
         self._unfolded = False
+        self._note(self._place)
 
     def _follow(self) -> bool:
         """Open the file anew if another has been put in its place; whether one had.
 
+        The former one stays in use as long as it is written to, or somebody reads of its log.
         SpaceMismatch, now and at every later call, if that one holds vectors of another model.
         """
-        if reading.place(self._path) in (self._place, None):
+        connection, place, fingerprint = self._connection, self._place, self._manifest.fingerprint
+        if reading.place(self._path) in (place, None) or connection.in_transaction:
             return False
-        fingerprint, write = self._manifest.fingerprint, self._writer is not None
-        opened = reading.opened(self._path, write=write, wait=self._wait)
+        if place and not log.leave(connection, self._path, place[1], self._writer):
+            return False
+        opened = self._open()
         if opened.manifest.fingerprint.space_id != fingerprint.space_id:
             opened.connection.close()
             raise SpaceMismatch(
@@ -75,10 +89,9 @@ class DiskFile:
                 expected=str(fingerprint),
                 do="Open it anew",
             )
-        old = self._connection
         self._use(opened)
         self._edition += 1
-        old.close()
+        connection.close()
         return True
 
     @classmethod
@@ -134,7 +147,7 @@ class DiskFile:
                 return False
             if self._follow():
                 return True
-            if self._unfolded:
+            if self._unfolded and reading.place(self._path) == self._place:
                 with contextlib.suppress(KenspeckleError):
                     self._fold()
             return self._take_in()
@@ -171,10 +184,11 @@ class DiskFile:
         writer = WriterLock(self._path)
         writer.take(wait)
         try:
-            self._connect(write=True, wait=wait)
+            self._connect(writer, wait)
             with self._reading:
                 self.refresh()
                 self._writer = writer
+                self._note(self._place)
         except BaseException:
             writer.release()
             raise
@@ -185,22 +199,28 @@ class DiskFile:
             self._settle()
             # What was committed stays so: where no file can be opened, this connection goes on.
             with contextlib.suppress(KenspeckleError):
-                self._connect(write=False, wait=self._wait)
+                self._connect(None, self._wait)
         finally:
             if writer is not None:
                 writer.release()
 
-    def _connect(self, *, write: bool, wait: float) -> None:
+    def _connect(self, writer: WriterLock | None, wait: float) -> None:
         """Go on with another connection, to the file that the vectors in memory are of.
 
         Questions do not wait while a program that asks for no lock of ours is waited for.
         """
         taken = False
         while not taken:
+            with self._reading:
+                self._follow()
             there = reading.place(self._path)
-            new = file.open_file(self._path, write=write, wait=wait)
+            if there not in (self._place, None):
+                raise file.exchanged(self._path)
+            if writer is not None and there is not None:
+                writer.note(there[1])
+            new = file.open_file(self._path, write=writer is not None, wait=wait)
             try:
-                if write:
+                if writer is not None:
                     with file.transaction(new, self._path):
                         pass
                 with self._reading:
@@ -211,12 +231,6 @@ class DiskFile:
                         self._read = None
             finally:
                 new.close()  # the former one; this one, where another file was put there just now
-
-    def check(self) -> list[str]:
-        """Read the whole file for damage; sentences, none when it is sound."""
-        with self._reading:
-            found = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
-        return [str(row[0]) for row in found if row[0] != "ok"]
 
     def close(self, *, drop_empty: bool = False) -> None:
         """Let go of the file; see `Store.close`."""
@@ -275,11 +289,10 @@ class DiskFile:
         """
         until = time.monotonic() + SETTLING
         with contextlib.suppress(KenspeckleError):
-            while reading.place(self._path) == self._place:
-                self._fold()
-                if not self._unfolded or time.monotonic() >= until:
-                    break
+            self._fold()
+            while self._unfolded and time.monotonic() < until:
                 time.sleep(PAUSE)
+                self._fold()
 
     def _recent(self) -> Recent:
         """What was read since the last commit of whichever process."""
@@ -287,17 +300,6 @@ class DiskFile:
         if self._read is None or self._read.version != version:
             self._read = Recent(version)
         return self._read
-
-    def _standing(self) -> Standing:
-        """What answers stand on."""
-        recent = self._recent()
-        if recent.standing is None:
-            with reading.one_read(self._connection):
-                found = reading.standing(self._connection, self._path, self._space)
-            if found.calibration is None:
-                found = replace(found, calibration=self._assumed)
-            recent.standing = found
-        return recent.standing
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
@@ -352,9 +354,7 @@ class DiskFile:
                 do="Put it back, or index anew",
             )
         if place != self._place:
-            raise IndexBusy(
-                Path(self.path), "another file was put in its place just now", do="Run it again"
-            )
+            raise file.exchanged(self._path)
 
     @contextmanager
     def _current(self) -> Iterator[None]:

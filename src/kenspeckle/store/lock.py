@@ -35,9 +35,10 @@ class WriterLock:
 
     def __init__(self, path: Path) -> None:
         self._index = path
-        self._place = Path(f"{os.path.realpath(path)}.lock")  # one index, whatever link leads there
+        self._place = _beside(path)
         self._handle: int | None = None
         self._process = 0
+        self._text = ""
 
     @property
     def held(self) -> bool:
@@ -74,15 +75,21 @@ class WriterLock:
         if self._process != os.getpid():  # a fork: the lock is still the parent's
             os.close(handle)
             return
-        if sys.platform != "win32" and _is_at(handle, self._place):
+        keep = log_waits(self._index)  # and so does what is noted of it
+        if not keep and sys.platform != "win32" and _is_at(handle, self._place):
             # Before it is let go of: who waits for this file will see that it has lost its name.
             with contextlib.suppress(OSError):
                 self._place.unlink()
         _unlock(handle)
         os.close(handle)
-        if sys.platform == "win32":  # where a file that another has open cannot be erased
+        if not keep and sys.platform == "win32":  # where one that another has open cannot be erased
             with contextlib.suppress(OSError):
                 self._place.unlink()
+
+    def note(self, number: int) -> None:
+        """Say which file is written to, by its number (inode): the log beside it is of no other."""
+        if self._handle is not None and self._text != (text := _text(number)):
+            self._write(self._handle, text)
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
@@ -103,15 +110,18 @@ class WriterLock:
             if not writable:  # left behind by a killed process of another user
                 self._place.unlink()
                 return None
-            with contextlib.suppress(OSError):  # a full disk: held, but without a name
-                os.ftruncate(handle, 0)
-                os.lseek(handle, 0, os.SEEK_SET)
-                os.write(handle, f"{_MARK}\n{os.getpid()}\n{platform.node()}\n".encode())
+            self._write(handle, _text(_number(text.decode("utf-8", "replace"))))
             kept = True
             return handle
         finally:
             if not kept:
                 os.close(handle)
+
+    def _write(self, handle: int, text: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk: held, but without a name
+            os.lseek(handle, 0, os.SEEK_SET)
+            os.ftruncate(handle, os.write(handle, text.encode()))  # never empty, for who reads it
+            self._text = text
 
     def _foreign(self) -> GalleryError:
         return GalleryError(
@@ -132,8 +142,7 @@ class WriterLock:
     def _holder(self) -> str:
         """Who says to hold it, empty when nobody does."""
         try:
-            with self._place.open("r", encoding="utf-8") as file:
-                mark, process, node = file.read(_LONGEST).splitlines()[:3]
+            mark, process, node = _read(self._place).splitlines()[:3]
             number = int(process)
         except (OSError, ValueError):
             return ""
@@ -146,6 +155,23 @@ class WriterLock:
         return process_name(number)
 
 
+def noted(index: Path) -> int | None:
+    """The number of the file that whoever writes to an index, or wrote to it last and left a log
+    behind, says to write to; None where nobody says it."""
+    try:
+        return _number(_read(_beside(index)))
+    except (OSError, ValueError):
+        return None
+
+
+def log_waits(index: Path) -> bool:
+    """Whether commits wait in a log of SQLite beside an index (`-wal`)."""
+    try:
+        return Path(f"{os.path.realpath(index)}-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
 def process_name(number: int) -> str:
     """A process as people know it: its number and, where the system tells, what it runs."""
     try:
@@ -153,6 +179,28 @@ def process_name(number: int) -> str:
     except (OSError, UnicodeDecodeError):
         return f"process {number}"
     return f"process {number} ({name})"
+
+
+def _beside(index: Path) -> Path:
+    return Path(f"{os.path.realpath(index)}.lock")  # one index, whatever link leads there
+
+
+def _read(place: Path) -> str:
+    with place.open("r", encoding="utf-8") as file:
+        return file.read(_LONGEST)
+
+
+def _text(number: int | None) -> str:
+    last = "" if number is None else f"{number}\n"
+    return f"{_MARK}\n{os.getpid()}\n{platform.node()}\n{last}"
+
+
+def _number(text: str) -> int | None:
+    """Which file a lock says that it is written to; of another machine's nothing is known."""
+    lines = text.splitlines()
+    if len(lines) < 4 or lines[0] != _MARK or lines[2] != platform.node():
+        return None
+    return int(lines[3]) if lines[3].isdecimal() else None
 
 
 def _opened(place: Path) -> tuple[int, bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kenspeckle.store import beside, records
+from kenspeckle.store import beside, log, records
 from kenspeckle.store import connection as file
 from kenspeckle.store.base import Manifest, Standing, Summary
 from kenspeckle.store.memory import VectorIndex
@@ -46,6 +46,7 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 def opened(path: Path, *, write: bool, wait: float) -> Opened:
     """Open the file that is there now and load its vectors; see `connection.open_file`."""
+    log.check(path, held=write, wait=wait)
     there = place(path)  # before it is opened: one that is put there meanwhile is noticed later
     connection = file.open_file(path, write=write, wait=wait)
     try:
@@ -99,6 +100,7 @@ def peek(path: Path) -> Summary:
 
     Raises IndexMissing, IndexCorrupt, IndexVersion or IndexBusy.
     """
+    log.check(path, held=False, wait=WAIT)
     connection = file.open_file(path, write=False, wait=WAIT)
     try:
         with file.translated(path):

@@ -1,0 +1,143 @@
+"""Exchanging an index whose log holds commits: those never become a part of the new file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from stored import MANIFEST, enrolled
+
+from kenspeckle.errors import IndexBusy, IndexCorrupt
+from kenspeckle.store import create_store, open_store, peek
+from kenspeckle.store.lock import log_waits, noted
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="files in use are exchanged")
+MANY = 400
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return made(tmp_path / "index.ken", MANY, "first/")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    return made(tmp_path / "other.ken", 3, "second/")
+
+
+def made(path: Path, count: int, prefix: str) -> Path:
+    with create_store(path, MANIFEST) as store:
+        store.add(enrolled(count, prefix=prefix))
+    return path
+
+
+def sound(path: Path, count: int, prefix: str) -> None:
+    """It holds so many references of that prefix and no other, and is not damaged."""
+    with open_store(path, wait=0) as store:
+        assert store.check() == []
+        assert {one.path.split("/")[0] + "/" for _, one in store.references()} == {prefix}
+        assert len(store) == count
+
+
+@pytest.mark.parametrize("lent", [False, True])
+def test_a_commit_before_the_exchange_stays_with_the_former_file(
+    path: Path, other: Path, lent: bool
+) -> None:
+    with open_store(path, write=not lent) as store:
+        with store.writing():
+            store.add(enrolled(5, seed=1, prefix="more/"))
+            assert log_waits(path)
+            other.replace(path)
+        if lent:
+            assert not log_waits(path)
+            assert store.refresh() is False  # it was followed as writing ended
+            assert len(store) == 3
+    sound(path, 3, "second/")
+
+
+def test_who_writes_goes_on_with_the_new_file(path: Path, other: Path) -> None:
+    with open_store(path, write=True) as store:
+        store.add(enrolled(5, seed=1, prefix="second/more/"))
+        other.replace(path)
+        store.add(enrolled(2, seed=2, prefix="second/more/"))
+        assert noted(path) == path.stat().st_ino
+        assert len(store) == 5
+    sound(path, 5, "second/")
+
+
+def test_nobody_opens_the_new_file_before_the_log_is_folded(path: Path, other: Path) -> None:
+    with open_store(path) as reader, open_store(path, write=True) as writer:
+        writer.add(enrolled(5, seed=1, prefix="first/more/"))
+        other.replace(path)
+        with pytest.raises(IndexBusy, match="this process .* is writing to it"):
+            open_store(path, wait=0.1)
+        assert reader.refresh() is True  # by what was committed to the file it has open
+        assert len(reader) == MANY + 5
+        writer.refresh()
+        assert reader.refresh() is True
+        assert len(reader) == 3
+    sound(path, 3, "second/")
+
+
+def test_commits_to_the_new_file_are_no_concern_of_who_has_the_former_one(
+    path: Path, other: Path
+) -> None:
+    with open_store(path) as reader:
+        other.replace(path)
+        with open_store(path, write=True) as writer:
+            writer.add(enrolled(2, seed=1, prefix="second/more/"))
+            assert reader.refresh() is True
+            assert len(reader) == 5
+            assert log_waits(path)
+    sound(path, 5, "second/")
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = {paths}
+from stored import enrolled
+from kenspeckle.store import open_store
+store = open_store({path!r}, write=True)
+store.add(enrolled(2, seed=1, prefix="first/more/"))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_not_taken_for_pages_of_another_file(
+    path: Path, other: Path
+) -> None:
+    kept = path.with_name("kept")
+    words = KILLED.format(paths=[str(Path(__file__).parents[1])], path=str(path))
+    done = subprocess.run([sys.executable, "-c", words], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert log_waits(path)
+    path.rename(kept)
+    other.replace(path)
+    for write in (False, True):
+        with pytest.raises(IndexCorrupt, match=r"written for another file.*Move index\.ken-wal"):
+            open_store(path, write=write, wait=0)
+    with pytest.raises(IndexCorrupt, match="written for another file"):
+        peek(path)
+    for suffix in ("-wal", "-shm"):
+        shutil.move(f"{path}{suffix}", f"{kept}{suffix}")
+    sound(path, 3, "second/")
+    kept.rename(path)
+    for suffix in ("-wal", "-shm"):
+        shutil.move(f"{kept}{suffix}", f"{path}{suffix}")
+    sound(path, MANY + 2, "first/")
+
+
+def test_where_nothing_was_exchanged_the_log_of_a_killed_process_is_taken(path: Path) -> None:
+    words = KILLED.format(paths=[str(Path(__file__).parents[1])], path=str(path))
+    subprocess.run([sys.executable, "-c", words], check=False)
+    assert noted(path) == path.stat().st_ino
+    sound(path, MANY + 2, "first/")
+    with open_store(path, write=True) as store:
+        store.add(enrolled(1, seed=2, prefix="first/last/"))
+    assert noted(path) is None
+    sound(path, MANY + 3, "first/")
