@@ -177,6 +177,7 @@ def test_whom_to_fetch_from(tmp_path, rule):
         *("127.0.0.1:8777", "cdn.example.org:443", "[::1]", "[::1]:80", "ann@cdn.example.org"),
         *("http://cdn.example.org", "http://127.0.0.1/", "cdn.example.org/a", "10.1.0.0/99"),
         *("*", "*.example.org", "127.1", "2130706433", "256.0.0.1", "a..b", ".", "two words"),
+        *("straße.example", ".straße.example"),
     ],
 )
 def test_what_could_never_be_fetched_from_is_refused_with_the_forms(tmp_path, rule):
@@ -197,6 +198,8 @@ def test_what_could_never_be_fetched_from_is_refused_with_the_forms(tmp_path, ru
         ("http://127.0.0.1:08080", "http://127.0.0.1:8080"),
         ("http://[0:0::1]:80", "http://[::1]"),
         ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://xn--strae-oqa.example", "https://xn--strae-oqa.example"),
+        ("https://Shop.example.:443", "https://shop.example."),
         ("app://obsidian.md", "app://obsidian.md"),
         *((whole, whole) for whole in ("*", "null", "file://")),
     ],
@@ -213,7 +216,8 @@ def test_origins_are_read_as_browsers_send_them(tmp_path, named, sent):
         *("https://shop.example/cart", "https://shop.example//", "https://shop.example?a=b"),
         *("https://*.shop.example", "https://.shop.example", "https://ann@shop.example"),
         *("https://shop.example:70000", "https://shop.example:x", "http://[::1", "http://[a]"),
-        *("http://127.1", "http://a..b", "https://two words", "*.example"),
+        *("http://127.1", "http://a..b", "https://two words", "*.example", "https://a.."),
+        *("https://straße.example", "https://οδός.example", "https://ｓhop.example"),
     ],
 )
 def test_what_no_browser_sends_is_refused_with_the_forms(tmp_path, named):

@@ -9,7 +9,8 @@ from kenspeckle.config.hosts import Network, read_rule
 
 FORMS = (
     "origins as browsers send them, a scheme, a host and its port unless it is the usual one "
-    "(https://shop.example, http://localhost:3000), null, or * for all"
+    "(https://shop.example, http://localhost:3000), a name with letters like ß as xn--..., "
+    "null, or * for all"
 )
 """What may stand on the list, as whoever wrote something else is told."""
 
@@ -21,7 +22,8 @@ _USUAL = {"http": 80, "https": 443}
 def read_origin(text: str) -> str:
     """An origin as a browser sends it: small ASCII letters, no slash at its end, no usual port.
 
-    Raises ValueError for what no browser sends: no scheme, a path, a host that is a pattern.
+    Raises ValueError for what no browser sends: no scheme, a path, a host that is a pattern; and
+    for a name that is not sure to be the one that browsers would send.
 
     >>> read_origin("HTTPS://Shop.Example:443/"), read_origin("http://[0:0::1]:3000")
     ('https://shop.example', 'http://[::1]:3000')
@@ -54,4 +56,4 @@ def _host(text: str) -> str:
         return str(rule.network_address)
     if rule.startswith(".") or not rule.isascii():
         raise ValueError(text)
-    return rule
+    return rule + "." * text.endswith(".")
