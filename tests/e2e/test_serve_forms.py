@@ -71,6 +71,14 @@ def test_a_form_that_can_hold_no_picture_is_small(base: str) -> None:
     assert "expected multipart/form-data" in told.json()["detail"]
 
 
+def test_a_text_for_a_picture_is_told_as_the_clients_of_each_surface_know_it(base: str) -> None:
+    form = field("image", b"hello") + field("query", b"mug") + b"--x--\r\n"
+    (fault,) = post(base, "/api/falcon", form).json()["detail"]
+    assert fault["msg"] == "Value error, Expected UploadFile, received: <class 'str'>"
+    (fault,) = httpx2.post(f"{base}{GALLERY}/search", json={}).json()["errors"]
+    assert fault["msg"].startswith("none of them; expected one of")
+
+
 def test_names_that_no_job_has_are_counted(base: str) -> None:
     told = httpx2.post(f"{base}{GALLERY}/jobs", json={f"{n:x}": 1 for n in range(40_000)})
     assert told.status_code == 413, told.text

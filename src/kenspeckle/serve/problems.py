@@ -207,7 +207,7 @@ def answer(error: Exception, request: Request) -> Response:
         kind = kind_of(error)
     elif isinstance(error, RequestValidationError):
         found = error.errors()
-        status, detail, more["errors"] = 422, fault(found), faults(found)
+        status, detail, more["errors"] = 422, fault(found), faults(found, native=True)
         kind = "invalid-request"
     elif isinstance(error, HTTPException):
         status, detail, headers = error.status_code, str(error.detail), error.headers or {}
@@ -263,21 +263,23 @@ def fault(errors: Sequence[Any]) -> str:
     """
     if not errors:
         return "the request is not as it has to be"
-    (first,), others = faults(errors[:1]), len(errors) - 1
+    (first,), others = faults(errors[:1], native=True), len(errors) - 1
     place = ".".join(map(str, first["loc"])) or "request"
     more = f" (and {others} more, see `errors`)" if others else ""
     return f"{place}: {first['msg']}{more}"
 
 
-def faults(errors: Sequence[Any]) -> list[dict[str, Any]]:
+def faults(errors: Sequence[Any], *, native: bool = False) -> list[dict[str, Any]]:
     """What is wrong with the parts of a request: where, what, and of which kind.
 
-    What was sent is not repeated: it may be large, secret, or nothing that JSON can hold.
+    What was sent is not repeated: it may be large, secret, or nothing that JSON can hold. Clients
+    of former systems know messages as the framework begins them.
     """
+    begun = "Value error, " if native else ""
     return [
         {
             "loc": [part if isinstance(part, int) else str(part)[:100] for part in one["loc"]],
-            "msg": str(one["msg"]).removeprefix("Value error, ")[:200],
+            "msg": str(one["msg"]).removeprefix(begun)[:200],
             "type": str(one["type"]),
         }
         for one in errors[:_MOST_ERRORS]
