@@ -219,6 +219,9 @@ def test_a_form_of_names_and_values() -> None:
     [
         *((name, b"caf\xc3\xa9", "café") for name in ("utf-8", "UTF8", "utf_8", '"utf-8"')),
         *((name, b"caf\xe9", "café") for name in ("ISO-8859-1", "latin-1", "latin1")),
+        *((name, b"\x80", "€") for name in ("windows-1252", "cp1252", "Windows-1252")),
+        *((name, b"\xa4", "€") for name in ("iso-8859-15", "ISO_8859-15")),
+        *((name, b"caf\xc3\xa9", "café") for name in ("", '""')),
         *((name, b"cafe", "cafe") for name in ("us-ascii", "ASCII")),
     ],
 )
@@ -239,5 +242,6 @@ def test_a_charset_that_is_not_known(name: str) -> None:
         asyncio.run(parsed(parser(FIELD + END[2:], f"{KIND}; charset={name}")))
     (fault,) = caught.value.errors()
     assert fault["msg"].startswith(f"charset {name[:40]!r}")
-    assert fault["msg"].endswith("expected utf-8, iso-8859-1 or us-ascii")
+    expected = "expected utf-8, us-ascii, iso-8859-1, iso-8859-15 or windows-1252"
+    assert fault["msg"].endswith(expected)
     assert len(fault["msg"]) < 200

@@ -35,21 +35,33 @@ _STRETCH, _REST = 0.004, 0.001
 others then."""
 _LONGEST_ECHO = 40
 _CHARSETS = frozenset(
-    ("utf-8", "utf8", "iso-8859-1", "iso8859-1", "latin-1", "latin1", "us-ascii", "ascii")
+    (
+        *("", "utf-8", "utf8", "us-ascii", "ascii"),
+        *("iso-8859-1", "iso8859-1", "latin-1", "latin1", "windows-1252", "cp1252"),
+        *("iso-8859-15", "iso8859-15"),
+    )
 )
 """Other codecs that a name can stand for take quadratic time, or fail in ways of their own."""
+_EXPECTED = "expected utf-8, us-ascii, iso-8859-1, iso-8859-15 or windows-1252"
 
 
 class InMemory(MultiPartParser):
     """Keeps files in memory: the whole body is bounded, and disks are slow."""
 
     spool_max_size = 0  # never rolled over to a disk
+    _unnamed = False
 
     async def parse(self) -> FormData:
         """The form. Raises RequestValidationError for texts in another charset than are known,
         MultiPartException for a form that is broken."""
-        _check_charset(self.headers)
+        self._unnamed = not _charset(self.headers)
         return await super().parse()
+
+    def on_part_begin(self) -> None:
+        """A part begins. A charset without a name is that of forms."""
+        if self._unnamed:
+            self._charset = "utf-8"
+        super().on_part_begin()
 
 
 class _File(io.BytesIO):
@@ -130,9 +142,11 @@ async def _pieces(held: Sequence[bytes], left: threading.Event) -> AsyncGenerato
                 begun = time.monotonic()
 
 
-def _check_charset(headers: Headers) -> None:
+def _charset(headers: Headers) -> str:
+    """What a form says that its texts are written in. Raises RequestValidationError."""
     _, options = parse_options_header(headers.get("content-type"))
     said = options.get(b"charset", b"utf-8").decode("latin-1")
     if said.lower().replace("_", "-") not in _CHARSETS:
-        message = f"charset {said[:_LONGEST_ECHO]!r}; expected utf-8, iso-8859-1 or us-ascii"
+        message = f"charset {said[:_LONGEST_ECHO]!r}; {_EXPECTED}"
         raise RequestValidationError([{"loc": ("body",), "msg": message, "type": "charset"}])
+    return said
