@@ -322,6 +322,7 @@ def test_the_detail_counts_what_else_is_wrong(client: httpx2.Client) -> None:
         ("GET", f"{THINGS}/identify", 405, "this method is not taken here; expected POST"),
         ("POST", f"{THINGS}/items/a", 405, "not taken here; expected DELETE, GET, HEAD"),
         ("PUT", f"{THINGS}/items", 405, "not taken here; expected GET, HEAD, POST"),
+        ("POST", "/v1/docs", 405, "this method is not taken here; expected GET, HEAD"),
     ],
 )
 def test_what_nobody_answers_is_told_with_what_there_is(

@@ -114,10 +114,19 @@ def document(app: FastAPI, _: Scope) -> Response:
     return Response(json.dumps(app.openapi()), media_type="application/json")
 
 
+def _refused(scope: Scope) -> Response:
+    """What a method that is not taken is told, on the native API as by all of its paths."""
+    path, allow = scope["path"], {"Allow": "GET, HEAD"}
+    if not path.startswith("/v1/"):
+        return JSONResponse({"detail": "Method Not Allowed"}, 405, allow)
+    why = f"{scope['method']} {path}: this method is not taken here; expected GET, HEAD"
+    return problems.answer(HTTPException(405, why, allow), Request(scope))
+
+
 async def told(scope: Scope, answer: Answer) -> Response:
     """What one of our own functions says."""
     if scope["method"] not in ("GET", "HEAD"):
-        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": "GET, HEAD"})
+        return _refused(scope)
     try:
         if inspect.iscoroutinefunction(answer):
             return cast("Response", await answer(scope))
