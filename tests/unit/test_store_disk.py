@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +139,28 @@ def test_a_truncated_file_is_refused(path: Path) -> None:
         path.write_bytes(whole[:size])
         with pytest.raises(IndexCorrupt):
             open_store(path).close()
+
+
+def held_open(path: Path) -> list[str]:
+    """The files of an index that this process holds open."""
+    found = []
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # one that listing them opened
+            found.append(str(handle.readlink()))
+    return [one for one in found if one.startswith(str(path))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not say")
+def test_a_file_that_cannot_be_opened_is_let_go_of_at_once(path: Path) -> None:
+    whole, errors = path.read_bytes(), []
+    for size in range(100, len(whole), len(whole) // 13):
+        path.write_bytes(whole[:size])
+        for call in (open_store, peek, lambda p: open_store(p, write=True)):
+            with pytest.raises(IndexCorrupt) as caught:
+                call(path)
+            errors.append(caught.value)  # an error that is kept keeps what its frames held
+    assert len(errors) > 30
+    assert held_open(path) == []
 
 
 def test_any_damage_is_an_error_of_ours_or_harmless(path: Path) -> None:

@@ -35,11 +35,22 @@ def _connect(path: Path, mode: str, wait: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=False
     )
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
-        connection.execute(f"PRAGMA {pragma}")
+    with _closed_on_failure(connection):
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+            connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+@contextmanager
+def _closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
+    """Close a connection whose opening fails: the error holds it until it is collected."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def make(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
@@ -118,11 +129,8 @@ def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connect
         raise IndexCorrupt(path, "not an index file", expected="an index file")
     with translated(path):
         connection = _open_for_writing(path, wait) if write else _open_for_reading(path, wait)
-        try:
+        with _closed_on_failure(connection):
             _check(connection, path, write=write)
-        except BaseException:
-            connection.close()
-            raise
     return connection
 
 
@@ -137,8 +145,9 @@ def check_writable(path: Path) -> None:
 def _open_for_writing(path: Path, wait: float) -> sqlite3.Connection:
     check_writable(path)
     connection = _connect(path, "mode=rw", wait)
-    for pragma in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    with _closed_on_failure(connection):
+        for pragma in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
@@ -153,11 +162,11 @@ def _open_for_reading(path: Path, wait: float) -> sqlite3.Connection:
     SQLite's helper files along, but is told not to change anything.
     """
     connection = _connect(path, "mode=rw" if _may_write(path) else "mode=ro", wait)
-    connection.execute("PRAGMA query_only = ON")
     try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with _closed_on_failure(connection):
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
-        connection.close()
         if os.access(path.parent, os.W_OK) or "locked" in str(error):
             raise
         pending = Path(f"{path}-wal")
