@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,9 @@ def test_a_rate_is_promised_or_refused_and_every_command_says_so(run, things, ot
     assert any("the strangers that you gave" in reason for reason in answer["reasons"])
 
     drawn(9).save(things / "late.png")
-    assert run("add", things / "late.png").returncode == 0
+    added = run("add", things / "late.png")
+    assert added.returncode == 0
+    assert "`kenspeckle calibrate`, with the same photos, renews it." in added.stdout
     assert "references were added" in info(run)["stale"]
     assert "Out of date" in info(run)["promise"]
     assert "kenspeckle calibrate" in info(run)["promise"]
@@ -73,6 +76,22 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(run, things, words,
     assert done.returncode == code, done.stderr
     assert told in done.stderr
     assert info(run)["calibration"] is None
+
+
+def test_what_renews_a_calibration_is_a_command_that_does(run, things, drawn):
+    for number, method in enumerate(("index", "calibrate")):
+        drawn(90 + number).save(things.parent / f"{method}.png")
+        assert run("index", things, "--out", "my.ken").returncode == 0
+        if method == "calibrate":
+            assert run("calibrate", "my.ken").returncode == 0
+        added = run("add", f"{method}.png", "--index", "my.ken")
+        said = added.stdout.splitlines()[-1]
+        assert "out of date" in said
+        command = shlex.split(said.split("`")[1])
+        assert command[:2] == ["kenspeckle", method]
+        assert said.endswith("` renews it.")
+        assert run(*command[1:]).returncode == 0
+        assert json.loads(run("info", "my.ken", "--json").stdout)["stale"] == ""
 
 
 def test_json_is_the_calibration(run, things):

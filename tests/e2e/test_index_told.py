@@ -105,6 +105,6 @@ def test_remove_says_what_comes_of_it(command: Command, things: Path, tmp_path: 
     listed = command("remove", "thing_0.png").out
     assert f"The next `kenspeckle index` of {things} enrols again what is still there" in listed
     assert "The calibration is out of date (" in listed
-    assert "`kenspeckle index` renews it." in listed
+    assert f"`kenspeckle index {things}` renews it." in listed
     assert command("remove", "thing_1.png", "--json").told["stale"]
     assert command("index", things, "--json").told["added"] == 2

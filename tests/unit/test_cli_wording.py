@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kenspeckle.cli.wording import confidence, second_look, shared
+import pytest
+
+from kenspeckle.cli.wording import confidence, second_look, shared, stale
 from kenspeckle.flows.remarks import unseen
 from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration, Decision, Promise, Region, SecondLookRule
@@ -40,6 +42,45 @@ def test_a_stale_rule_says_what_to_do() -> None:
     assert promise_lines(RULE, "feedback was given since")[-1] == (
         "Out of date: feedback was given since; run `kenspeckle calibrate`."
     )
+
+
+LOOK = SecondLookRule("sift", "magsac", 10, 0.2)
+NONE_GIVEN = replace(RULE, promises=RULE.promises[1:])
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "refs", "renewed"),
+    [
+        (RULE, "gallery.ken", "things", "`kenspeckle calibrate`, with the same photos,"),
+        (NONE_GIVEN, "gallery.ken", "things", "`kenspeckle calibrate`"),
+        (NONE_GIVEN, "my things.ken", "", "`kenspeckle calibrate 'my things.ken'`"),
+        (
+            replace(NONE_GIVEN, labelled=9, second_look=LOOK),
+            "my.ken",
+            "things",
+            "`kenspeckle calibrate my.ken --second-look`, with the same photos,",
+        ),
+        (
+            replace(NONE_GIVEN, labelled=9, feedback=3),
+            "card_index.npz",
+            "",
+            "`kenspeckle calibrate card_index.npz`, with the same photos if it had any,",
+        ),
+        (replace(NONE_GIVEN, method="quick"), "gallery.ken", "a b", "`kenspeckle index 'a b'`"),
+        (
+            replace(NONE_GIVEN, method="quick"),
+            "my.ken",
+            "things",
+            "`kenspeckle index things --out my.ken`",
+        ),
+        (replace(NONE_GIVEN, method="quick"), "my.ken", "", "`kenspeckle calibrate my.ken`"),
+    ],
+)
+def test_what_renews_a_stale_rule_is_what_made_it(
+    rule: Calibration, path: str, refs: str, renewed: str
+) -> None:
+    said = f"The calibration is out of date (why); {renewed} renews it."
+    assert stale("why", path, rule, refs) == said
 
 
 def test_what_the_confidence_rests_on() -> None:

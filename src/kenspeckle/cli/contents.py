@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from kenspeckle.cli import console, options
+from kenspeckle.cli import console, options, wording
 from kenspeckle.cli.opening import opened
 from kenspeckle.errors import SettingError
 from kenspeckle.gallery import Gallery
-from kenspeckle.types import Calibration, Item, Reference
+from kenspeckle.types import Item, Reference
 
 
 def add(
@@ -67,18 +67,21 @@ def add(
     with opened(options.settings(given), write=True) as gallery:
         number = gallery.add(picture, label=label, key=key, variant=variant, metadata=pairs)
         (reference,) = gallery.store.get([number])
-        stale, path, rule = gallery.stale, gallery.store.path, gallery.calibration
+        path, told = gallery.store.path, _stale(gallery)
     if as_json:
         console.json_line({"index": path, "id": number} | _reference_data(reference))
         return
     console.line(f"{path}: added {reference.label} from {picture}.")
-    _tell_stale(stale, rule)
+    if told:
+        console.line(told)
 
 
-def _tell_stale(stale: str, rule: Calibration | None) -> None:
-    if stale:
-        again = "calibrate` with the same photos" if rule and rule.method == "full" else "index`"
-        console.line(f"The calibration is out of date ({stale}); `kenspeckle {again} renews it.")
+def _stale(gallery: Gallery) -> str:
+    """That the calibration is out of date and what renews it; empty where it is not."""
+    if not (why := gallery.stale):
+        return ""
+    store = gallery.store
+    return wording.stale(why, store.path, gallery.calibration, store.manifest.refs)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -107,7 +110,7 @@ def remove(
         left_over = gallery.references()
         references, items = len(left_over), len(gallery.items())
         path, folder = gallery.store.path, gallery.store.manifest.refs
-        stale, rule = gallery.stale, gallery.calibration
+        stale, told = gallery.stale, _stale(gallery)
     if as_json:
         data = {"index": path, "removed": count, "references": references, "items": items}
         console.json_line(data | {"stale": stale})
@@ -119,7 +122,8 @@ def remove(
             f"The next `kenspeckle index` of {folder} enrols again what is still there; take the "
             "pictures away to keep them out."
         )
-    _tell_stale(stale, rule)
+    if told:
+        console.line(told)
 
 
 def list_(

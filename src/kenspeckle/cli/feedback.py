@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kenspeckle.cli import console, options
+from kenspeckle.cli import console, options, wording
 from kenspeckle.cli.opening import opened
 from kenspeckle.flows.carry import Carried
 from kenspeckle.gallery import Gallery
@@ -188,7 +188,7 @@ def _tell(gallery: Gallery, said: Feedback, as_json: bool, text: str) -> None:
         console.json_line({"index": path} | _data(said) | {"stale": stale})
         return
     console.line(f"{path}: {text}")
-    _tell_stale(stale)
+    _tell_stale(gallery)
 
 
 def _tell_carried(gallery: Gallery, found: Carried, source: str, as_json: bool) -> None:
@@ -204,12 +204,12 @@ def _tell_carried(gallery: Gallery, found: Carried, source: str, as_json: bool) 
     console.line(f"{path}: {counts} taken over from {source}, {renamed} renamed.")
     for one, why in found.left:
         console.line(f"  left out: {one.kind} {one.name} as '{one.key}': {why}")
-    _tell_stale(stale)
+    _tell_stale(gallery)
 
 
-def _tell_stale(stale: str) -> None:
-    if stale:
-        console.line(f"The calibration is out of date ({stale}); `kenspeckle calibrate` renews it.")
+def _tell_stale(gallery: Gallery) -> None:
+    if why := gallery.stale:
+        console.line(wording.stale(why, gallery.store.path, gallery.calibration))
 
 
 def _data(said: Feedback) -> dict[str, Any]:
