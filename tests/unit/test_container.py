@@ -53,6 +53,15 @@ def test_the_lines_for_clients_of_former_systems_fit_in(tmp_path: Path) -> None:
     linted("compose.yaml", tmp_path)
 
 
+def test_the_service_is_left_the_time_that_its_end_takes() -> None:
+    given = re.search(r"^    stop_grace_period: (\d+)s$", (ROOT / "compose.yaml").read_text(), re.M)
+    assert given
+    grace = Settings().serve.grace
+    assert grace + 2 <= int(given[1]) <= grace + 10
+    page = (ROOT / "docs/how-to/deploy.md").read_text()
+    assert f"{given[1]} seconds, is a little above the {grace:g} seconds" in page
+
+
 @pytest.mark.slow
 def test_with_these_lines_they_are_answered_without_a_key(tmp_path: Path) -> None:
     """The command of the container, with its surroundings, on ports that are free."""
