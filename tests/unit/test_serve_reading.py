@@ -93,7 +93,7 @@ def test_who_waits_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
         first = asyncio.ensure_future(reading.of_form(go_on.wait))
         await asyncio.sleep(0)
         try:
-            with pytest.raises(ServiceBusy):
+            with pytest.raises(ServiceBusy, match="forms: all that may be under way"):
                 await reading.of_form(threading.get_ident)
             assert await reading.of_text(b"x" * (reading.LARGE + 1), lambda: 3) == 3
         finally:

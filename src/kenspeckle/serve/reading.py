@@ -65,6 +65,6 @@ def _turns(held: RunVar[Turns], name: str) -> Turns:
     try:
         return held.get()
     except LookupError:
-        turns = Turns(name, 1, patience=PATIENCE)
+        turns = Turns(name, 1, share=2, patience=PATIENCE)  # nobody has one of their own
         held.set(turns)
         return turns
