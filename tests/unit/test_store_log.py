@@ -74,7 +74,7 @@ def test_nobody_opens_the_new_file_before_the_log_is_folded(path: Path, other: P
     with open_store(path) as reader, open_store(path, write=True) as writer:
         writer.add(enrolled(5, seed=1, prefix="first/more/"))
         other.replace(path)
-        with pytest.raises(IndexBusy, match="this process .* is writing to it"):
+        with pytest.raises(IndexBusy, match=r"this process .* is writing to it"):
             open_store(path, wait=0.1)
         assert reader.refresh() is True  # by what was committed to the file it has open
         assert len(reader) == MANY + 5

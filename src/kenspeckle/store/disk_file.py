@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 from kenspeckle.errors import (
-    IndexBusy,
     IndexMissing,
     IndexReadOnly,
     KenspeckleError,

@@ -15,6 +15,7 @@ from kenspeckle.errors import GalleryError, IndexCorrupt, IndexReadOnly
 from kenspeckle.store import connection as file
 from kenspeckle.store.lock import WriterLock, log_waits, noted
 
+
 def foreign(path: Path) -> bool:
     """Whether a log waits beside a file that was written for another one of that name."""
     number = noted(path) if log_waits(path) else None
