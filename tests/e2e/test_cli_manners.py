@@ -23,7 +23,7 @@ from kenspeckle import __version__
 from kenspeckle.cli.group import COMMANDS
 from kenspeckle.config import IdentifySettings
 
-NAMES = [row.name for row in COMMANDS]
+NAMES = [row.name for row in COMMANDS if not row.hidden]
 
 
 def listed(text: str) -> list[str]:
@@ -61,7 +61,17 @@ def test_unknown_below_a_group(run):
     assert "pull" in listed(done.stderr)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_former_names_work_and_are_told_beside_the_present_one(run):
+    said = " ".join(run().stdout.split())
+    assert said.count("price site") == 1
+    assert (
+        "scrape-prices Ask a price site what cards cost (formerly scrape_prices, prices)." in said
+    )
+    for name in ("scrape-prices", "scrape_prices", "prices"):
+        assert "yuyu-tei" in run(name, "--site", "list").stdout
+
+
+@pytest.mark.parametrize("name", [row.name for row in COMMANDS])
 def test_each_command_has_help_that_begins_like_the_list(run, name):
     done = run("help", name)
     assert (done.returncode, done.stderr) == (0, "")

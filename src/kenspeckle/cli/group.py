@@ -23,14 +23,18 @@ class Row:
     """One command: its name, where it is (`module:attribute`), and one line about it.
 
     `former` are the long options that it has taken over from `data_label_factory.identify`: a
-    prefix that means one of these and one of ours means the former one, as it did there.
+    prefix that means one of these and one of ours means the former one, as it did there. A `hidden`
+    name works and is in no list of commands.
     """
 
     name: str
     place: str
     about: str
     former: tuple[str, ...] = ()
+    hidden: bool = False
 
+
+PRICES = "Ask a price site what cards cost (formerly scrape_prices, prices)."
 
 COMMANDS = (
     Row(
@@ -101,11 +105,11 @@ COMMANDS = (
     Row(
         "scrape-prices",
         "prices:scrape_prices",
-        "Ask a price site what cards cost.",
+        PRICES,
         ("--refs", "--out", "--site", "--max-prefixes"),
     ),
-    Row("scrape_prices", "prices:scrape_prices", "Ask a price site what cards cost."),
-    Row("prices", "prices:scrape_prices", "Ask a price site what cards cost."),
+    Row("scrape_prices", "prices:scrape_prices", PRICES, hidden=True),
+    Row("prices", "prices:scrape_prices", PRICES, hidden=True),
     Row("keys", "keys:app", "Keys of the service: create, list, revoke."),
     Row(
         "caption", "caption:caption", "Write a caption of each picture into a text file beside it."
@@ -304,7 +308,7 @@ class LazyGroup(Group):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Names in the order of the table."""
-        return [row.name for row in COMMANDS]
+        return [row.name for row in COMMANDS if not row.hidden]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Import one command; None when there is no such name."""
@@ -313,7 +317,7 @@ class LazyGroup(Group):
 
     def about(self, ctx: Any) -> list[tuple[str, str]]:  # noqa: ARG002
         """Name and line of each command, without importing a single one."""
-        return [(row.name, row.about) for row in COMMANDS]
+        return [(row.name, row.about) for row in COMMANDS if not row.hidden]
 
 
 def show_version(wanted: bool) -> None:

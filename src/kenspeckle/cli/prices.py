@@ -53,11 +53,10 @@ def scrape_prices(
         typer.Option("--replace", help="Write the file anew: old prices that are not found go."),
     ] = False,
 ) -> None:
-    """Ask a price site what cards cost.
+    """Ask a price site what cards cost (formerly scrape_prices, prices).
 
     The cards are those of a folder of references, by the set codes in their file names: one page a
-    set, a second apart. What cannot be had keeps the prices that the file has. `scrape_prices` and
-    `prices` are former names of the command.
+    set, a second apart. What cannot be had keeps the prices that the file has.
     """
     from kenspeckle.adapters.price_file import write_prices
     from kenspeckle.adapters.scrape import merged, scrape
