@@ -11,7 +11,7 @@ from rephotographed import scenes
 from kenspeckle import Gallery
 from kenspeckle.config import ServeSettings
 from kenspeckle.flows.masks import Fixed
-from kenspeckle.serve.routes import falcon_examples, falcon_schemas
+from kenspeckle.serve.routes import falcon_examples, falcon_rule, falcon_schemas
 from kenspeckle.serve.routes.falcon_answer import corners, cosine
 from kenspeckle.serve.routes.falcon_rule import (
     FORMER,
@@ -79,7 +79,10 @@ def test_the_examples_are_answers() -> None:
 
 
 @pytest.mark.slow
-def test_a_quick_rule_is_replaced_by_one_for_frames_and_a_full_one_is_not(tmp_path: Path) -> None:
+def test_a_quick_rule_is_replaced_by_one_for_frames_and_a_full_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Fixed | Calibration] = []
     (tmp_path / "refs").mkdir()
     for name, image in scenes().items():
         image.save(tmp_path / "refs" / f"{name}.png")
@@ -88,6 +91,9 @@ def test_a_quick_rule_is_replaced_by_one_for_frames_and_a_full_one_is_not(tmp_pa
         own = gallery.calibration
         assert own is not None
         deciding = Deciding(gallery)
+        monkeypatch.setattr(
+            falcon_rule, "give_back", lambda: given.append(deciding.now(gallery.store))
+        )
         assert deciding.now(gallery.store) == own, "nothing begins unless it is asked to"
         first = deciding.now(gallery.store, begin=True)
         assert isinstance(first, Calibration)
@@ -99,5 +105,6 @@ def test_a_quick_rule_is_replaced_by_one_for_frames_and_a_full_one_is_not(tmp_pa
         assert isinstance(better, Calibration)
         assert better.mated_trials > 0
         assert better.threshold >= own.threshold
+        assert given == [better], "memory is given back once the better rule is there"
         gallery.store.set_calibration(replace(own, method="full"))
         assert deciding.now(gallery.store, begin=True) == gallery.calibration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,14 @@ def test_cohort_passes_through_the_head(tmp_path: Path) -> None:
     assert embedder.cohort is not None
     assert embedder.cohort.shape == (2723, 4)
     assert embedder.space_id != open_embedder().space_id
+
+
+def test_a_closed_model_keeps_no_cohort_and_reads_it_again() -> None:
+    embedder = open_embedder()
+    before = embedder.cohort
+    assert before is not None
+    rows, held = before.copy(), weakref.ref(before)
+    del before
+    embedder.close()
+    assert held() is None
+    assert np.array_equal(embedder.cohort, rows)

@@ -142,6 +142,7 @@ class ModelEmbedder:
         """See `Embedder`."""
         with self._lock:
             held, self._held = self._held, None
+            self.__dict__.pop("cohort", None)  # read again when it is asked for
             if held is not None:
                 held.leaving = True
                 if not held.users:

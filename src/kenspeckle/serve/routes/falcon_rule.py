@@ -13,6 +13,7 @@ from kenspeckle.flows.masks import Fixed
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
 from kenspeckle.serve import problems
+from kenspeckle.serve.resident import give_back
 from kenspeckle.store.base import Store
 from kenspeckle.types import Calibration
 
@@ -86,6 +87,7 @@ class Deciding:
         with self._lock:
             if found is not None and self._frames_of == key:
                 self._frames = found
+        give_back()  # the models may have left, and the requests ended, while it was fitted
 
     def _fitted(self, own: Calibration, regions: str, seconds: float) -> Calibration | None:
         """A rule for these regions, None where none can be fitted."""
