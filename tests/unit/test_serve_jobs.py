@@ -12,7 +12,7 @@ import pytest
 
 from kenspeckle.config import ImageSettings
 from kenspeckle.errors import FetchError, InputError, NotEnrolled, ServiceBusy
-from kenspeckle.serve.jobs import Job, Jobs, Tell
+from kenspeckle.serve.jobs import Job, Jobs, Tell, Work
 from kenspeckle.serve.work import fetching
 
 PATIENCE = 30.0
@@ -134,16 +134,11 @@ def test_closing_stops_everything_and_takes_no_more() -> None:
         jobs.start("index", stepping)
 
 
-def test_steps_are_told_on_the_bus(jobs: Jobs) -> None:
+def told_of(jobs: Jobs, work: Work) -> list[tuple[str, int]]:
+    """What a listener hears of a job with this work: kinds of events, and steps done."""
+
     async def scene() -> list[tuple[str, int]]:
         listener = jobs.bus.subscribe()
-
-        def work(tell: Tell) -> Mapping[str, Any]:
-            for step in range(1, 4):
-                tell(step, 3, "")
-                time.sleep(0.25)
-            return {}
-
         jobs.start("index", work)
         told = []
         async for event in listener:
@@ -153,7 +148,17 @@ def test_steps_are_told_on_the_bus(jobs: Jobs) -> None:
                 return told
         return told
 
-    told = asyncio.run(scene())
+    return asyncio.run(scene())
+
+
+def test_steps_are_told_on_the_bus(jobs: Jobs) -> None:
+    def work(tell: Tell) -> Mapping[str, Any]:
+        for step in range(1, 4):
+            tell(step, 3, "")
+            time.sleep(0.25)
+        return {}
+
+    told = told_of(jobs, work)
     assert told[:2] == [("waiting", 0), ("running", 0)]
     assert told[-1] == ("done", 3)
     assert ("running", 3) in told
@@ -167,19 +172,7 @@ def test_what_stays_as_it_is_is_told_once(jobs: Jobs, monkeypatch: pytest.Monkey
             tell(step, 2, "")
         return {}
 
-    async def scene() -> list[tuple[str, int]]:
-        listener = jobs.bus.subscribe()
-        jobs.start("index", work)
-        told = []
-        async for event in listener:
-            told.append((event.kind, event.data["job"].done))
-            if event.data["job"].ended:
-                listener.close()
-                return told
-        return told
-
-    told = asyncio.run(scene())
-    assert [one for one in told if one[0] == "running"] == [
+    assert [one for one in told_of(jobs, work) if one[0] == "running"] == [
         ("running", 0),
         ("running", 1),
         ("running", 2),
