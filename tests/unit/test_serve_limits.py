@@ -396,15 +396,20 @@ def test_a_client_that_does_not_take_its_answer_is_left(hasty: Behind) -> None:
     assert hasty.settled()
 
 
+def begun(behind: Behind, line: socket.socket, room: int, body: bytes = b"") -> Any:
+    """Ask for a large answer on a line that takes little ahead; what answers there."""
+    head = b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    line.sendall(head % len(body) + body)
+    wait_for(lambda: behind.limits.entered == 1)
+    assert behind.server is not None
+    return next(iter(behind.server.server_state.connections))
+
+
 @pytest.mark.parametrize("body", [b"", b"hi"])
 def test_a_large_answer_is_handed_over_as_it_is_taken(behind: Behind, body: bytes) -> None:
-    head = b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
     with behind.line() as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        line.sendall(head % len(body) + body)
-        wait_for(lambda: behind.limits.entered == 1)
-        assert behind.server is not None
-        one: Any = next(iter(behind.server.server_state.connections))
+        one = begun(behind, line, 4096, body)
         wait_for(lambda: behind.on_loop(lambda: one.flow.write_paused))
         assert behind.on_loop(one.transport.get_write_buffer_size) < exchange.LARGE
     assert behind.settled()
@@ -413,11 +418,7 @@ def test_a_large_answer_is_handed_over_as_it_is_taken(behind: Behind, body: byte
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems may keep more unsent")
 def test_it_is_seen_what_a_client_takes_of_a_large_answer(behind: Behind) -> None:
     with behind.line() as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        line.sendall(b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        wait_for(lambda: behind.limits.entered == 1)
-        assert behind.server is not None
-        one: Any = next(iter(behind.server.server_state.connections))
+        one = begun(behind, line, 65536)
 
         def handed_over() -> int:
             written: int = behind.on_loop(lambda: one.transport._written)
@@ -571,11 +572,7 @@ def test_who_takes_nothing_while_the_service_stops_is_left(
 ) -> None:
     monkeypatch.setattr(wire, "STALLED", 10 * PATIENCE)
     with behind.line() as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        line.sendall(b"GET /v1/large?size=50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        wait_for(lambda: behind.limits.entered == 1)
-        assert behind.server is not None
-        one: Any = next(iter(behind.server.server_state.connections))
+        one = begun(behind, line, 4096)
         wait_for(lambda: behind.on_loop(lambda: one.flow.write_paused))
         left = behind.on_loop(one.transport.get_write_buffer_size)
         assert left > 0

@@ -31,7 +31,7 @@ from kenspeckle.vectors.pipeline import timed
 MOST_TOP = 1000
 MOST_TEXT = 1024 * 1024
 """Longest part of a form that is no file, bytes."""
-MOST_VALUES = 256 * 1024
+MOST_FILELESS = 256 * 1024
 """Bytes of a form that can hold no file."""
 LOOKING = 8
 """Threads that look things up and read references; a picture of the largest size on each is what
@@ -81,8 +81,8 @@ async def _form(request: Request) -> FormData:
         if kind == "multipart/form-data":
             return await multipart(request, files=1000, fields=1000, longest=MOST_TEXT)
         if kind == "application/x-www-form-urlencoded":
-            if len(await request.body()) > MOST_VALUES:
-                found = f"more than {MOST_VALUES} bytes without a file"
+            if len(await request.body()) > MOST_FILELESS:
+                found = f"more than {MOST_FILELESS} bytes without a file"
                 raise HTTPException(413, f"request: {found}; expected multipart/form-data")
             return await parsed(FormParser(request.headers, request.stream()))
         return FormData()
