@@ -18,6 +18,7 @@ from engines import Device, opener
 from kenspeckle import _threads
 from kenspeckle.config import ModelSettings
 from kenspeckle.errors import ModelError, ModelMissing, ServiceBusy, SettingError
+from kenspeckle.serve import libraries
 from kenspeckle.serve.pool import Models
 from kenspeckle.serve.resident import Resident, Standing, give_back
 from kenspeckle.vectors.admit import drawn_pictures
@@ -232,6 +233,27 @@ def test_an_idle_model_leaves_and_the_next_use_loads_it(picture: Image) -> None:
     assert models.unload_idle() == ()
     assert np.array_equal(embedder.vector(picture), first)
     assert (device.loads, standing(models).loaded) == (2, True)
+    closed(models)
+
+
+def test_with_the_last_model_go_its_threads_and_its_libraries(
+    picture: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, came = Clock(), []
+    models = Models(idle_grace=60, opener=opener(Device()), clock=clock)
+    needed = libraries.in_memory()
+    monkeypatch.setattr(libraries, "page_out", lambda but: came.append(but == needed))
+    embedder, other = models.embedder(DUMMY), models.keep("other", str, lambda _: None)
+    scheduler = models.scheduler("space", "idle-threads")
+    asyncio.run(scheduler.run(lambda: embedder.vector(picture)))
+    clock.now += 60
+    with other.use():
+        assert models.unload_idle() == ("dummy",)
+    assert not [one for one in threading.enumerate() if "idle-threads" in one.name]
+    assert not came  # the other one may need them
+    clock.now += 60
+    assert models.unload_idle() == ("other",)
+    assert came == [True]
     closed(models)
 
 

@@ -122,19 +122,25 @@ def expected(number: int, one: Ask, got: object) -> bool:
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(asks=ASKS, callers=st.integers(1, 4), queue=st.integers(1, 6))
-def test_every_caller_gets_one_answer_of_its_own(asks: list[Ask], callers: int, queue: int) -> None:
+@given(asks=ASKS, callers=st.integers(1, 4), queue=st.integers(1, 6), dismissed=st.booleans())
+def test_every_caller_gets_one_answer_of_its_own(
+    asks: list[Ask], callers: int, queue: int, *, dismissed: bool
+) -> None:
     model, complaints = Faulty(), []
 
     async def session() -> tuple[list[object], Tally]:
+        nonlocal dismissed
         asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
         scheduler = Scheduler("property", callers=callers, queue=queue)
         watched = asyncio.ensure_future(most(scheduler))
+        sent_home = asyncio.ensure_future(send_home(scheduler))
         got = await asyncio.gather(*(ask(scheduler, model, n, one) for n, one in enumerate(asks)))
         while scheduler.running:
             await asyncio.sleep(0.001)
         assert not watched.done(), watched.exception()
         watched.cancel()
+        dismissed = False
+        await sent_home
         assert scheduler.depth == 0
         tally = scheduler.tally
         if asks and model.begun:  # whatever happened, it works, with as many threads as ever
@@ -143,6 +149,10 @@ def test_every_caller_gets_one_answer_of_its_own(asks: list[Ask], callers: int, 
             assert len(threads_of("property")) == callers
         await scheduler.close(PATIENCE)
         return list(got), tally
+
+    async def send_home(scheduler: Scheduler) -> None:
+        while dismissed:
+            await asyncio.to_thread(scheduler.dismiss)
 
     async def most(scheduler: Scheduler) -> None:
         while True:
@@ -335,6 +345,23 @@ def test_more_callers_from_now_on() -> None:
         assert await asyncio.gather(*asked) == ["through"] * 3
 
     play(scene)
+
+
+def test_threads_with_nothing_to_do_are_sent_home_and_the_next_work_has_others() -> None:
+    async def scene(scheduler: Scheduler, gate: Gate) -> None:
+        scheduler.dismiss()  # there are none yet
+        assert await scheduler.run(lambda: 7) == 7
+        assert len(threads_of("scene")) == 3
+        scheduler.dismiss()
+        assert not threads_of("scene")
+        working = asyncio.ensure_future(scheduler.run(gate.work))
+        await until(lambda: scheduler.running == 1)
+        scheduler.dismiss()
+        assert len(threads_of("scene")) == 3
+        gate.open.set()
+        assert await working == "through"
+
+    play(scene, callers=3)
 
 
 def test_only_faults_of_the_model_and_ours_count_as_failures_of_it() -> None:

@@ -16,6 +16,7 @@ from kenspeckle import _threads
 from kenspeckle.config import ModelSettings
 from kenspeckle.engines import table
 from kenspeckle.errors import ModelError, ServiceBusy, SettingError
+from kenspeckle.serve import libraries
 from kenspeckle.serve.lent import Lent
 from kenspeckle.serve.resident import Clock, Resident, Standing, give_back
 from kenspeckle.serve.scheduler import Scheduler
@@ -59,6 +60,8 @@ class Models:
         self._every: tuple[Scheduler, ...] = ()
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._libraries = libraries.in_memory()
+        """Those that are needed without a model, too."""
 
     def embedder(self, settings: ModelSettings) -> Embedder:
         """The embedder that the settings name, one for all who ask for it. Loads no network where
@@ -138,6 +141,10 @@ class Models:
             every = tuple(self._residents)
         gone = tuple(one.name for one in every if not one.pinned and one.unload(grace))
         if gone:
+            for scheduler in self.schedulers():
+                scheduler.dismiss()
+            if not any(one.standing().loaded for one in every):
+                libraries.page_out(but=self._libraries)
             give_back()
         return gone
 

@@ -75,6 +75,8 @@ class Scheduler:
         self._idle = threading.Condition(self._lock)
         self._resting: list[threading.Condition] = []
         self._threads: list[threading.Thread] = []
+        self._shift = 0
+        """A thread of a former one goes home."""
         self._running, self._stopping, self._ended = 0, False, False
         self._seconds, self._failure, self._tally = 0.0, "", Tally()
         self._away: deque[float] = deque(maxlen=self.capacity)
@@ -154,6 +156,21 @@ class Scheduler:
             if self._waiting:
                 self._staff()
             self._wake_all()
+
+    def dismiss(self) -> None:
+        """End the threads if there is nothing to do; the next work starts others.
+
+        Some of what a thread has freed the C library keeps for it alone for as long as it lives.
+        May be called from any thread but these.
+        """
+        with self._lock:
+            if self._waiting or self._running:
+                return
+            self._shift += 1
+            gone, self._threads = self._threads, []
+            self._wake_all()
+        for thread in gone:
+            thread.join()
 
     def busy(self) -> ServiceBusy:
         """What a refused caller is told; counted as a refusal."""
@@ -245,17 +262,19 @@ class Scheduler:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         while len(self._threads) < self._callers:
             name = f"kenspeckle-{self.name}-{len(self._threads)}"
-            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            thread = threading.Thread(
+                target=self._serve, args=(self._shift,), name=name, daemon=True
+            )
             thread.start()
             self._threads.append(thread)
 
-    def _serve(self) -> None:
+    def _serve(self, shift: int) -> None:
         bell = threading.Condition(self._lock)
-        while (task := self._next(bell)) is not None:
+        while (task := self._next(bell, shift)) is not None:
             self._do(task)
             del task  # or an idle thread would keep the last picture
 
-    def _next(self, bell: threading.Condition) -> _Task | None:
+    def _next(self, bell: threading.Condition, shift: int) -> _Task | None:
         """The next piece of work, None at the end.
 
         A thread without work rests until its bell rings. The one that worked last is woken first:
@@ -263,7 +282,7 @@ class Scheduler:
         """
         with self._lock:
             while True:
-                if self._ended:
+                if self._ended or shift != self._shift:
                     return None
                 if self._waiting and self._running < self._callers:
                     self._running += 1
