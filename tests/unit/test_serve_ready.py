@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +119,17 @@ def test_a_calibration_that_no_longer_fits_is_said(gallery: Gallery, tmp_path: P
     (said,) = remarks(gallery)
     assert "out of date (references were added or removed since)" in said
     assert f"kenspeckle calibrate {gallery.store.path}" in said
+
+
+def test_what_is_asked_for_otherwise_goes_with_the_command_that_renews(gallery: Gallery) -> None:
+    gallery.calibrate(60)
+    path = gallery.store.path
+    gallery.close()
+    asked = replace(DUMMY, identify=IdentifySettings(fpir=0.4, regions="center"))
+    with Gallery.open(path, settings=asked) as other:
+        (said,) = remarks(other)
+    command = f"kenspeckle calibrate {shlex.quote(path)} --fpir 0.4 --regions center"
+    assert f"`{command}` renews it." in said
 
 
 def test_a_calibration_made_at_the_start_is_stored_where_it_may_be(gallery: Gallery) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kenspeckle.cli.console import counted
 from kenspeckle.errors import KenspeckleError
-from kenspeckle.flows.opened import DEFAULT_PATHS
+from kenspeckle.flows.renewal import renewal
 from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration, Decision
 
@@ -19,32 +18,8 @@ def promise(calibration: Calibration | None, stale: str = "") -> str:
 
 
 def stale(why: str, path: str, rule: Calibration | None, refs: str = "") -> str:
-    """That a calibration is out of date, and the command that renews it.
-
-    It is the one that made it: a quick one comes with indexing the folder `refs`. Of a full one it
-    is told whether there were photos, not which; what was confirmed and rejected the index keeps.
-    """
-    name = "" if path == DEFAULT_PATHS[0] else shlex.quote(path)
-    full = rule is not None and rule.method == "full"
-    if refs and not full:
-        words = ["kenspeckle index", shlex.quote(refs), name and f"--out {name}"]
-    else:
-        again = "--second-look" if rule is not None and rule.second_look else ""
-        words = ["kenspeckle calibrate", name, again]
-    command = f"`{' '.join(filter(None, words))}`"
-    return f"The calibration is out of date ({why}); {command}{_photos(rule)} renews it."
-
-
-def _photos(rule: Calibration | None) -> str:
-    """What a rule was fitted on besides the index, as far as it tells; labelled photos and what
-    people said count as one there."""
-    if rule is None:
-        return ""
-    if any(one.strangers == "given" for one in rule.promises):
-        return ", with the same photos,"
-    if not rule.labelled:
-        return ""
-    return ", with the same photos if it had any," if rule.feedback else ", with the same photos,"
+    """That a calibration is out of date, and the command that renews it."""
+    return f"The calibration is out of date ({why}); {renewal(path, rule, refs)} renews it."
 
 
 def second_look(calibration: Calibration) -> str:

@@ -14,6 +14,7 @@ from kenspeckle.errors import GalleryError, IndexMissing, SettingError
 from kenspeckle.flows.calibrate import quick
 from kenspeckle.flows.former import taken_for
 from kenspeckle.flows.opened import default_path, rule
+from kenspeckle.flows.renewal import renewal
 from kenspeckle.gallery import Gallery
 from kenspeckle.regions.base import effective
 from kenspeckle.serve.resident import Standing
@@ -78,8 +79,8 @@ def remarks(gallery: Gallery) -> Iterator[str]:
     if remark := taken_for(path, made_by, settings.models):
         yield remark
     if stale := gallery.stale:
-        again = f"kenspeckle calibrate {path}"
-        yield f"{path}: its calibration is out of date ({stale}); `{again}` renews it."
+        again = renewal(path, gallery.calibration, asked=settings.identify)
+        yield f"{path}: its calibration is out of date ({stale}); {again} renews it."
     asked = settings.identify.regions
     if "quad" in effective(rule(gallery.calibration, asked)).split("+"):
         need("cv2", "the region rule 'quad'")
