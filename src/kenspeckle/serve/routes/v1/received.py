@@ -108,10 +108,10 @@ async def received(
     """
     kind = content_type(request)
     if kind == "multipart/form-data":
-        got = await _form(request, most, shape)
+        got = await form(request, most, shape)
     elif kind == "application/json":
         data = await request.body()
-        got = await reading.of_text(data, lambda: _told(data, shape, most))
+        got = await reading.of_text(data, lambda: told(data, shape, most))
     elif kind.startswith("image/") or kind == "application/octet-stream":
         got = Received((Sent("", await request.body()),), shape(pictures=[]))
     else:
@@ -182,7 +182,11 @@ def shaped(data: bytes, shape: type[M]) -> M:
         raise _invalid(error, shape) from error
 
 
-def _told(data: bytes, shape: type[P], most: int) -> Received[P]:
+def told(data: bytes, shape: type[P], most: int) -> Received[P]:
+    """The pictures that JSON brings, and all that it says.
+
+    Raises RequestValidationError, HTTPException 413 for more than any request may have.
+    """
     try:
         said = shaped(data, shape)
     except RequestValidationError as error:
@@ -255,18 +259,22 @@ def _invalid(
     return RequestValidationError(found)
 
 
-async def _form(request: Request, most: int, shape: type[P]) -> Received[P]:
+async def form(
+    request: Request, most: int, shape: type[P], longest: int = MOST_TEXT
+) -> Received[P]:
+    """The pictures of a form, at most so many, and what its other parts say, of at most `longest`
+    bytes each. Raises RequestValidationError, HTTPException 413 for too many, ServiceBusy."""
     data = await request.body()
     kind = request.headers.get("content-type", "")
     plain = cut(data, kind, min(most + FIELDS, MOST_PARTS))
-    if plain is not None and all(len(one.data) <= MOST_TEXT for one in plain if not one.filename):
+    if plain is not None and all(len(one.data) <= longest for one in plain if not one.filename):
         return _read(plain, most, shape)
     parser = _Whole(
         request.headers,
         request.stream(),
         max_files=most + 1,  # one more, so that it is told as too many and not as a broken form
         max_fields=FIELDS,
-        max_part_size=MOST_TEXT,
+        max_part_size=longest,
     )
     try:
         form = await parsed(parser)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from kenspeckle.serve import reading
-from kenspeckle.serve.routes.analyze_read import form_of
 from kenspeckle.serve.routes.v1 import received
 from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.schemas import analysis as shapes
+from kenspeckle.serve.schemas.asked import Pictures
 
 if TYPE_CHECKING:
     from fastapi import Request
 
 _TASKS = TypeAdapter(shapes.Tasks)
+_LONGEST = 4 * 1024 * 1024
+"""Longest list of tasks in a form, bytes."""
 _EXAMPLE = {
     "url": "https://example.com/photo.jpg",
     "tasks": [{"id": "face", "type": "detect_bounding_box", "target": "prominent_face"}],
@@ -46,6 +47,7 @@ BODY: dict[str, Any] = {
                         "tasks": {"type": "string", "description": "The tasks as JSON."},
                         "crops": {"type": "string", "enum": ["true", "false"]},
                     },
+                    "additionalProperties": False,
                 }
             },
         },
@@ -62,6 +64,13 @@ class Wanted:
     crops: bool
 
 
+class _Said(Pictures):
+    """What the parts of a form say that are no pictures."""
+
+    tasks: str
+    crops: Literal["true", "false"] = "false"
+
+
 async def wanted(request: Request, most: int) -> Wanted:
     """Pictures and tasks of a request.
 
@@ -75,9 +84,11 @@ async def wanted(request: Request, most: int) -> Wanted:
         raise HTTPException(415, f"content type: {kind or 'none'}; expected {expected}")
     else:
         data = await request.body()
-        asked = await reading.of_text(data, lambda: _told(data))
+        asked = await reading.of_text(data, lambda: _told(data, most))
     if not asked.pictures:
         raise received.none_of(kind)
+    if len(asked.pictures) > most:
+        raise received.too_many(len(asked.pictures), most)
     if len(asked.pictures) * len(asked.tasks) > most:
         count = f"{len(asked.pictures)} pictures with {len(asked.tasks)} tasks each"
         raise received.wrong(("body",), f"{count}; at most {most} in all", "too_long")
@@ -87,27 +98,15 @@ async def wanted(request: Request, most: int) -> Wanted:
 
 
 async def _form(request: Request, most: int) -> Wanted:
-    form = await form_of(request, files=most + 1)
-    try:
-        texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-        files = [one for one in form.getlist(received.FIELD) if isinstance(one, UploadFile)]
-        unknown = sorted({*form.keys()} - {received.FIELD, "tasks", "crops"})
-        if unknown or received.FIELD in texts or "tasks" not in texts:
-            name = unknown[0] if unknown else received.FIELD if "tasks" in texts else "tasks"
-            raise received.wrong(("body", name[:100]), "missing, or not expected here", "form")
-        if texts.get("crops", "false") not in ("true", "false"):
-            raise received.wrong(("body", "crops"), "true or false", "form")
-        pictures = [Sent(one.filename or "", await one.read()) for one in files]
-    finally:
-        await form.close()
-    told = texts["tasks"].encode("utf-8", "surrogatepass")
-    tasks = await reading.of_text(told, lambda: _listed(told))
-    return Wanted(pictures, tasks, texts.get("crops") == "true")
+    got = await received.form(request, most, _Said, _LONGEST)
+    data = got.said.tasks.encode()
+    tasks = await reading.of_text(data, lambda: _listed(data))
+    return Wanted(got.pictures, tasks, got.said.crops == "true")
 
 
-def _told(data: bytes) -> Wanted:
-    shape = received.shaped(data, shapes.AnalysisAsked)
-    return Wanted(received.sent(shape), shape.tasks, shape.crops)
+def _told(data: bytes, most: int) -> Wanted:
+    got = received.told(data, shapes.AnalysisAsked, most)
+    return Wanted(got.pictures, got.said.tasks, got.said.crops)
 
 
 def _listed(data: bytes) -> Sequence[shapes.Task]:
