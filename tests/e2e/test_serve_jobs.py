@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import re
@@ -197,7 +198,9 @@ def test_photos_of_strangers_are_told_by_their_name_as_a_rule_is_fitted(index, t
     wish = Calibrate(kind="calibrate", strangers=str(others), views=1, fpir=0.5)
     steps: list[str] = []
     with Gallery.open(index, settings=SETTINGS, write=True) as gallery:
-        work_of(gallery, wish, lambda work: work())(lambda done, total, name: steps.append(name))
+        work_of(gallery, wish, lambda work: work(), [])(
+            lambda done, total, name: steps.append(name)
+        )
     assert {f"other_{number}.png" for number in range(70, 80)} <= set(steps)
     assert not any("/" in step for step in steps)
 
@@ -237,6 +240,51 @@ def test_an_address_that_may_not_be_fetched_fails_alone(client):
     assert len({row["error"] for row in rows}) == 1, "who asks learns nothing of the targets"
 
 
+def test_answers_are_there_as_they_come_and_stay_when_their_job_is_cancelled(index, folder):
+    """A page of a job that goes on says so, its mark brings what comes later."""
+    give, gate = gives((folder / "thing_1.png").read_bytes()), Event()
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        assert handler.path < "/2" or gate.wait(60)
+        give(handler)
+
+    image = replace(SETTINGS.image, fetch_allow=("127.0.0.1/32",), fetch_timeout=60.0)
+    with (
+        site(answer) as (photos, _),
+        served(replace(SETTINGS, image=image), [index]) as (base, _),
+        httpx2.Client(base_url=base, timeout=90) as client,
+    ):
+        urls = [f"{photos}/{number}" for number in range(5)]
+        job = start(client, kind="identify", urls=urls)
+
+        def page(cursor: str | None = None, limit: int = 100) -> Any:
+            params = {"limit": limit} | ({"cursor": cursor} if cursor else {})
+            told = client.get(f"/v1/jobs/{job['id']}/answers", params=params).json()
+            return [row["photo"] for row in told["items"]], told["state"], told["next"]
+
+        until(client, job, lambda one: one["done"] == 2)
+        first = page(limit=1)
+        assert first[:2] == (urls[:1], "running")
+        second = page(first[2])
+        assert second[:2] == (urls[1:2], "running")
+        nothing = page(second[2])
+        assert nothing == ([], "running", second[2])
+        client.delete(f"/v1/jobs/{job['id']}")
+        gate.set()
+        done = ended(client, job)
+        assert (done["state"], done["done"], done["result"]) == ("cancelled", 3, {})
+        assert page(nothing[2]) == (urls[2:3], "cancelled", None)
+        assert page() == (urls[:3], "cancelled", None)
+
+
+def test_work_without_photos_has_no_answers_to_wait_for(client):
+    job = start(client, kind="index")
+    assert client.get(f"/v1/jobs/{job['id']}/answers").json()["next"] is None
+    ended(client, job)
+    page = client.get(f"/v1/jobs/{job['id']}/answers").json()
+    assert page == {"items": [], "next": None, "state": "done"}
+
+
 def test_the_jobs_that_the_page_shows_are_done_and_answered_as_it_shows(index, folder):
     page = (DOCS / "how-to/events-and-jobs.md").read_text(encoding="utf-8").partition("## Jobs")[2]
     wishes = re.findall(r"-d '(\{.*?\})'", page) + re.findall(r"`(\{\"kind.*?\})`", page)
@@ -255,7 +303,9 @@ def test_the_jobs_that_the_page_shows_are_done_and_answered_as_it_shows(index, f
             job = ended(client, start(client, **asked))
             assert (job["state"], job["error"]) == ("done", "")
             if asked["kind"] == "identify":
-                rows = client.get(f"/v1/jobs/{job['id']}/answers").json()["items"]
+                told = client.get(f"/v1/jobs/{job['id']}/answers").json()
+                rows = told.pop("items")
+                assert json.dumps(told, separators=(",", ":"))[1:] in page
                 assert [row["photo"] for row in rows] == asked["urls"]
                 assert {row["key"] for row in rows} == {"thing 1"}
                 assert list(rows[0]) == list(json.loads(shown[1]))

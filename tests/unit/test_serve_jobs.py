@@ -82,6 +82,36 @@ def test_what_runs_stops_at_its_next_step(jobs: Jobs) -> None:
     assert jobs.cancel(job.id) == job, "what has ended stays as it is"
 
 
+@pytest.mark.parametrize("raised", [InputError("photos", "gone"), RuntimeError()])
+def test_what_was_answered_before_a_job_failed_stays(jobs: Jobs, raised: Exception) -> None:
+    answers: list[Mapping[str, Any]] = []
+
+    def work(tell: Tell) -> Mapping[str, Any]:
+        tell(0, 2, "a")
+        answers.append({"photo": "a"})
+        raise raised
+
+    job = ended(jobs, jobs.start("identify", work, answers=answers))
+    assert (job.state, list(job.answers)) == ("failed", [{"photo": "a"}])
+
+
+def test_a_job_that_is_cancelled_counts_the_step_it_finished(jobs: Jobs) -> None:
+    stopped = Event()
+
+    def work(tell: Tell) -> Mapping[str, Any]:
+        tell(0, 2, "a")
+        assert stopped.wait(PATIENCE)
+        tell(1, 2, "b")
+        return {}
+
+    job = jobs.start("identify", work)
+    until(jobs, job, lambda one: one.at == "a")
+    jobs.cancel(job.id)
+    stopped.set()
+    job = ended(jobs, job)
+    assert (job.state, job.done, job.at) == ("cancelled", 1, "a")
+
+
 def test_what_waits_never_begins(jobs: Jobs) -> None:
     first = jobs.start("index", stepping, lane="g")
     second = jobs.start("index", lambda _: pytest.fail("it ran"), lane="g")

@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Lock, Thread
@@ -36,7 +36,8 @@ class Job:
 
     `done` of `total` steps are finished, `at` is the latest one's name. `result` is what it came
     to, `error` the sentence that says why it failed. `cancelling` says that it was asked to stop
-    and has not yet.
+    and has not yet. `answers` is what its work has to say piece by piece: it grows until the job
+    has ended, however it ends, and nothing in it changes.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Job:
     cancelling: bool = False
     error: str = ""
     result: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    answers: Sequence[Mapping[str, Any]] = field(default=(), compare=False, repr=False)
 
     @property
     def ended(self) -> bool:
@@ -107,16 +109,20 @@ class Jobs:
         owner: str = "",
         lane: str = "",
         asker: str = "",
+        answers: Sequence[Mapping[str, Any]] = (),
     ) -> Job:
         """Accept a job; it runs as soon as a thread is free and nothing else of its lane runs.
 
+        `answers` is what the work fills as it goes on; it is kept as long as the job is remembered.
         ServiceBusy when too many wait, or too many of `asker` where that is told, or the service is
         stopping.
         """
         with self._lock:
             self._admit(asker)
             self._number += 1
-            job = Job(secrets.token_hex(8), self._number, kind, gallery, owner, _now())
+            job = Job(
+                secrets.token_hex(8), self._number, kind, gallery, owner, _now(), answers=answers
+            )
             entry = self._table[job.id] = _Entry(job, work, lane, asker)
             self._tell(entry)
             self._pump()
@@ -242,7 +248,8 @@ class Jobs:
 
     def _progress(self, entry: _Entry, done: int, total: int, name: str) -> None:
         with self._lock:
-            if entry.job.cancelling:
+            if entry.job.cancelling:  # the step before was finished, the one named never begins
+                entry.job = replace(entry.job, done=done, total=total)
                 raise _Cancelled
             entry.job = replace(entry.job, done=done, total=total, at=name)
             if entry.job != entry.shown and time.monotonic() - entry.told >= BETWEEN:

@@ -31,10 +31,9 @@ LISTED = 100
 """Pictures named of those that failed or were passed over."""
 LONGEST_NAP = 1.0
 """Seconds between two tries to get into a full queue."""
-ANSWERS = "answers"
-"""Where the result of a job holds what it has to say of each photo."""
 
-
+Answers = list[Mapping[str, Any]]
+"""What a job has to say of each photo, as it comes."""
 Turn = Callable[[Callable[[], Decision]], Decision]
 Photo = tuple[str, Callable[[], "bytes | Path"]]
 """What answers call a photo, and what brings it."""
@@ -84,10 +83,13 @@ def places(wish: Index | Calibrate | Identify) -> list[str]:
     return [place for place in named if place is not None]
 
 
-def work_of(gallery: Gallery, wish: Index | Calibrate | Identify, turn: Turn) -> Work:
+def work_of(
+    gallery: Gallery, wish: Index | Calibrate | Identify, turn: Turn, answers: Answers
+) -> Work:
     """What is to be done, refused at once where that can be seen. Raises InputError.
 
-    `turn` does a small piece of it in the queue of the model, so that others get theirs.
+    `turn` does a small piece of it in the queue of the model, so that others get theirs. What it
+    has to say of each photo goes to `answers` at once, and is there whatever comes after.
     """
     if isinstance(wish, Index):
         return _indexing(gallery, wish, wish.refs or own_refs(gallery))
@@ -96,7 +98,7 @@ def work_of(gallery: Gallery, wish: Index | Calibrate | Identify, turn: Turn) ->
     if (wish.urls is None) == (wish.folder is None):
         found = "neither urls nor a folder" if wish.urls is None else "urls and a folder"
         raise InputError("photos", found, expected="one of the two")
-    return _identifying(gallery, wish, turn)
+    return _identifying(gallery, wish, turn, answers)
 
 
 def _indexing(gallery: Gallery, wish: Index, refs: str) -> Work:
@@ -158,19 +160,18 @@ def _calibrating(gallery: Gallery, wish: Calibrate) -> Work:
     return work
 
 
-def _identifying(gallery: Gallery, wish: Identify, turn: Turn) -> Work:
+def _identifying(gallery: Gallery, wish: Identify, turn: Turn, answers: Answers) -> Work:
     def work(tell: Tell) -> Mapping[str, Any]:
         fetched = fetching(gallery.settings.image)
         photos = _photos_below(wish.folder) if wish.folder else _photos_at(wish.urls, fetched)
-        rows = []
         for number, (name, source) in enumerate(photos):
             tell(number, len(photos), name)
-            rows.append(_answer(gallery, name, turn, source))
+            answers.append(_answer(gallery, name, turn, source))
         tell(len(photos), len(photos), "")
-        failed = sum(bool(row["error"]) for row in rows)
-        known = sum(row["known"] for row in rows)
-        counts = {"photos": len(rows), "known": known, "failed": failed}
-        return {**counts, "unknown": len(rows) - known - failed, ANSWERS: rows}
+        failed = sum(bool(row["error"]) for row in answers)
+        known = sum(row["known"] for row in answers)
+        counts = {"photos": len(answers), "known": known, "failed": failed}
+        return {**counts, "unknown": len(answers) - known - failed}
 
     return work
 

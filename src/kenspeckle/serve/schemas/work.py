@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from kenspeckle.serve.schemas.asked import Address
-from kenspeckle.serve.schemas.base import Asked, Number, Share, Told
+from kenspeckle.serve.schemas.base import Asked, Number, Page, Share, Told
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 MOST_PHOTOS = 1000
@@ -119,3 +119,13 @@ class PhotoAnswer(Told):
     similarity: Number | None
     reason: str = Field(examples=["margin 0.210 above the threshold 0.120"])
     error: str = Field(examples=[""], description="Why it failed; empty when it did not.")
+
+
+class PhotoAnswers(Page[PhotoAnswer]):
+    """Part of what a job says of its photos. As long as more may come `next` is no null, and a page
+    may be empty."""
+
+    state: State = Field(
+        description="Of the job. Of one that is `done` there is an answer for every photo, of one "
+        "that is `failed` or `cancelled` for those it came to."
+    )

@@ -74,13 +74,15 @@ async def start(
     if work.places(wish):
         may(starter, "admin")
     turn = work.in_turn(here.service, here.gallery, asyncio.get_running_loop())
+    answers: work.Answers = []
     job = here.service.jobs.start(
         wish.kind,
-        work.work_of(here.gallery, wish, turn),
+        work.work_of(here.gallery, wish, turn, answers),
         gallery=here.name,
         owner=starter.id,
         asker=asker_of(request),
         lane=f"write {here.name}" if writes else "identify",
+        answers=answers,
     )
     answer = told.sent(shown(job), 202)
     answer.headers["location"] = f"{request.scope.get('root_path', '')}/jobs/{job.id}"
@@ -146,7 +148,7 @@ async def cancel(request: Request, job: JobId, starter: Starter) -> Response:
     "/jobs/{job}/answers",
     operation_id="job_answers",
     summary="What each photo of a job showed.",
-    response_model=Page[shapes.PhotoAnswer],
+    response_model=shapes.PhotoAnswers,
     responses=documented.problems(400),
 )
 async def answers(
@@ -156,13 +158,19 @@ async def answers(
     limit: documented.Limit = 100,
     cursor: documented.Cursor = None,
 ) -> Response:
-    """In the order of the photos, once the job has ended; none before, and none of other work."""
+    """In the order of the photos, those that there are so far, and all of them once the job is
+    done. What a job said before it failed or was cancelled stays. Other work has none.
+
+    While it may say more, `next` is no null: it brings what comes after this page, which may be
+    nothing yet. Wait a little then.
+    """
     known = found(request, job, reader)
     first = marks.read(cursor, "answers", known.id, int) if cursor else 0
-    rows = known.result.get(work.ANSWERS, ())[first:]
-    more = marks.written(first + limit, "answers", known.id) if len(rows) > limit else None
+    rows = list(known.answers[first : first + limit + 1])
     items = [shapes.PhotoAnswer.model_validate(row) for row in rows[:limit]]
-    return told.sent(Page(items=items, next=more))
+    more = len(rows) > limit or (known.kind == "identify" and not known.ended)
+    mark = marks.written(first + len(items), "answers", known.id) if more else None
+    return told.sent(shapes.PhotoAnswers(items=items, next=mark, state=known.state))
 
 
 @router.get(
@@ -203,7 +211,6 @@ def visible(job: Job, reader: Principal) -> bool:
 
 def shown(job: Job) -> shapes.Job:
     """A job as clients are told of it."""
-    result = {name: value for name, value in job.result.items() if name != work.ANSWERS}
     return shapes.Job(
         id=job.id,
         kind=job.kind,
@@ -217,7 +224,7 @@ def shown(job: Job) -> shapes.Job:
         at=job.at,
         cancelling=job.cancelling,
         error=job.error,
-        result=result,
+        result=dict(job.result),
     )
 
 
