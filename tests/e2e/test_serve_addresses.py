@@ -296,6 +296,7 @@ WHY = (
     ("http://10.0.0.1/x", "http://10.0.0.1/x", "host 10.0.0.1 is not allowed. Add it to image."),
     ("http://nosuch.invalid/", "http://nosuch.invalid/", "unreachable ("),
     ("http://ann:s3cret@127.0.0.1/a", "http://127.0.0.1/a", "an address with a user name"),
+    ("data:image/png;base64,s3cret", "data address", "scheme 'data'; expected http:// or"),
 )
 """What is asked for, how the log names it, and how it says what is wrong."""
 

@@ -20,7 +20,7 @@ from kenspeckle.config import ImageSettings
 from kenspeckle.errors import FetchError
 from kenspeckle.image import fetch as fetch_module
 from kenspeckle.image.address import Allowed, is_public
-from kenspeckle.image.fetch import fetch
+from kenspeckle.image.fetch import fetch, without_secrets
 
 BODY = b"\xff\xd8\xff not really a picture"
 OPEN = ImageSettings(fetch_private=True, fetch_timeout=30.0, max_bytes=100_000)
@@ -283,6 +283,33 @@ def test_dead_address_is_passed_over(server: Server) -> None:
 def test_other_schemes_and_broken_addresses_are_refused(url: str) -> None:
     with pytest.raises(FetchError):
         fetch(url, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "found"),
+    [
+        ("", "empty address", "no scheme"),
+        (" ", "empty address", "no scheme"),
+        ("not a url", "not an address", "no scheme"),
+        ("//example.com/a.jpg", "not an address", "no scheme"),
+        ("secret:AAAA", "not an address", "another scheme"),
+        ("http://[secret", "not an address", "it cannot be read"),
+        ("http://example.com:secret/", "not an address", "it cannot be read"),
+        ("http:///secret.jpg", "address without a host", "no host"),
+        ("https:?secret", "address without a host", "no host"),
+        ("file:///etc/secret", "file address", "scheme 'file'"),
+        ("DATA:image/png;base64,secret", "data address", "scheme 'data'"),
+        ("gopher://example.com/a", "gopher://example.com/a", "scheme 'gopher'"),
+    ],
+)
+def test_what_is_no_address_is_told_in_words_without_its_content(
+    url: str, shown: str, found: str
+) -> None:
+    assert without_secrets(url) == shown
+    with pytest.raises(FetchError) as raised:
+        fetch(url, OPEN)
+    assert str(raised.value).startswith(f"{shown}: {found}; expected http:// or https://")
+    assert "secret" not in str(raised.value)
 
 
 def test_unknown_host_is_refused() -> None:

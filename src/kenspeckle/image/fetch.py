@@ -24,6 +24,10 @@ from kenspeckle.image.line import Line, Resolver, TooLongError, left, resolve, r
 
 MAX_REDIRECTS = 5
 
+_FETCHED = ("http", "https")
+_EXPECTED = "http:// or https://"
+_HOSTLESS = ("blob", "data", "file", "ftp")
+"""Schemes that errors and logs name where no host follows."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 64 * 1024
 _WIRE_SLACK = 1024 * 1024
@@ -109,17 +113,32 @@ def _too_long(shown: str, found: str, limits: ImageSettings) -> FetchError:
 
 def without_secrets(url: str) -> str:
     """An address as errors and logs may show it: no user, password, query or fragment, and nothing
-    that does not print."""
+    that does not print. Of text that names no host it says what it is, and repeats none of it.
+
+    >>> without_secrets("https://ann:secret@example.com/a.jpg?key=1")
+    'https://example.com/a.jpg'
+    >>> without_secrets("data:image/png;base64,AAAA"), without_secrets("a.jpg")
+    ('data address', 'not an address')
+    """
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
         host = parts.hostname or ""
     except ValueError:
-        return "address"
+        return "not an address"
     if not parts.scheme or not host:
-        return f"{parts.scheme or 'no'}: address"
+        return _without_host(url, parts.scheme)
     text = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
     return "".join(c if c.isprintable() else "?" for c in text[:200])
+
+
+def _without_host(url: str, scheme: str) -> str:
+    """What text is that names no host; before a colon may stand anything, a secret too."""
+    if scheme in _FETCHED:
+        return "address without a host"
+    if scheme in _HOSTLESS:
+        return f"{scheme} address"
+    return "not an address" if url.strip() else "empty address"
 
 
 def _target(url: str, limits: ImageSettings) -> SplitResult:
@@ -129,9 +148,13 @@ def _target(url: str, limits: ImageSettings) -> SplitResult:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError as error:
-        raise FetchError(shown, "not an address", expected="http:// or https://") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FetchError(shown, f"scheme '{parts.scheme}'", expected="http:// or https://")
+        raise FetchError(shown, "it cannot be read", expected=_EXPECTED) from error
+    if parts.scheme not in _FETCHED:
+        named = parts.scheme in _HOSTLESS or (parts.scheme and parts.hostname)
+        other = "another scheme" if parts.scheme else "no scheme"
+        raise FetchError(shown, f"scheme '{parts.scheme}'" if named else other, expected=_EXPECTED)
+    if not parts.hostname:
+        raise FetchError(shown, "no host", expected=f"{_EXPECTED} and a host")
     if parts.username is not None or parts.password is not None:
         raise FetchError(shown, "an address with a user name", expected="one without")
     host = parts.hostname.rstrip(".").lower()
