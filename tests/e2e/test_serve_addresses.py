@@ -296,7 +296,6 @@ WHY = (
     ("http://10.0.0.1/x", "http://10.0.0.1/x", "host 10.0.0.1 is not allowed. Add it to image."),
     ("http://nosuch.invalid/", "http://nosuch.invalid/", "unreachable ("),
     ("http://ann:s3cret@127.0.0.1/a", "http://127.0.0.1/a", "an address with a user name"),
-    ("data:image/png;base64,s3cret", "data address", "scheme 'data'; expected http:// or"),
 )
 """What is asked for, how the log names it, and how it says what is wrong."""
 
@@ -333,6 +332,24 @@ def test_the_log_says_what_the_client_is_not_told(
         assert (one["error"], one["level"]) == ("FetchError", "warning")
     finished = failures(said, form, "request_finished")
     assert [one["req_id"] for one in told] == [one["req_id"] for one in finished]
+    assert "s3cret" not in said
+
+
+def test_the_log_says_what_text_is_that_names_no_host(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = {
+        "": "empty address",
+        "s3cret": "not an address",
+        "file:///etc/s3cret": "file address",
+        "data:image/png;base64,s3cret": "data address",
+    }
+    with server(folder, "127.0.0.1") as client:
+        for url in odd:
+            assert problems.NOT_FETCHED in native(client, url)[1]
+    told = failures(said := capfd.readouterr().err, "text")
+    assert [one["source"] for one in told] == list(odd.values())
+    assert all(one["reason"].endswith("; expected http:// or https://") for one in told)
     assert "s3cret" not in said
 
 
