@@ -40,16 +40,25 @@ SHARE = 4
 """Of them for one key, or for one address of clients without a key."""
 PATIENCE = 5.0
 """Seconds for which such a request waits for a thread."""
+_UNUSABLE = (
+    "bad image: picture: 3 bytes unlike the beginning of any picture; expected a JPEG, PNG, WebP, "
+    "AVIF, GIF, TIFF, BMP or HEIC picture. Replace or remove it."
+)
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": schemas.Refused, "description": "not a picture, or not a form"},
-    401: {"model": schemas.Refused, "description": "a key is asked"},
-    403: {"model": schemas.Refused, "description": "this key may not"},
+    400: {
+        "model": schemas.Refused,
+        "description": "not a picture, or not a form",
+        "content": {"application/json": {"example": {"detail": _UNUSABLE}}},
+    },
     413: {"model": schemas.Refused, "description": "too many bytes or pixels"},
-    429: {"model": schemas.Refused, "description": "asked too often"},
-    503: {"model": schemas.Refused, "description": "busy or stopping; see Retry-After"},
 }
+"""What a frame is refused with; what any request may be refused with is told in one place."""
 GONE: dict[int | str, dict[str, Any]] = {
-    400: {"model": schemas.Refused, "description": "not a path"},
+    400: {
+        "model": schemas.Refused,
+        "description": "not a path",
+        "content": {"application/json": {"example": {"detail": "a path with hidden characters"}}},
+    },
     404: {"model": schemas.Refused, "description": "nothing indexed has this name"},
 }
 
@@ -97,7 +106,6 @@ def create(service: Service) -> FastAPI:
         title="Kenspeckle: falcon",
         version=__version__,
         description="Which things of the gallery a picture shows, where, and what they cost.",
-        responses={name: REFUSALS[name] for name in (401, 403, 429, 503)},
     )
     app.state.health = state.health
     _install(app)
@@ -116,7 +124,7 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
         "/api/falcon",
         operation_id=falcon_described.FRAME,
         summary="Name what a picture shows",
-        responses={name: REFUSALS[name] for name in (400, 413)},
+        responses=REFUSALS,
     )
     async def falcon(
         request: Request,

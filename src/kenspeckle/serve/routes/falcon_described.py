@@ -41,6 +41,7 @@ _HEALTH: dict[str, Any] = {
         "summary": "The state of the service",
         "description": "The ten fields of the former service, and those of this one.",
         "operationId": "health",
+        "security": [],  # everybody may ask it
         "responses": {
             "200": {
                 "description": "How it stands, also while it loads.",

@@ -62,13 +62,17 @@ class Problem(Told):
         examples=["mugs: no such gallery; expected one of things, stamps"],
         description="The thing, what was found, what was expected and what to do.",
     )
-    instance: str = Field(examples=["/v1/galleries/mugs/identify"])
-    request_id: str = Field(examples=["0190f5c2b7a84d1e"])
+    instance: str | None = Field(
+        None,
+        examples=["/v1/galleries/mugs/identify"],
+        description="Absent, as `request_id` is, where nothing of the request could be read.",
+    )
+    request_id: str | None = Field(None, examples=["0190f5c2b7a84d1e"])
     errors: list[Fault] | None = Field(None, description="The parts of the request that are wrong.")
 
     @model_serializer(mode="wrap")
     def _lean(self, own: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `errors` where there are none, as a problem by itself is."""
+        """Without what there is none of, as a problem by itself is."""
         told: dict[str, Any] = own(self)
         return {name: value for name, value in told.items() if value is not None}
 
