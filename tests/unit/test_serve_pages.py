@@ -119,6 +119,61 @@ def test_the_document_of_the_framework_can_be_shown() -> None:
     assert "ValidationError" in said
 
 
+def asked(contents: dict[str, Any], **more: Any) -> str:
+    document = small("Ask")
+    document["paths"]["/things/{key}"]["get"] |= {"requestBody": {"content": contents}, **more}
+    document["components"]["schemas"]["Form"] = {
+        "required": ["image"],
+        "properties": {
+            "image": {"type": "array", "minItems": 1, "items": {"format": "binary"}},
+            "tasks": {
+                "type": "string",
+                "maxLength": 9,
+                "description": "As `JSON`.",
+                "example": "<>",
+            },
+        },
+    }
+    read(document)
+    return page(document, "/v1/openapi.json")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_form_is_told_with_its_parts(named: bool) -> None:
+    parts = {"required": ["image"], "properties": {"image": {"type": "string", "format": "binary"}}}
+    schema = {"$ref": "#/components/schemas/Form"} if named else parts
+    body = asked({"multipart/form-data": {"schema": schema}}).partition("<h2>Shapes</h2>")[0]
+    kind = "list of file" if named else "file"
+    assert f"<tr><td><code>image</code> (needed)</td><td>{kind}</td>" in body
+    if named:
+        assert "<tr><td><code>tasks</code></td><td>string</td><td>As <code>JSON</code>." in body
+        assert "At most 9 characters; such as <code>&lt;&gt;</code>." in body
+
+
+def test_a_parameter_is_told_with_its_default_and_its_range() -> None:
+    schema = {"type": "integer", "default": 100, "minimum": 1, "maximum": 1000}
+    top = {"name": "top", "in": "query", "schema": {"anyOf": [{"type": "integer", "maximum": 7}]}}
+    limit = {"name": "limit", "in": "query", "description": "Most rows", "schema": schema}
+    shown = asked({}, parameters=[limit, top])
+    assert "Most rows. Default <code>100</code>; at least 1; at most 1000." in shown
+    assert "<td> At most 7.</td>" in shown
+
+
+def test_an_answer_is_told_with_its_headers() -> None:
+    wait = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
+    answer = {"429": {"description": "Too many.", "headers": {"Retry-After": wait}}}
+    shown = asked({}, responses=answer)
+    assert "<code>Retry-After</code></td><td>header</td><td>integer</td><td>Seconds. At l" in shown
+
+
+def test_a_link_to_a_shape_leads_to_what_is_open() -> None:
+    shown = asked({})
+    shapes = shown.partition("<h2>Shapes</h2>")[2]
+    assert "<details" not in shapes
+    assert '<section id="shape-Thing">' in shapes
+    assert "<td>As <code>JSON</code>. At most 9 characters" in shapes
+
+
 def test_seconds_are_counted_in_their_bucket() -> None:
     metrics = Metrics()
     for seconds in (0.0, BOUNDS[0], 1e9):

@@ -12,6 +12,21 @@ from typing import Any
 
 _CODE = re.compile(r"`([^`]+)`")
 _NONE: Mapping[str, str] = MappingProxyType({})
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_BOUNDS = MappingProxyType(
+    {
+        "minimum": "at least {}",
+        "maximum": "at most {}",
+        "exclusiveMinimum": "above {}",
+        "exclusiveMaximum": "below {}",
+        "minLength": "at least {} characters",
+        "maxLength": "at most {} characters",
+        "minItems": "at least {} of them",
+        "maxItems": "at most {} of them",
+        "pattern": "of the pattern <code>{}</code>",
+    }
+)
+"""How a page says what a schema allows."""
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 STYLE = """
@@ -19,14 +34,16 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 color:#1a1a1a;background:#fff}
 code,pre{font:14px/1.45 ui-monospace,monospace}
 code,a{overflow-wrap:anywhere}td code{overflow-wrap:normal}
-pre{background:#f4f4f2;padding:.75rem;overflow:auto;border-radius:4px}
-details{border:1px solid #ddd;border-radius:4px;margin:.5rem 0;padding:.5rem .75rem}
-summary{cursor:pointer}
+pre{background:#f4f4f2;padding:.75rem;overflow:auto;border-radius:4px;white-space:pre-wrap;
+overflow-wrap:anywhere}
+details,section{border:1px solid #ddd;border-radius:4px;margin:.5rem 0;padding:.5rem .75rem}
+section:target{border-color:#1a5fb4;box-shadow:0 0 0 2px #1a5fb4}
+h3{margin:0;font-weight:400}summary{cursor:pointer}
 summary b{display:inline-block;min-width:4.5rem;text-transform:uppercase}
 table{border-collapse:collapse;width:100%;margin:.5rem 0}
 td,th{border-bottom:1px solid #e4e4e4;padding:.3rem .5rem;text-align:left;vertical-align:top}
 @media (prefers-color-scheme:dark){body{color:#e8e8e8;background:#161616}pre{background:#222}
-details,td,th{border-color:#3a3a3a}a{color:#8ab4f8}}
+details,section,td,th{border-color:#3a3a3a}a{color:#8ab4f8}}
 """
 
 
@@ -75,44 +92,125 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"<code>{escape(server + path)}</code> {_marked(operation.get('summary', ''))}"
             yield f"</summary>{_text(operation.get('description', ''))}"
             yield _parameters(operation.get("parameters", ()))
-            yield _contents("Body", operation.get("requestBody", {}).get("content", {}))
+            yield _contents(document, "Body", operation.get("requestBody", {}).get("content", {}))
             for status, answer in operation.get("responses", {}).items():
                 about = _marked(answer.get("description", ""))
                 yield f"<p><b>{escape(status)}</b> {about}</p>"
-                yield _contents("", answer.get("content", {}))
+                yield _headers(answer.get("headers", {}))
+                yield _contents(document, "", answer.get("content", {}))
             yield "</details>"
 
 
+def _row(name: str, schema: Any, *, needed: bool, place: str = "", about: str = "") -> str:
+    """What is to be known of a parameter, a part of a form, a field or a header."""
+    need = " (needed)" if needed else ""
+    where = f"<td>{escape(place)}</td>" if place else ""
+    said, bounds = about or _about(schema), _bounds(schema)
+    if bounds and said[-1:] not in ("", ".", "?", "!"):
+        said += "."
+    return (
+        f"<tr><td><code>{escape(name)}</code>{need}</td>{where}<td>{_kind(schema)}</td>"
+        f"<td>{_marked(said)}{bounds}</td></tr>"
+    )
+
+
 def _parameters(parameters: Any) -> str:
-    if not parameters:
-        return ""
-    rows = []
-    for one in parameters:
-        need = " (needed)" if one.get("required") else ""
-        rows.append(
-            f"<tr><td><code>{escape(one['name'])}</code>{need}</td><td>{escape(one['in'])}</td>"
-            f"<td>{_kind(one.get('schema', {}))}</td>"
-            f"<td>{_marked(one.get('description', ''))}</td></tr>"
+    rows = [
+        _row(
+            one["name"],
+            one.get("schema", {}),
+            needed=one.get("required", False),
+            place=one["in"],
+            about=one.get("description", ""),
         )
-    return f"<table>{''.join(rows)}</table>"
+        for one in parameters
+    ]
+    return f"<table>{''.join(rows)}</table>" if rows else ""
 
 
-def _contents(title: str, contents: Mapping[str, Any]) -> str:
-    """What may be sent or comes back, by type, with the examples there are."""
+def _headers(headers: Mapping[str, Any]) -> str:
+    rows = [
+        _row(
+            name,
+            one.get("schema", {}),
+            needed=False,
+            place="header",
+            about=one.get("description", ""),
+        )
+        for name, one in headers.items()
+    ]
+    return f"<table>{''.join(rows)}</table>" if rows else ""
+
+
+def _fields(schema: Mapping[str, Any]) -> str:
+    """The fields of an object, or the parts of a form."""
+    needed = schema.get("required", ())
+    rows = [
+        _row(name, one, needed=name in needed) for name, one in schema.get("properties", {}).items()
+    ]
+    return f"<table>{''.join(rows)}</table>" if rows else ""
+
+
+def _contents(document: Mapping[str, Any], title: str, contents: Mapping[str, Any]) -> str:
+    """What may be sent or comes back, by type, with the parts of a form and the examples there
+    are."""
     parts = []
     for kind, content in contents.items():
-        shape = _kind(content.get("schema", {}))
+        schema = content.get("schema", {})
         examples = [content["example"]] if "example" in content else []
         examples += [one.get("value") for one in content.get("examples", {}).values()]
-        parts += [f"<p>{title} <code>{escape(kind)}</code> {shape}</p>", *map(_json, examples)]
+        parts.append(f"<p>{title} <code>{escape(kind)}</code> {_kind(schema)}</p>")
+        if kind in _FORMS:
+            parts.append(_fields(_found(document, schema)))
+        parts += map(_json, examples)
     return "".join(parts)
 
 
+def _found(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema, or the one that it names."""
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    named: Mapping[str, Any] = document.get("components", {}).get("schemas", {}).get(name, schema)
+    return named
+
+
 def _shapes(document: Mapping[str, Any]) -> Iterator[str]:
+    """Every shape that has a name, open: a link to one that is closed would show nothing."""
     for name, shape in sorted(document.get("components", {}).get("schemas", {}).items()):
-        yield f'<details id="shape-{escape(name)}"><summary><code>{escape(name)}</code> '
-        yield f"{_marked(str(shape.get('description', '')).partition(chr(10))[0])}</summary>"
-        yield f"{_json(shape)}</details>"
+        yield f'<section id="shape-{escape(name)}"><h3><code>{escape(name)}</code> '
+        yield f"{_marked(_about(shape))}</h3>"
+        rest = {key: value for key, value in shape.items() if key not in ("title", "description")}
+        fields = _fields(shape)
+        yield fields or _json(rest)
+        yield f"{_json(shape['example']) if fields and 'example' in shape else ''}</section>"
+
+
+def _about(schema: Any) -> str:
+    return str(schema.get("description", "")).partition("\n")[0]
+
+
+def _bounds(schema: Any) -> str:
+    """The default of a value, what it may be, and an example; of each way there is to write it.
+
+    >>> _bounds({"type": "integer", "default": 100, "minimum": 1, "maximum": 1000})
+    ' Default <code>100</code>; at least 1; at most 1000.'
+    """
+    ways = [schema, *schema.get("anyOf", ())]
+    said = []
+    if schema.get("default") is not None:
+        said.append(f"default <code>{escape(json.dumps(schema['default']))}</code>")
+    for way in ways:
+        said += [
+            words.format(escape(str(way[name]))) for name, words in _BOUNDS.items() if name in way
+        ]
+    for example in [
+        *schema.get("examples", ()),
+        *([schema["example"]] if "example" in schema else ()),
+    ]:
+        text = example if isinstance(example, str) else json.dumps(example, ensure_ascii=False)
+        if text:
+            said.append(f"such as <code>{escape(text)}</code>")
+    told = "; ".join(dict.fromkeys(said))
+    return f" {told[0].upper()}{told[1:]}." if told else ""
 
 
 def _kind(schema: Any) -> str:
@@ -127,6 +225,10 @@ def _kind(schema: Any) -> str:
             return " or ".join(filter(None, map(_kind, schema[joined])))
     if schema.get("type") == "array":
         return f"list of {_kind(schema.get('items', {})) or 'anything'}"
+    if schema.get("format") == "binary" or "contentMediaType" in schema:
+        return "file"
+    if "const" in schema:
+        return escape(json.dumps(schema["const"]))
     if "enum" in schema:
         return escape(", ".join(json.dumps(value) for value in schema["enum"]))
     return escape(" ".join(str(schema[name]) for name in ("type", "format") if name in schema))

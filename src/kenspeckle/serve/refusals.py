@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -178,6 +179,8 @@ class _Place:
         if not kinds:
             return
         told = known.setdefault(str(status), {"description": STATUSES.get(status, "")})
+        if told["description"] == HTTPStatus(status).phrase:
+            told["description"] = STATUSES.get(status, told["description"])
         before = told.get("content", {})
         own = next((one["example"] for one in before.values() if "example" in one), None)
         content = {}

@@ -62,6 +62,7 @@ def describe(app: FastAPI) -> None:
         if _GIVEN in shapes:  # the framework keeps the document, and hands out the same again
             about = "A picture, and a text that changes nothing."
             shapes[_ASKED] = shapes.pop(_GIVEN) | {"title": _ASKED, "description": about}
+            shapes[_ASKED]["properties"]["image"]["description"] = "the picture, a file"
             body = document["paths"]["/api/falcon"]["post"]["requestBody"]["content"]
             body["multipart/form-data"]["schema"] = {"$ref": f"{_AT}{_ASKED}"}
             shapes["Health"] = Health.model_json_schema()

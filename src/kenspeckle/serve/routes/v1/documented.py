@@ -41,7 +41,7 @@ Number = Annotated[int, Path(ge=1, lt=2**63, description="The id of a reference.
 _MEANS = {
     400: "Something sent cannot be used: a picture, an address, a cursor.",
     401: "A key is needed, or the one sent is not known.",
-    403: "The key may not do this.",
+    403: "The key may not do this, or pages of this origin may not ask.",
     404: "There is no such thing.",
     408: "The request did not arrive in time.",
     409: "It contradicts what is stored, or another process is writing.",
@@ -76,7 +76,7 @@ def one_picture(shape: type[Any] = asked.Picture) -> dict[str, Any]:
     form = {
         "type": "object",
         "required": ["image"],
-        "properties": {"image": _FILE},
+        "properties": {"image": {**_FILE, "description": "The picture."}},
         "additionalProperties": False,
     }
     return _body(form, shape, {"url": "https://example.com/photo.jpg"})
