@@ -70,8 +70,16 @@ class _File(io.BytesIO):
     _rolled = False
 
 
-async def multipart(request: Request, *, files: int, fields: int, longest: int) -> FormData:
-    """The form of a request; other parts than files have at most `longest` bytes.
+def content_type(request: Request) -> str:
+    """The kind of body that a request says to have, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def multipart(
+    request: Request, *, files: int, fields: int, longest: int, reader: type[InMemory] = InMemory
+) -> FormData:
+    """The form of a request; other parts than files have at most `longest` bytes. What is not
+    plain and whole is left to the `reader`.
 
     Raises as `parsed`.
     """
@@ -80,7 +88,7 @@ async def multipart(request: Request, *, files: int, fields: int, longest: int) 
     form = _usual(parts or (), files, fields, longest)
     if form is not None:
         return form
-    parser = InMemory(
+    parser = reader(
         request.headers,
         request.stream(),
         max_files=files,

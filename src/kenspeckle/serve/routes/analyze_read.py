@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from kenspeckle.flows.tasks import Task
 from kenspeckle.serve import reading
-from kenspeckle.serve.forms import multipart
+from kenspeckle.serve.forms import content_type, multipart
 from kenspeckle.serve.routes.analyze_shapes import AnalyzeShape, Tasks, TaskShape
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ async def json_request(request: Request, most: int) -> tuple[str, list[Task]]:
     clients need not say it. Pages of other origins, which could send such a body unasked, are
     refused before.
     """
-    said = request.headers.get("content-type", "")
-    kind = said.partition(";")[0].strip().lower()
+    said, kind = request.headers.get("content-type"), content_type(request)
     if said and kind != "application/json" and not kind.endswith("+json"):
         raise _wrong(("body",), "the content type must be application/json", "content_type", kind)
     data = await request.body()
@@ -76,7 +75,7 @@ async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Ta
     Raises RequestValidationError for a part that is missing or of another kind, HTTPException 400
     for tasks that cannot be read.
     """
-    form = await form_of(request)
+    form = await _form(request)
     try:
         file, text = form.get("image_file"), form.get("tasks_json")
         if not isinstance(file, UploadFile) or not isinstance(text, str) or not text:
@@ -88,17 +87,16 @@ async def form_request(request: Request, most: int) -> tuple[str, bytes, list[Ta
     return name, data, await reading.of_text(told, lambda: _listed(told, most))
 
 
-async def form_of(request: Request, files: int = 8) -> FormData:
+async def _form(request: Request) -> FormData:
     """The parts of a form, empty for another kind of body; close it when it is read.
 
     Raises HTTPException 400 for one that is broken or has too many parts, RequestValidationError
     for a charset that is not known, ServiceBusy.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+    if content_type(request) != "multipart/form-data":
         return FormData()
     try:
-        return await multipart(request, files=files, fields=32, longest=MOST_TEXT)
+        return await multipart(request, files=8, fields=32, longest=MOST_TEXT)
     except MultiPartException as error:
         raise HTTPException(400, f"the form cannot be read: {error.message}") from error
 

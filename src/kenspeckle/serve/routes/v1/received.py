@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -19,8 +19,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 
 from kenspeckle.serve import reading
-from kenspeckle.serve.forms import InMemory, parsed
-from kenspeckle.serve.parts import MOST_PARTS, Part, cut
+from kenspeckle.serve.forms import InMemory, multipart
+from kenspeckle.serve.forms import content_type as content_type
 from kenspeckle.serve.schemas import asked
 from kenspeckle.serve.schemas.asked import MOST_DETAILS, MOST_PICTURES
 
@@ -74,9 +74,13 @@ class _Whole(InMemory):
 
     def on_part_end(self) -> None:
         """A part is whole. Raises RequestValidationError for a text in another charset."""
-        part = self._current_part
+        part, charset = self._current_part, self._charset
         if part.file is None:
-            _text(part.field_name, part.data, self._charset)
+            try:
+                part.data.decode(charset)
+            except UnicodeDecodeError as error:
+                found = f"not {charset}; expected text in UTF-8"
+                raise wrong(("body", part.field_name), found, "charset") from error
         super().on_part_end()
 
     def on_end(self) -> None:
@@ -133,11 +137,6 @@ def _joined(said: P, beside: Mapping[str, str]) -> P:
         if name in said.model_fields_set:
             raise wrong(("query", name), "the body says it too; say it once", "twice")
     return said.model_copy(update=beside)
-
-
-def content_type(request: Request) -> str:
-    """The kind of body that a request says to have, without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def one_picture(request: Request, several: str = "") -> Sent:
@@ -264,64 +263,39 @@ async def form(
 ) -> Received[P]:
     """The pictures of a form, at most so many, and what its other parts say, of at most `longest`
     bytes each. Raises RequestValidationError, HTTPException 413 for too many, ServiceBusy."""
-    data = await request.body()
-    kind = request.headers.get("content-type", "")
-    plain = cut(data, kind, min(most + FIELDS, MOST_PARTS))
-    if plain is not None and all(len(one.data) <= longest for one in plain if not one.filename):
-        return _read(plain, most, shape)
-    parser = _Whole(
-        request.headers,
-        request.stream(),
-        max_files=most + 1,  # one more, so that it is told as too many and not as a broken form
-        max_fields=FIELDS,
-        max_part_size=longest,
-    )
+    files = most + FIELDS  # some more, so that it is told how many they are
     try:
-        form = await parsed(parser)
+        parts = await multipart(request, files=files, fields=FIELDS, longest=longest, reader=_Whole)
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise too_many(f"more than {most + 1}", most) from error
+            raise too_many(f"more than {files}", most) from error
         raise wrong(("body",), f"a form that cannot be read ({error.message})", "form") from error
     try:
-        parts = [
-            Part(name, value.filename or "", await value.read())
-            if isinstance(value, UploadFile)
-            else Part(name, None, value.encode("utf-8", "surrogatepass"))
-            for name, value in form.multi_items()
-        ]
+        pictures, fields = await _read(parts)
     finally:
-        await form.close()
-    return _read(parts, most, shape)
+        await parts.close()
+    if len(pictures) > most:
+        raise too_many(len(pictures), most)
+    return Received(tuple(pictures), _said(fields, shape))
 
 
-def _read(parts: Sequence[Part], most: int, shape: type[P]) -> Received[P]:
-    """The pictures of a form, and what its other parts say. Raises RequestValidationError."""
+async def _read(parts: FormData) -> tuple[list[Sent], dict[str, str]]:
+    """The pictures of a form, and its other parts. Raises RequestValidationError."""
     pictures: list[Sent] = []
     fields: dict[str, str] = {}
-    for part in parts:
-        name = part.name
-        if part.filename is not None:
+    for name, value in parts.multi_items():
+        if isinstance(value, UploadFile):
             if name != FIELD:
                 raise wrong(("body", name), f"a file where '{FIELD}' is expected", "form")
-            pictures.append(Sent(part.filename, part.data))
+            pictures.append(Sent(value.filename or "", await value.read()))
         elif name in (FIELD, *OF_PICTURES):
             found = f"a text; expected a file in '{FIELD}' (curl: -F {FIELD}=@FILE), or JSON"
             raise wrong(("body", name), found, "form")
         elif name in fields:
             raise wrong(("body", name), "said twice; say it once", "form")
         else:
-            fields[name] = _text(name, part.data)
-    if len(pictures) > most:
-        raise too_many(len(pictures), most)
-    return Received(tuple(pictures), _said(fields, shape))
-
-
-def _text(name: str, data: bytes | bytearray, charset: str = "utf-8") -> str:
-    """What a part says. Raises RequestValidationError for bytes that are not of its charset."""
-    try:
-        return data.decode(charset)
-    except UnicodeDecodeError as error:
-        raise wrong(("body", name), f"not {charset}; expected text in UTF-8", "charset") from error
+            fields[name] = value
+    return pictures, fields
 
 
 def _said(fields: Mapping[str, str], shape: type[P]) -> P:

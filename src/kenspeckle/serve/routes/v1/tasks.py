@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
 from kenspeckle.serve import reading
+from kenspeckle.serve.forms import content_type
 from kenspeckle.serve.routes.v1 import received
 from kenspeckle.serve.routes.v1.received import Sent
 from kenspeckle.serve.schemas import analysis as shapes
@@ -76,7 +77,7 @@ async def wanted(request: Request, most: int) -> Wanted:
 
     Raises RequestValidationError, HTTPException for too many of them and for other content types.
     """
-    kind = received.content_type(request)
+    kind = content_type(request)
     if kind == "multipart/form-data":
         asked = await _form(request, most)
     elif kind != "application/json":
