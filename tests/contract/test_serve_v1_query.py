@@ -263,13 +263,13 @@ def test_the_detail_says_what_is_wrong(client: httpx2.Client, ask: Any, said: st
             "/jobs",
             {"json": {"kind": "identify"}},
             400,
-            "photos: neither urls nor a folder; expected one of the two",
+            "job: neither urls nor a folder; expected one of the two",
         ),
         (
             "/jobs",
             {"json": {"kind": "identify", "urls": ["http://h/"], "folder": "/x"}},
             400,
-            "photos: urls and a folder; expected one of the two",
+            "job: urls and a folder; expected one of the two",
         ),
     ],
 )

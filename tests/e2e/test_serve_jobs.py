@@ -422,6 +422,21 @@ def test_what_is_no_job_is_refused(refusing, wish, status):
     assert refusing.get("/v1/jobs").json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("wish", "place"),
+    [
+        ({"kind": "identify", "urls": []}, ["urls"]),
+        ({"kind": "identify", "urls": ["a", 5]}, ["urls", 1]),
+        ({"kind": "calibrate", "seconds": -1}, ["seconds"]),
+        ({"kind": "index", "refs": None, "calibrate": 1}, ["calibrate"]),
+    ],
+)
+def test_a_fault_of_a_job_is_told_by_its_place_in_the_request(refusing, wish, place):
+    problem = start(refusing, 422, **wish)
+    assert problem["errors"][0]["loc"] == ["body", *place]
+    assert problem["detail"].startswith(".".join(map(str, ["body", *place])) + ": ")
+
+
 @pytest.mark.parametrize("body", [b"[" * 5000, b'{"kind": "index\xff"}', b"9" * 5000, b"{", b""])
 @pytest.mark.parametrize("route", ["jobs", "rename"])
 def test_a_body_that_cannot_be_read_is_refused_as_everywhere(refusing, route, body):

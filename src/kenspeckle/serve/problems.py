@@ -206,7 +206,7 @@ def answer(error: Exception, request: Request) -> Response:
         status, detail, headers = status_of(error), told(error), headers_of(error)
         kind = kind_of(error)
     elif isinstance(error, RequestValidationError):
-        found = error.errors()
+        found = [{**one, "loc": _place(one["loc"], error.body)} for one in error.errors()]
         status, detail, more["errors"] = 422, fault(found), faults(found, native=True)
         kind = "invalid-request"
     elif isinstance(error, HTTPException):
@@ -253,6 +253,24 @@ def _methods(request: Request) -> list[str]:
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
     }
     return sorted(found | ({"HEAD"} if "GET" in found else set()))
+
+
+def _place(loc: Sequence[Any], body: Any) -> tuple[Any, ...]:
+    """Where a fault stands in what was sent: without the names of shapes that the framework writes
+    between those of fields.
+
+    >>> _place(("body", "identify", "urls"), {"kind": "identify", "urls": []})
+    ('body', 'urls')
+    """
+    if not isinstance(body, dict) or tuple(loc[:1]) != ("body",):
+        return tuple(loc)
+    place, at = ["body"], body
+    for part in loc[1:-1]:
+        if isinstance(at, dict) and part not in at:
+            continue
+        place.append(part)
+        at = at[part] if isinstance(at, dict) else None
+    return (*place, *loc[1:][-1:])
 
 
 def fault(errors: Sequence[Any]) -> str:

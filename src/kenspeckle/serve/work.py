@@ -97,7 +97,7 @@ def work_of(
         return _calibrating(gallery, wish)
     if (wish.urls is None) == (wish.folder is None):
         found = "neither urls nor a folder" if wish.urls is None else "urls and a folder"
-        raise InputError("photos", found, expected="one of the two")
+        raise InputError("job", found, expected="one of the two")
     return _identifying(gallery, wish, turn, answers)
 
 
