@@ -1,5 +1,5 @@
 """What a service refuses with is what its documents say: status, media type, shape, headers, and
-an example in the words that are really said."""
+an example in the words that are really said. Every other example is of its shape, too."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from serving import served
 from kenspeckle import Gallery
 from kenspeckle.config import IndexSettings, ModelSettings, ServeSettings, Settings
 from kenspeckle.serve import keys
+from kenspeckle.serve.routes.v1.examples import EXAMPLES
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -158,3 +159,35 @@ def test_every_refusal_has_an_example_of_its_own(bases: dict[int, str], surface:
                 fits(content["example"], content["schema"], document)
         assert len(set(said)) == len(said) > 5, f"{method} {path}"
     assert described(bases[401], surface) == document, "asked again it is the same"
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_every_example_fits_its_shape(bases: dict[int, str], surface: str) -> None:
+    document = described(bases[401], surface)
+    for method, path, one in operations(document):
+        bodies = one.get("requestBody", {}).get("content", {}).values()
+        answers = [it for answer in one["responses"].values() for it in contents(answer)]
+        for content in (*bodies, *answers):
+            examples = [it["value"] for it in content.get("examples", {}).values()]
+            for value in (*examples, *([content["example"]] if "example" in content else [])):
+                try:
+                    fits(value, content["schema"], document)
+                except jsonschema.ValidationError as error:
+                    pytest.fail(f"{method} {path}: {error.message} at {error.json_path}")
+
+
+def contents(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(answer.get("content", {}).values())
+
+
+def test_every_answer_in_json_of_ours_has_an_example(bases: dict[int, str]) -> None:
+    document, seen = described(bases[401], "v1"), set()
+    shapes = document["components"]["schemas"]
+    for method, path, one in operations(document):
+        for status, answer in one["responses"].items():
+            content = answer.get("content", {}).get("application/json")
+            if status < "300" and content:
+                seen.add(one["operationId"])
+                shape = shapes[content["schema"]["$ref"].rpartition("/")[2]]
+                assert set(content["example"]) == set(shape["properties"]), f"{method} {path}"
+    assert seen == set(EXAMPLES)

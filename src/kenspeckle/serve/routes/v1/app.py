@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from kenspeckle import __version__
 from kenspeckle.serve import problems
 from kenspeckle.serve.routes.query import known
-from kenspeckle.serve.routes.v1 import documented
+from kenspeckle.serve.routes.v1 import documented, examples
 from kenspeckle.serve.routes.v1.heads import Heads
 
 if TYPE_CHECKING:
@@ -71,5 +71,6 @@ def _described(app: FastAPI) -> dict[str, Any]:
             own = shape.model_json_schema(ref_template="#/components/schemas/{model}")
             shapes.update(own.pop("$defs", {}))
             shapes[shape.__name__] = own
+        examples.show(found)
         app.openapi_schema = found
     return app.openapi_schema
