@@ -164,6 +164,12 @@ def test_every_refusal_has_an_example_of_its_own(bases: dict[int, str], surface:
 @pytest.mark.parametrize("surface", SURFACES)
 def test_every_example_fits_its_shape(bases: dict[int, str], surface: str) -> None:
     document = described(bases[401], surface)
+    for shape in document["components"]["schemas"].values():
+        if "example" in shape:
+            fits(shape["example"], shape, document)
+        for part in shape.get("properties", {}).values():
+            for value in part.get("examples", ()):
+                fits(value, part, document)
     for method, path, one in operations(document):
         bodies = one.get("requestBody", {}).get("content", {}).values()
         answers = [it for answer in one["responses"].values() for it in contents(answer)]
