@@ -97,8 +97,8 @@ _GALLERY = {
     "stale": "",
     "promise": [
         "Strangers, things that are not enrolled: of unrelated pictures about 5 % get a name (of "
-        "as many others 4.2 % to 5.9 %, 2,723 trials), what looks like your items was not tried, and "
-        "may well get one."
+        "as many others 4.2 % to 5.9 %, 2,723 trials), what looks like your items was not tried, "
+        "and may well get one."
     ],
     "url": _AT,
 }
