@@ -70,6 +70,37 @@ def test_a_picture_alone_says_in_the_query_what_it_shows(client: httpx2.Client) 
     assert (one["label"], one["key"]) == ("Cup", "c")
 
 
+@pytest.mark.parametrize("said", [{"key": "a/../b"}, {"label": "a/../b"}])
+def test_a_name_that_has_no_address_is_told_where_it_was_said(
+    client: httpx2.Client, said: dict[str, str]
+) -> None:
+    (name,) = said
+    asked = client.post(f"{THINGS}/items", params=said, content=png(14), headers=RAW)
+    assert f"query.{name}: the key 'a/../b' has a part" in told(asked, 422)
+    files = {"image": ("a.png", png(14))}
+    sent = client.post(f"{THINGS}/items", data=said, files=files)
+    assert f"body.{name}: the key 'a/../b' has a part" in told(sent, 422)
+
+
+@pytest.mark.parametrize(
+    ("route", "name", "called"),
+    [
+        ("items?key=cup", "hostname", "hostname"),
+        ("items?key=cup", "", "picture"),
+        ("confirm?key=thing 1", "", "picture"),
+        ("reject", "", "picture"),
+    ],
+)
+def test_a_picture_that_cannot_be_used_is_called_as_its_client_calls_it(
+    client: httpx2.Client, route: str, name: str, called: str
+) -> None:
+    junk = {"data": base64.b64encode(b"abc").decode(), "name": name}
+    if not name:
+        del junk["name"]
+    refused = client.post(f"{THINGS}/{route}", json=junk)
+    assert f'"detail": "{called}: 3 bytes unlike' in told(refused, 400)
+
+
 def test_what_is_said_in_both_places_is_refused(client: httpx2.Client) -> None:
     files = {"image": ("a.png", png(13))}
     both = client.post(f"{THINGS}/items?label=Jug", data={"label": "Cup"}, files=files)

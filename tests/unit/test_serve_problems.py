@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import pickle
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import kenspeckle.errors
 from kenspeckle.cli import group
 from kenspeckle.errors import CatalogError, GalleryError, IndexCorrupt, KenspeckleError, NotEnrolled
 from kenspeckle.match import promise
-from kenspeckle.serve.problems import over_http, told
+from kenspeckle.serve.problems import body, over_http, told
 from kenspeckle.store.open import open_store
 
 ROOT = Path(kenspeckle.__file__).parent
@@ -32,6 +33,21 @@ def test_of_a_file_of_this_machine_the_name_alone_is_told(here: str) -> None:
     error = IndexCorrupt(Path(f"{here}s.ken"), "neither an index nor an .npz")
     assert told(error) == "s.ken: neither an index nor an .npz"
     assert told(pickle.loads(pickle.dumps(error))) == told(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, "urn:kenspeckle:key-needed"),
+        (403, "urn:kenspeckle:access-refused"),
+        (404, "urn:kenspeckle:not-found"),
+        (429, "about:blank"),
+        (503, "urn:kenspeckle:service-busy"),
+    ],
+)
+def test_programs_are_told_the_kind_of_a_refusal_whoever_refuses(status: int, kind: str) -> None:
+    assert json.loads(body(status, "no"))["type"] == kind
+    assert json.loads(body(status, "no", kind="other"))["type"] == "urn:kenspeckle:other"
 
 
 @pytest.mark.parametrize("key", ["a/b", "sets/2024/mug", "a/b.ken"])

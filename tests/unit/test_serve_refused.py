@@ -103,6 +103,7 @@ def test_a_page_hears_its_origin_and_what_would_let_it_ask(
         httpx2.options(f"{behind.base}{path}", headers=before),
     ):
         assert (refused.status_code, refused.headers["content-type"]) == (403, kind)
+        assert refused.json()["type"] == "urn:kenspeckle:access-refused"
         detail = refused.json()["detail"]
         assert detail.startswith(f"origin {origin}: its pages may not ask here; expected one ")
         assert detail.endswith("start it with --origin ORIGIN")

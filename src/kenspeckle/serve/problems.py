@@ -65,6 +65,9 @@ STATUS: tuple[tuple[type[KenspeckleError], int], ...] = (
 )
 """The first row that fits an error gives its status."""
 
+_KINDS = {401: "key-needed", 403: "access-refused", 404: "not-found", 503: "service-busy"}
+"""What a status is told as where no error of ours says it; of others the status says it all."""
+
 RETRY_AFTER = 1.0
 """Seconds to wait before the next try where nothing better is known."""
 
@@ -81,6 +84,9 @@ _IN_A_PATH = "/:@!$&'()*+,;="
 _PATHS = re.compile(
     r"(?<![\w:/.])(?:/(?:[^\s/:;,'\"]+/)+|(?i:[a-z]):\\(?:[^\s\\:;,'\"]+\\)*)(?=[^\s/])"
 )
+
+_INNER = re.compile(r"(?:added|confirmed|rejected)/[0-9a-f]{16}(?:/|\Z)")
+"""What a picture that was handed in is called before its own name."""
 
 _REQUESTS = tuple(
     (re.compile(command), request)
@@ -123,8 +129,9 @@ def status_of(error: KenspeckleError) -> int:
 def told(error: KenspeckleError) -> str:
     """What a stranger is told of an error: its sentence, without folders of this machine.
 
-    A key with slashes is no path, and told whole. Advice that names a command is told as the
-    request that does the same; where there is none and it names options alone, it is left out.
+    A key with slashes is no path, and told whole. A picture that was handed in is called by the
+    name that came with it, or `picture`. Advice that names a command is told as the request that
+    does the same; where there is none and it names options alone, it is left out.
 
     >>> told(GalleryError("/srv/things.ken", "it is damaged"))
     'things.ken: it is damaged'
@@ -138,6 +145,8 @@ def told(error: KenspeckleError) -> str:
     thing, said = error.thing, [error.found, error.expected, error.do]
     if error.file or thing.startswith(("/", "\\")) or re.match(r"[A-Za-z]:\\", thing):
         thing = PureWindowsPath(thing).name if "\\" in thing else PurePath(thing).name
+    if not isinstance(error, NotEnrolled) and (inner := _INNER.match(thing)):
+        thing = thing[inner.end() :] or "picture"
     if thing:  # advice may name the file again
         said = [text.replace(error.thing, thing) for text in said]
     found, expected, do = map(over_http, said)
@@ -184,6 +193,7 @@ def body(
 ) -> bytes:
     """A problem body as JSON, in ASCII, so that any text passes."""
     title = http.HTTPStatus(status).phrase
+    kind = kind or _KINDS.get(status, "")
     problem: dict[str, Any] = {
         "type": f"urn:kenspeckle:{kind}" if kind else "about:blank",
         "title": title,
@@ -211,7 +221,6 @@ def answer(error: Exception, request: Request) -> Response:
         kind = "invalid-request"
     elif isinstance(error, HTTPException):
         status, detail, headers = error.status_code, str(error.detail), error.headers or {}
-        kind = "not-found" if status == 404 else ""
         if detail == http.HTTPStatus(status).phrase:  # the framework's, which names nothing
             detail, headers = _nobody(request, status, detail, headers)
     else:

@@ -28,11 +28,13 @@ async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
     for picture in pictures:
         picture.check()
     turns = asyncio.Semaphore(here.service.scheduler_of(here.gallery).callers)
+    said = "key" if about.key else "label"
+    place = ("query" if said in here.request.query_params else "body", said)
 
     async def one(sent: Sent) -> list[Enrolled]:
         async with turns:
             data = await here.data(sent)
-            said = Newcomer(
+            new = Newcomer(
                 data=data,
                 name=sent.name,
                 path=sent.url,
@@ -41,9 +43,9 @@ async def prepared(here: At, pictures: Sequence[Sent], about: About) -> Ready:
                 variant=about.variant,
                 metadata=about.metadata,
             )
-            ready = await here.run(lambda: here.gallery.prepare(said))
+            ready = await here.run(lambda: here.gallery.prepare(new))
             for row in ready:
-                addressed(row.reference.key)
+                addressed(row.reference.key, place)
             return ready
 
     try:
@@ -61,18 +63,19 @@ async def taken(
     return await here.change_after(lambda: prepared(here, pictures, about), keep)
 
 
-def addressed(key: str) -> None:
-    """Refuse a key whose address would be that of something else. RequestValidationError."""
+def addressed(key: str, place: tuple[str, str] = ("body", "key")) -> None:
+    """Refuse a key whose address would be that of something else, `place` where the request says
+    it. RequestValidationError."""
     if key.endswith(LIST):
         raise wrong(
-            ("body", "key"),
+            place,
             f"the key {key[:80]!r} ends in {LIST}, and its address would be that of the "
             "references of another item; give it another key",
             "value_error",
         )
     if not set(DOTS).isdisjoint(key.split("/")):
         raise wrong(
-            ("body", "key"),
+            place,
             f"the key {key[:80]!r} has a part . or .., which clients leave out of addresses; "
             "give it another key",
             "value_error",
