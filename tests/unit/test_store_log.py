@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from stored import MANIFEST, enrolled
 from kenspeckle.errors import IndexBusy, IndexCorrupt
 from kenspeckle.store import create_store, open_store, peek
 from kenspeckle.store.lock import log_waits, noted
+from kenspeckle.store.written import Written
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="files in use are exchanged")
 MANY = 400
@@ -65,7 +68,7 @@ def test_who_writes_goes_on_with_the_new_file(path: Path, other: Path) -> None:
         store.add(enrolled(5, seed=1, prefix="second/more/"))
         other.replace(path)
         store.add(enrolled(2, seed=2, prefix="second/more/"))
-        assert noted(path) == path.stat().st_ino
+        assert noted(path).number == path.stat().st_ino
         assert len(store) == 5
     sound(path, 5, "second/")
 
@@ -108,14 +111,19 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_a_killed_process_left_is_not_taken_for_pages_of_another_file(
-    path: Path, other: Path
-) -> None:
-    kept = path.with_name("kept")
+def killed(path: Path) -> None:
+    """Leave beside an index the log of a process that was killed after a commit."""
     words = KILLED.format(paths=[str(Path(__file__).parents[1])], path=str(path))
     done = subprocess.run([sys.executable, "-c", words], check=False)
     assert done.returncode == -signal.SIGKILL
     assert log_waits(path)
+
+
+def test_what_a_killed_process_left_is_not_taken_for_pages_of_another_file(
+    path: Path, other: Path
+) -> None:
+    kept = path.with_name("kept")
+    killed(path)
     path.rename(kept)
     other.replace(path)
     for write in (False, True):
@@ -132,12 +140,44 @@ def test_what_a_killed_process_left_is_not_taken_for_pages_of_another_file(
     sound(path, MANY + 2, "first/")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="files have no attributes here")
+@pytest.mark.parametrize("copy", [shutil.copy, shutil.copy2], ids=["plain", "with attributes"])
+def test_nor_for_pages_of_a_backup_that_is_put_back(
+    path: Path, copy: Callable[[Path, Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is often that of the file that was deleted."""
+    with open_store(path, write=True) as store:
+        store.add(enrolled(1, seed=3, prefix="first/"))
+    backup = path.with_name("backup")
+    copy(path, backup)
+    killed(path)
+    path.unlink()
+    copy(backup, path)
+    said = noted(path)
+    assert said.mark
+    assert Written(path.stat().st_ino, said.mark).is_other(path)
+    for node in (platform.node(), "another"):
+        monkeypatch.setattr(platform, "node", lambda name=node: name)
+        with pytest.raises(IndexCorrupt, match=r"written for another file.*Move index\.ken-wal"):
+            open_store(path, wait=0)
+
+
+def test_the_log_of_a_killed_process_is_taken_on_another_machine(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(path)
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    assert noted(path).number is None
+    with open_store(path, write=True) as store:
+        store.add(enrolled(1, seed=2, prefix="first/last/"))
+    sound(path, MANY + 3, "first/")
+
+
 def test_where_nothing_was_exchanged_the_log_of_a_killed_process_is_taken(path: Path) -> None:
-    words = KILLED.format(paths=[str(Path(__file__).parents[1])], path=str(path))
-    subprocess.run([sys.executable, "-c", words], check=False)
-    assert noted(path) == path.stat().st_ino
+    killed(path)
+    assert noted(path).number == path.stat().st_ino
     sound(path, MANY + 2, "first/")
     with open_store(path, write=True) as store:
         store.add(enrolled(1, seed=2, prefix="first/last/"))
-    assert noted(path) is None
+    assert noted(path) == Written()
     sound(path, MANY + 3, "first/")

@@ -223,7 +223,6 @@ class DiskFile:
                     with file.transaction(new, self._path):
                         pass
                 with self._reading:
-                    self._follow()
                     taken = there == self._place == reading.place(self._path)
                     if taken:
                         self._connection, new = new, self._connection

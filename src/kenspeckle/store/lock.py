@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from kenspeckle.errors import GalleryError, IndexBusy, IndexReadOnly
+from kenspeckle.store.written import Written
 
 if sys.platform == "win32":
     import msvcrt
@@ -27,6 +28,8 @@ PAUSE = 0.05
 
 _MARK = "kenspeckle writer"
 _LONGEST = 1024
+_HEAD = 32
+"""Bytes at the beginning of a log of SQLite, before the first page."""
 _FAR = 2**30  # Windows locks bytes; one past the end leaves the text readable
 
 
@@ -38,7 +41,7 @@ class WriterLock:
         self._place = _beside(path)
         self._handle: int | None = None
         self._process = 0
-        self._text = ""
+        self._said, self._marked = Written(), False
 
     @property
     def held(self) -> bool:
@@ -87,9 +90,17 @@ class WriterLock:
                 self._place.unlink()
 
     def note(self, number: int) -> None:
-        """Say which file is written to, by its number (inode): the log beside it is of no other."""
-        if self._handle is not None and self._text != (text := _text(number)):
-            self._write(self._handle, text)
+        """Say which file is written to, by its number (inode): the log beside it is of no other.
+
+        While a log waits it stays what was said before, if anything was.
+        """
+        if self._handle is None or (self._said.number == number and self._marked):
+            return
+        if not log_waits(self._index):
+            self._write(self._handle, Written.marked(self._index, number))
+            self._marked = True
+        elif self._said == Written():
+            self._write(self._handle, Written(number))
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
@@ -110,18 +121,20 @@ class WriterLock:
             if not writable:  # left behind by a killed process of another user
                 self._place.unlink()
                 return None
-            self._write(handle, _text(_number(text.decode("utf-8", "replace"))))
+            self._write(handle, _written(text.decode("utf-8", "replace")))
+            self._marked = False
             kept = True
             return handle
         finally:
             if not kept:
                 os.close(handle)
 
-    def _write(self, handle: int, text: str) -> None:
+    def _write(self, handle: int, said: Written) -> None:
+        text = f"{_MARK}\n{os.getpid()}\n{platform.node()}\n{said.line()}\n"
         with contextlib.suppress(OSError):  # a full disk: held, but without a name
             os.lseek(handle, 0, os.SEEK_SET)
             os.ftruncate(handle, os.write(handle, text.encode()))  # never empty, for who reads it
-            self._text = text
+            self._said = said
 
     def _foreign(self) -> GalleryError:
         return GalleryError(
@@ -155,19 +168,19 @@ class WriterLock:
         return process_name(number)
 
 
-def noted(index: Path) -> int | None:
-    """The number of the file that whoever writes to an index, or wrote to it last and left a log
-    behind, says to write to; None where nobody says it."""
+def noted(index: Path) -> Written:
+    """The file that whoever writes to an index, or wrote to it last and left a log behind, says to
+    write to, as far as it is known."""
     try:
-        return _number(_read(_beside(index)))
+        return _written(_read(_beside(index)))
     except (OSError, ValueError):
-        return None
+        return Written()
 
 
 def log_waits(index: Path) -> bool:
-    """Whether commits wait in a log of SQLite beside an index (`-wal`)."""
+    """Whether commits wait in a log of SQLite beside an index (`-wal`): more than its head does."""
     try:
-        return Path(f"{os.path.realpath(index)}-wal").stat().st_size > 0
+        return Path(f"{os.path.realpath(index)}-wal").stat().st_size > _HEAD
     except OSError:
         return False
 
@@ -190,17 +203,12 @@ def _read(place: Path) -> str:
         return file.read(_LONGEST)
 
 
-def _text(number: int | None) -> str:
-    last = "" if number is None else f"{number}\n"
-    return f"{_MARK}\n{os.getpid()}\n{platform.node()}\n{last}"
-
-
-def _number(text: str) -> int | None:
-    """Which file a lock says that it is written to; of another machine's nothing is known."""
+def _written(text: str) -> Written:
+    """Which file a lock says that it is written to."""
     lines = text.splitlines()
-    if len(lines) < 4 or lines[0] != _MARK or lines[2] != platform.node():
-        return None
-    return int(lines[3]) if lines[3].isdecimal() else None
+    if len(lines) < 4 or lines[0] != _MARK:
+        return Written()
+    return Written.told(lines[3], here=lines[2] == platform.node())
 
 
 def _opened(place: Path) -> tuple[int, bool]:

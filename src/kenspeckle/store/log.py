@@ -13,14 +13,14 @@ from pathlib import Path
 
 from kenspeckle.errors import GalleryError, IndexCorrupt, IndexReadOnly
 from kenspeckle.store import connection as file
+from kenspeckle.store import helpers
 from kenspeckle.store.lock import WriterLock, log_waits, noted
 
 
 def foreign(path: Path) -> bool:
     """Whether a log waits beside a file that was written for another one of that name."""
-    number = noted(path) if log_waits(path) else None
     try:
-        return number is not None and path.stat().st_ino != number and log_waits(path)
+        return log_waits(path) and noted(path).is_other(path) and log_waits(path)
     except OSError:
         return False
 
@@ -32,6 +32,7 @@ def check(path: Path, *, held: bool, wait: float) -> None:
     so knows that nobody does. Raises IndexBusy, IndexCorrupt.
     """
     if not foreign(path):
+        helpers.part(path)
         return
     if not held:
         lock = WriterLock(path)
@@ -58,14 +59,14 @@ def leave(
     `number` says which file it is, `writer` is the lock where this handle holds it. A log that
     somebody writes, or wrote, for the new file is left alone.
     """
-    if not log_waits(path):
+    if writer is None and not log_waits(path):
         return True
     lock = writer or WriterLock(path)
     with contextlib.suppress(GalleryError, sqlite3.Error):
         if writer is None:
             lock.take(0.0)
         try:
-            if noted(path) == number:
+            if noted(path).number == number:
                 file.fold(connection)
         finally:
             if writer is None:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from kenspeckle.store import beside, log, records
+from kenspeckle.errors import GalleryError
+from kenspeckle.store import beside, helpers, log, records
 from kenspeckle.store import connection as file
 from kenspeckle.store.base import Manifest, Standing, Summary
 from kenspeckle.store.memory import VectorIndex
 
 WAIT = 10.0
 """Seconds that a locked file is waited for."""
+TRIES = 5
+"""Files that are opened one after the other where each is exchanged in that moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,33 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 
 def opened(path: Path, *, write: bool, wait: float) -> Opened:
-    """Open the file that is there now and load its vectors; see `connection.open_file`."""
-    log.check(path, held=write, wait=wait)
-    there = place(path)  # before it is opened: one that is put there meanwhile is noticed later
+    """Open the file that is there now and load its vectors; see `connection.open_file`.
+
+    Where another one is put there meanwhile, that one: which of the two has been opened, and
+    whether what was read is of one of them alone, cannot be told.
+    """
+    for left in reversed(range(TRIES)):
+        log.check(path, held=write, wait=wait)
+        there = place(path)
+        try:
+            found = _opened(path, there, write=write, wait=wait)
+        except GalleryError:
+            if not left or place(path) in (there, None):
+                raise
+            continue
+        if not left or place(path) in (there, None):
+            break
+        found.connection.close()
+    return found
+
+
+def _opened(path: Path, there: tuple[int, int] | None, *, write: bool, wait: float) -> Opened:
     connection = file.open_file(path, write=write, wait=wait)
     try:
         with file.translated(path), one_read(connection):
             space, manifest = records.read_manifest(connection, path)
+            if there is not None and there == place(path):
+                helpers.claim(path, there[1])
             index = VectorIndex(manifest.fingerprint.width)
             seen = bring_up(index, -1, connection, path, space)
     except BaseException:
