@@ -144,6 +144,10 @@ WRONG: dict[str, tuple[Ask, str]] = {
     "no folder": (lambda g: g.index(""), "refs: an empty name; expected a path"),
     "no folder to plan": (lambda g: g.plan(""), "refs: an empty name"),
     "no table": (lambda g: g.index("things", table=""), "table: an empty name"),
+    "a zero byte in a table": (
+        lambda g: g.index("things", table="a\0b"),
+        "table: a zero byte in it; expected a path",
+    ),
     "no strangers": (lambda g: g.calibrate(strangers=""), "strangers: an empty name"),
     "no photos": (lambda g: g.calibrate(photos=""), "photos: an empty name"),
     "no copy": (lambda g: g.export(""), "path: an empty name"),

@@ -400,6 +400,7 @@ def test_another_kind_is_told_with_those_there_are(refusing, wish, found):
         ({}, 422),
         ({"kind": "destroy"}, 422),
         ({"kind": "index", "refs": ""}, 422),
+        ({"kind": "index", "refs": "a\0b"}, 422),
         ({"kind": "index", "refs": "x" * 5000}, 422),
         ({"kind": "index", "rehash": "yes"}, 422),
         ({"kind": "index", "seconds": 3}, 422),

@@ -268,6 +268,24 @@ def test_a_thread_looks_for_idle_models() -> None:
     closed(models)
 
 
+def test_whatever_fails_in_it_that_thread_looks_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(but: frozenset[str]) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(libraries, "page_out", fails)
+    models = Models(idle_grace=0.1)
+    for _ in range(2):
+        assert models.embedder(DUMMY).device == "cpu"
+        until = time.monotonic() + PATIENCE
+        while standing(models).loaded and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not standing(models).loaded
+    closed(models)
+    assert "looking for idle models: ZeroDivisionError" in caplog.text
+
+
 @pytest.mark.parametrize(("grace", "pinned"), [(0.0, ()), (0.05, ("dummy",))])
 def test_a_model_stays_when_it_is_pinned_or_there_is_no_grace(
     grace: float, pinned: tuple[str, ...]

@@ -34,6 +34,8 @@ def places(**given: object) -> None:
             _refuse(name, value, "a path")
         if not os.fspath(value):
             raise SettingError(name, "an empty name", expected="a path")
+        if "\0" in os.fsdecode(value):
+            raise SettingError(name, "a zero byte in it", expected="a path")
 
 
 def whole(name: str, value: Any, least: int | None = None) -> None:

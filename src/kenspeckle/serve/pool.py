@@ -7,6 +7,7 @@ stay; any other leaves after `idle_grace` seconds without use, and the next use 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +25,8 @@ from kenspeckle.vectors.base import Embedder, Opener
 from kenspeckle.vectors.embed import open_embedder
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 LEAST_LOOK, MOST_LOOK = 0.05, 15.0
 """Seconds between two looks for idle models, which are a quarter of the grace within these."""
@@ -207,7 +210,10 @@ class Models:
 
     def _watch(self) -> None:
         while not self._stop.wait(min(max(self._grace / 4, LEAST_LOOK), MOST_LOOK)):
-            self.unload_idle()
+            try:
+                self.unload_idle()
+            except Exception as error:  # nobody would look again
+                _log.warning("looking for idle models: %s", type(error).__name__)
 
 
 def _full_name(name: str) -> str:

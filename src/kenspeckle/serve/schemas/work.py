@@ -18,6 +18,7 @@ Place = Annotated[
     Field(
         min_length=1,
         max_length=4096,
+        pattern=r"^[^\x00]+$",
         description="A path on the machine of the service; naming one needs the scope `admin`.",
     ),
 ]

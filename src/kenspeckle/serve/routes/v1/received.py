@@ -37,6 +37,8 @@ FIELDS = 32
 """Most other parts of a form."""
 MOST_TEXT = 256 * 1024
 """Longest other part of a form, bytes."""
+SLICE = 128 * 1024
+"""Characters of base64 decoded at once, a multiple of four: half a millisecond."""
 MOST_FAULTS = 200
 """Most things wrong with one body that are told one by one."""
 _ENCODE = "Send it padded with =, without line breaks and without a data: prefix"
@@ -224,9 +226,15 @@ def _one(row: asked.Picture, place: int) -> Sent:
 
 
 def decoded(text: str, place: tuple[str | int, ...], of: str = "the file") -> bytes:
-    """The bytes of base64, `of` what it says. Raises RequestValidationError."""
+    """The bytes of base64, `of` what it says. Raises RequestValidationError.
+
+    A slice at a time, between which other threads have their turn.
+    """
     try:
-        return base64.b64decode(text, validate=True)
+        if "=" in text[:-2]:
+            raise ValueError("it goes on after its padding")
+        slices = (text[at : at + SLICE] for at in range(0, len(text), SLICE))
+        return b"".join(base64.b64decode(one, validate=True) for one in slices)
     except ValueError as error:
         found = f"not base64; expected {of} in base64. {_ENCODE}"
         raise wrong(("body", *place), found, "base64") from error
