@@ -209,7 +209,7 @@ def test_where_models_lie_is_told_to_nobody(folder: Path, tmp_path: Path) -> Non
     # `clip` alone is another model: that of the table
     assert '"name":"clip (analyze.clip)"' in texts[1]
     assert "By clip (analyze.clip)." in texts[2]
-    assert "By people.onnx, finder.onnx. Unavailable: people.onnx: no such file" in texts[2]
+    assert "people.onnx, finder.onnx. Unavailable for target person: people.onnx:" in texts[2]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,12 @@ def test_imports_go_one_way(path: Path) -> None:
     assert not wrong, f"{name_of(path)} is left of {', '.join(wrong)}"
 
 
+def test_the_map_shows_every_room_in_its_place() -> None:
+    page = (SOURCE.parents[1] / "docs" / "data-flow.md").read_text(encoding="utf-8")
+    shown = page.partition("errors ← ")[2].partition("```")[0].split("←")
+    assert [set(rooms.split()) for rooms in shown] == [set(rooms) for rooms in LEVELS[1:-1]]
+
+
 def test_files_of_a_room_import_each_other_without_cycles() -> None:
     trees = {dotted(path): parse(path) for path in FILES}
     edges = {

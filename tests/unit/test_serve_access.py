@@ -188,7 +188,8 @@ def test_the_command_makes_lists_and_revokes(command: Command, tmp_path: Path) -
     assert "shop" in command("keys", "list", "--keys", file).out
     command("keys", "revoke", "shop", "--keys", file)
     assert keys.read(file)[0].revoked
-    assert "no key in force" in command("keys", "revoke", "shop", "--keys", file, code=1).err
+    told = command("keys", "revoke", "shop", "--keys", file, code=1).err
+    assert f"no key in force has this name. See `kenspeckle keys list --keys {file}`" in told
     assert "scope" in command("keys", "create", "x", "--scope", "all", "--keys", file, code=1).err
 
 

@@ -43,8 +43,8 @@ def create(
         typer.Option(
             "--scope",
             metavar="SCOPES",
-            help="What it may do: read (ask), write (change items, say what was right), admin "
-            "(jobs). Several with commas. Default: read.",
+            help="What it may do: read (ask), write (change items, say what was right, index and "
+            "calibrate), admin (jobs that name folders here). Several with commas. Default: read.",
             show_default=False,
         ),
     ] = None,

@@ -63,9 +63,11 @@ class Analysis:
     def about(self, operation: Operation) -> str:
         """What an operation does, the models that do it, and which of them cannot be had."""
         text = f"{operation.description} By {', '.join(map(self.engines.name, operation.uses))}."
-        for use in operation.uses:
-            why = self.engines.missing(use)
-            text += f" Unavailable: {why.rstrip('.')}." if why else ""
+        missing = {use: why for use in operation.uses if (why := self.engines.missing(use))}
+        some = len(missing) < len(operation.uses)
+        for use, why in missing.items():
+            what = f"Unavailable for target {use}" if some else "Unavailable"
+            text += f" {what}: {why.rstrip('.')}."
         return text
 
 

@@ -110,7 +110,8 @@ def revoke(path: Path, name: str) -> Key:
     with _changing(path) as known:
         found = next((one for one in known if one.name == name and not one.revoked), None)
         if found is None:
-            raise InputError(name, "no key in force has this name", do="See `kenspeckle keys list`")
+            listed = f"kenspeckle keys list --keys {shlex.quote(str(path))}"
+            raise InputError(name, "no key in force has this name", do=f"See `{listed}`")
         ended = replace(found, sha256="", revoked=_now())
         _write(path, [ended if one is found else one for one in known])
     return ended

@@ -134,8 +134,7 @@ def _frames(app: FastAPI, service: Service, state: Falcon) -> None:
         """A mask for each thing that gets a name."""
         start = time.perf_counter()
         times = getattr(request.state, "times", None)
-        with timed(times, "download"):
-            data = await image.read()
+        data = await image.read()
 
         def work() -> tuple[tuple[int, int], list[schemas.Mask]]:
             with timed(times, "decode"):
