@@ -129,9 +129,27 @@ def test_a_table_of_the_file_that_is_there_is_left_alone(tmp_path: Path) -> None
     with open_store(path):
         before = table(path).stat().st_ino
         helpers.part(path)
-        helpers.claim(path, 1)  # it is claimed already
+        helpers.claim(path, 1)  # another file than the one that is there
         with open_store(path):
             assert table(path).stat().st_ino == before
+
+
+def test_a_table_that_was_copied_with_its_index_is_the_copys(tmp_path: Path) -> None:
+    path, copy = made(tmp_path / "index.ken", 3), tmp_path / "copy.ken"
+    with open_store(path, write=True) as writer:
+        writer.add(enrolled(1, seed=1, prefix="more/"))
+        for end in ("", "-wal", "-shm"):  # with attributes, and by another process
+            subprocess.run(["cp", "-a", f"{path}{end}", f"{copy}{end}"], check=True)
+    with open_store(copy, write=True) as writer:
+        assert len(writer) == 4
+        assert writer.remove([1]) == 1
+        assert not log_waits(copy)  # what is erased leaves the log at once
+        before = table(copy).stat().st_ino
+        with open_store(copy) as reader:
+            assert table(copy).stat().st_ino == before
+            writer.add(enrolled(1, seed=2, prefix="last/"))
+            assert reader.refresh()
+            assert len(reader) == len(writer) == 4
 
 
 def test_where_nothing_is_there_nothing_is_done(tmp_path: Path) -> None:

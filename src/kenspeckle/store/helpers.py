@@ -25,10 +25,13 @@ _OWNER = "user.kenspeckle.index"
 
 
 def claim(path: Path, number: int) -> None:
-    """Say that the table beside an index is of the file of this number (inode), if nobody has."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setxattr(_table(path), _OWNER, str(number).encode(), os.XATTR_CREATE)
+    """Say that the table beside an index is of the file of this number (inode), where that one is
+    there: by whoever has just opened it, and so uses that table."""
+    said = str(number).encode()
+    if sys.platform == "linux" and _owner(path) != said:
+        with contextlib.suppress(OSError), _alone(path):
+            if path.stat().st_ino == number:
+                os.setxattr(_table(path), _OWNER, said)
 
 
 def part(path: Path) -> None:
@@ -41,12 +44,19 @@ def part(path: Path) -> None:
 
 
 def _of_another(path: Path) -> bool:
-    if sys.platform != "linux" or log_waits(path):
-        return False
+    owner = _owner(path)
     try:
-        return os.getxattr(_table(path), _OWNER) != str(path.stat().st_ino).encode()
+        return bool(owner) and not log_waits(path) and owner != str(path.stat().st_ino).encode()
     except OSError:
         return False
+
+
+def _owner(path: Path) -> bytes:
+    """Whose the table is, empty where nobody says."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.getxattr(_table(path), _OWNER)
+    return b""
 
 
 @contextmanager
