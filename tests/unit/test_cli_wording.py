@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kenspeckle.cli.wording import confidence, second_look, shared, stale
+from kenspeckle.config import IdentifySettings
 from kenspeckle.flows.remarks import unseen
 from kenspeckle.match.promise import promise_lines
 from kenspeckle.types import Calibration, Decision, Promise, Region, SecondLookRule
@@ -81,6 +82,12 @@ def test_what_renews_a_stale_rule_is_what_made_it(
 ) -> None:
     said = f"The calibration is out of date (why); {renewed} renews it."
     assert stale("why", path, rule, refs) == said
+
+
+def test_what_is_asked_for_otherwise_goes_with_the_command() -> None:
+    asked = IdentifySettings(fpir=0.01, regions="center", second_look="sift")
+    said = stale("why", "my.ken", replace(RULE, fpir=0.05, method="full"), asked=asked)
+    assert "`kenspeckle calibrate my.ken --fpir 0.01 --regions center --second-look`" in said
 
 
 def test_what_the_confidence_rests_on() -> None:

@@ -81,7 +81,8 @@ def _stale(gallery: Gallery) -> str:
     if not (why := gallery.stale):
         return ""
     store = gallery.store
-    return wording.stale(why, store.path, gallery.calibration, store.manifest.refs)
+    asked = gallery.settings.identify
+    return wording.stale(why, store.path, gallery.calibration, store.manifest.refs, asked)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -209,7 +209,8 @@ def _tell_carried(gallery: Gallery, found: Carried, source: str, as_json: bool) 
 
 def _tell_stale(gallery: Gallery) -> None:
     if why := gallery.stale:
-        console.line(wording.stale(why, gallery.store.path, gallery.calibration))
+        rule, asked = gallery.calibration, gallery.settings.identify
+        console.line(wording.stale(why, gallery.store.path, rule, asked=asked))
 
 
 def _data(said: Feedback) -> dict[str, Any]:

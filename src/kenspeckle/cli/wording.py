@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kenspeckle.cli.console import counted
+from kenspeckle.config import IdentifySettings
 from kenspeckle.errors import KenspeckleError
 from kenspeckle.flows.renewal import renewal
 from kenspeckle.match.promise import promise_lines
@@ -17,9 +18,16 @@ def promise(calibration: Calibration | None, stale: str = "") -> str:
     return " ".join(promise_lines(calibration, stale))
 
 
-def stale(why: str, path: str, rule: Calibration | None, refs: str = "") -> str:
+def stale(
+    why: str,
+    path: str,
+    rule: Calibration | None,
+    refs: str = "",
+    asked: IdentifySettings | None = None,
+) -> str:
     """That a calibration is out of date, and the command that renews it."""
-    return f"The calibration is out of date ({why}); {renewal(path, rule, refs)} renews it."
+    again = renewal(path, rule, refs, asked)
+    return f"The calibration is out of date ({why}); {again} renews it."
 
 
 def second_look(calibration: Calibration) -> str:

@@ -228,7 +228,7 @@ class _Place:
 
     def _missing(self) -> str:
         if "{job}" in self._path:
-            return "job '4be1a7c2': not known here. See GET jobs"
+            return "job '9f2c51d07ab34e18': not known here. See GET jobs"
         if "{gallery}" in self._path:
             return "mugs: no gallery of this name; expected things"
         return ""

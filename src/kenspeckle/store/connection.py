@@ -30,12 +30,16 @@ MAX_VALUE = 16 * 1024 * 1024
 """Largest single value read from an index file, bytes."""
 
 
-def _connect(path: Path, mode: str, wait: float) -> sqlite3.Connection:
+def _connect(
+    path: Path, mode: str, wait: float, sure: Callable[[], None] = lambda: None
+) -> sqlite3.Connection:
+    """`sure` is called when the file is open, and before the log beside it is."""
     uri = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(
         uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=False
     )
     with _closed_on_failure(connection):
+        sure()
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
@@ -120,15 +124,19 @@ def put(beside: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
-def open_file(path: Path, *, write: bool, wait: float = 10.0) -> sqlite3.Connection:
+def open_file(
+    path: Path, *, write: bool, wait: float = 10.0, sure: Callable[[], None] = lambda: None
+) -> sqlite3.Connection:
     """Open an index file, checked. `wait` is how many seconds a locked file is waited for.
 
+    What `sure` raises ends it before anything beside the file is touched.
     Raises IndexMissing, IndexCorrupt, IndexVersion, IndexReadOnly or IndexBusy.
     """
     if kind_of(path) != "disk":
         raise IndexCorrupt(path, "not an index file", expected="an index file")
     with translated(path):
-        connection = _open_for_writing(path, wait) if write else _open_for_reading(path, wait)
+        opener = _open_for_writing if write else _open_for_reading
+        connection = opener(path, wait, sure)
         with _closed_on_failure(connection):
             _check(connection, path, write=write)
     return connection
@@ -142,9 +150,9 @@ def check_writable(path: Path) -> None:
         )
 
 
-def _open_for_writing(path: Path, wait: float) -> sqlite3.Connection:
+def _open_for_writing(path: Path, wait: float, sure: Callable[[], None]) -> sqlite3.Connection:
     check_writable(path)
-    connection = _connect(path, "mode=rw", wait)
+    connection = _connect(path, "mode=rw", wait, sure)
     with _closed_on_failure(connection):
         for pragma in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
@@ -155,13 +163,13 @@ def _may_write(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
-def _open_for_reading(path: Path, wait: float) -> sqlite3.Connection:
+def _open_for_reading(path: Path, wait: float, sure: Callable[[], None]) -> sqlite3.Connection:
     """Open for reading; where nothing may be written at all, as a file that does not change.
 
     Where something may be, the connection could write, so that the last one to close takes
     SQLite's helper files along, but is told not to change anything.
     """
-    connection = _connect(path, "mode=rw" if _may_write(path) else "mode=ro", wait)
+    connection = _connect(path, "mode=rw" if _may_write(path) else "mode=ro", wait, sure)
     try:
         with _closed_on_failure(connection):
             connection.execute("PRAGMA query_only = ON")

@@ -51,9 +51,8 @@ class DiskFile:
 
     def _open(self) -> reading.Opened:
         """What is there now."""
-        log.check(self._path, held=self._writer is not None, wait=self._wait)
-        self._note(reading.place(self._path))  # before an older format is brought up
-        return reading.opened(self._path, write=self._writer is not None, wait=self._wait)
+        write = self._writer is not None  # noted before an older format is brought up
+        return reading.opened(self._path, write=write, wait=self._wait, about=self._note)
 
     def _note(self, place: tuple[int, int] | None) -> None:
         """Say in the lock which file is written to."""
@@ -217,7 +216,7 @@ class DiskFile:
                 raise file.exchanged(self._path)
             if writer is not None and there is not None:
                 writer.note(there[1])
-            new = file.open_file(self._path, write=writer is not None, wait=wait)
+            new = reading.connected(self._path, there, write=writer is not None, wait=wait)
             try:
                 if writer is not None:
                     with file.transaction(new, self._path):

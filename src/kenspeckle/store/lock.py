@@ -97,8 +97,7 @@ class WriterLock:
         if self._handle is None or (self._said.number == number and self._marked):
             return
         if not log_waits(self._index):
-            self._write(self._handle, Written.marked(self._index, number))
-            self._marked = True
+            self._marked = self._write(self._handle, Written.marked(self._index, number))
         elif self._said == Written():
             self._write(self._handle, Written(number))
 
@@ -129,12 +128,15 @@ class WriterLock:
             if not kept:
                 os.close(handle)
 
-    def _write(self, handle: int, said: Written) -> None:
+    def _write(self, handle: int, said: Written) -> bool:
+        """Whether it could be written."""
         text = f"{_MARK}\n{os.getpid()}\n{platform.node()}\n{said.line()}\n"
         with contextlib.suppress(OSError):  # a full disk: held, but without a name
             os.lseek(handle, 0, os.SEEK_SET)
             os.ftruncate(handle, os.write(handle, text.encode()))  # never empty, for who reads it
             self._said = said
+            return True
+        return False
 
     def _foreign(self) -> GalleryError:
         return GalleryError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,33 +47,40 @@ def data_version(connection: sqlite3.Connection) -> int:
     return int(number)
 
 
-def opened(path: Path, *, write: bool, wait: float) -> Opened:
+def opened(
+    path: Path,
+    *,
+    write: bool,
+    wait: float,
+    about: Callable[[tuple[int, int] | None], None] = lambda _: None,
+) -> Opened:
     """Open the file that is there now and load its vectors; see `connection.open_file`.
 
     Where another one is put there meanwhile, that one: which of the two has been opened, and
-    whether what was read is of one of them alone, cannot be told.
+    whether what was read is of one of them alone, cannot be told. `about` hears of each before.
     """
     for left in reversed(range(TRIES)):
-        log.check(path, held=write, wait=wait)
         there = place(path)
+        log.check(path, held=write, wait=wait)
+        about(there)
         try:
             found = _opened(path, there, write=write, wait=wait)
         except GalleryError:
-            if not left or place(path) in (there, None):
+            if not left or not _overtaken(path, there):
                 raise
             continue
-        if not left or place(path) in (there, None):
+        if not left or not _overtaken(path, there):
             break
         found.connection.close()
     return found
 
 
 def _opened(path: Path, there: tuple[int, int] | None, *, write: bool, wait: float) -> Opened:
-    connection = file.open_file(path, write=write, wait=wait)
+    connection = connected(path, there, write=write, wait=wait)
     try:
         with file.translated(path), one_read(connection):
             space, manifest = records.read_manifest(connection, path)
-            if there is not None and there == place(path):
+            if there is not None:
                 helpers.claim(path, there[1])
             index = VectorIndex(manifest.fingerprint.width)
             seen = bring_up(index, -1, connection, path, space)
@@ -81,6 +88,23 @@ def _opened(path: Path, there: tuple[int, int] | None, *, write: bool, wait: flo
         connection.close()
         raise
     return Opened(connection, there, space, manifest, index, seen)
+
+
+def connected(
+    path: Path, there: tuple[int, int] | None, *, write: bool, wait: float
+) -> sqlite3.Connection:
+    """Open that file and no other one, nor with the log of another one: to close it would write
+    such a log into it. Raises as `open_file`, and IndexBusy."""
+
+    def sure() -> None:
+        if _overtaken(path, there):
+            raise file.exchanged(path)
+
+    return file.open_file(path, write=write, wait=wait, sure=sure)
+
+
+def _overtaken(path: Path, there: tuple[int, int] | None) -> bool:
+    return place(path) not in (there, None) or log.foreign(path)
 
 
 def place(path: Path) -> tuple[int, int] | None:
@@ -123,8 +147,9 @@ def peek(path: Path) -> Summary:
 
     Raises IndexMissing, IndexCorrupt, IndexVersion or IndexBusy.
     """
+    there = place(path)
     log.check(path, held=False, wait=WAIT)
-    connection = file.open_file(path, write=False, wait=WAIT)
+    connection = connected(path, there, write=False, wait=WAIT)
     try:
         with file.translated(path):
             space, manifest = records.read_manifest(connection, path)

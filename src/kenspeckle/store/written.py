@@ -8,6 +8,7 @@ attributes there is none.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -25,14 +26,12 @@ class Written(NamedTuple):
 
     @classmethod
     def marked(cls, path: Path, number: int) -> Self:
-        """The file of this number that lies there, with a new mark."""
-        mark = secrets.token_hex(8)
+        """The file of this number, with a new mark if it lies there and can have one."""
         if sys.platform == "linux":
-            try:
+            mark = secrets.token_hex(8)
+            with contextlib.suppress(OSError):
                 os.setxattr(path, _NAME, mark.encode())
-            except OSError:
-                return cls(number)
-            return cls(number, mark)
+                return cls(number, mark if path.stat().st_ino == number else "")
         return cls(number)
 
     @classmethod
@@ -46,10 +45,14 @@ class Written(NamedTuple):
         return f"{'-' if self.number is None else self.number} {self.mark}".rstrip()
 
     def is_other(self, path: Path) -> bool:
-        """Whether the file that lies there is known to be another one. Raises OSError."""
+        """Whether the file that lies there is known to be another one. Raises OSError.
+
+        One without a mark may have lost it on its way from the machine that told this.
+        """
         if self.number is not None and self.number != path.stat().st_ino:
             return True
-        return bool(self.mark) and self.mark != _mark(path)
+        mark = _mark(path)
+        return bool(self.mark) and self.mark != mark and (bool(mark) or self.number is not None)
 
 
 def _mark(path: Path) -> str:

@@ -67,7 +67,7 @@ class Problem(Told):
         examples=["/v1/galleries/mugs/identify"],
         description="Absent, as `request_id` is, where nothing of the request could be read.",
     )
-    request_id: str | None = Field(None, examples=["0190f5c2b7a84d1e"])
+    request_id: str | None = Field(None, examples=["0190f5c2b7a84d1e9c3a5f60718293a4"])
     errors: list[Fault] | None = Field(None, description="The parts of the request that are wrong.")
 
     @model_serializer(mode="wrap")

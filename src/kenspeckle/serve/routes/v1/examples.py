@@ -14,7 +14,17 @@ _MODEL = {"name": "efflite0-288-gem-w384", "space_id": "9f2ab1c07d3e4f51", "widt
 _FINGERPRINT = {
     "model": "efflite0-288-gem-w384",
     "weights": "c4" * 32,
-    "recipe": {"side": 288, "fit": "stretch", "resample": "bicubic"},
+    "recipe": {
+        "side": 288,
+        "fit": "stretch",
+        "resample": "bicubic",
+        "mean": [127.0, 127.0, 127.0],
+        "std": [128.0, 128.0, 128.0],
+        "fill": 0,
+        "reduce": True,
+        "short": 0,
+        "first": "",
+    },
     "width": 2,
     "head": "",
 }
@@ -65,7 +75,7 @@ _PROBLEM = {
     "detail": "broken.jpg: 3 bytes unlike the beginning of any picture; expected a JPEG, PNG, "
     "WebP, AVIF, GIF, TIFF, BMP or HEIC picture. Replace or remove it.",
     "instance": f"{_AT}/identify/batch",
-    "request_id": "0190f5c2b7a84d1e",
+    "request_id": "0190f5c2b7a84d1e9c3a5f60718293a4",
 }
 _BROKEN = {"name": "broken.jpg", "problem": _PROBLEM}
 
@@ -123,14 +133,15 @@ _REFERENCE = {
     "picture_url": _PICTURE,
     "thumbnail_url": _THUMBNAIL,
 }
-_ADDED = {"references": [_REFERENCE], "removed": 0, "replaced": [], "stale": _STALE}
-_REPLACED = {"references": [_REFERENCE], "removed": 1, "replaced": [12], "stale": _STALE}
+_ENROLLED = {**_REFERENCE, "path": f"added/{'9f' * 8}/red_mug.jpg", "added": True}
+_ADDED = {"references": [_ENROLLED], "removed": 0, "replaced": [], "stale": _STALE}
+_REPLACED = {"references": [_ENROLLED], "removed": 1, "replaced": [12], "stale": _STALE}
 _REMOVED = {"references": [], "removed": 1, "replaced": [], "stale": _STALE}
 _FEEDBACK = {
     "number": 1,
     "said": "confirmed",
     "key": "red mug",
-    "photo": "confirmed/4f3a09c6e1b7d582",
+    "photo": f"confirmed/{'4f' * 8}",
     "sha256": "4f" * 32,
     "date": "2026-11-21T17:03:12+00:00",
     "regions": "whole",
@@ -182,7 +193,10 @@ _OPERATION = {
     "none.",
     "targets": ["prominent_person", "prominent_face"],
     "default_target": "prominent_person",
-    "models": [{"use": "face", "name": "yunet", "available": True, "missing": ""}],
+    "models": [
+        {"use": "person", "name": "facebook/detr-resnet-50", "available": True, "missing": ""},
+        {"use": "face", "name": "yunet", "available": True, "missing": ""},
+    ],
 }
 
 
@@ -210,7 +224,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "make_vectors": {
         **_TIMES,
         "gallery": "things",
-        "vectors": [{"name": "photo.jpg", "vector": [0.02, -0.11], "vector_base64": None}],
+        "vectors": [{"name": "photo.jpg", "vector": [0.6, -0.8], "vector_base64": None}],
         "failed": 0,
         "model": {**_MODEL, "width": 2},
         "fingerprint": _FINGERPRINT,
@@ -228,7 +242,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "remove_item": {**_REMOVED, "removed": 3},
     "feedback": _page(_FEEDBACK),
     "confirm": _TAKEN,
-    "reject": {**_TAKEN, "said": "rejected"},
+    "reject": {**_TAKEN, "said": "rejected", "photo": f"rejected/{'4f' * 8}"},
     "undo_feedback": {**_TAKEN, "stale": ""},
     "rename": {"former": "thing 3", "key": "tower", "label": "The Tower", "references": 3},
     "start_job": _WAITING,
@@ -242,7 +256,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         ],
         "failed": 0,
         "elapsed_seconds": 0.041,
-        "stages": {"processing": 0.006, "face": 0.031},
+        "stages": {"processing": 0.006, "detection": 0.031},
     },
     "analyze_operations": {"operations": [_OPERATION]},
 }
